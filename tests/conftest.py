@@ -1,0 +1,37 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_a_worker():
+    """Workers side by side must not fight for cores."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Path of the official implementations' inputs and outputs."""
+    folder = SHARED / "golden"
+    if not folder.is_dir():
+        pytest.skip("the golden vectors lie in ../shared/golden, which is absent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Path of the real data sets."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data sets lie in ../shared/data, which is absent")
+    return folder
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
