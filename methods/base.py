@@ -1,0 +1,229 @@
+"""What a hashing method is: `HashMethod`, and the plain types it meets.
+
+A method knows its paper and nothing else. It receives inputs, never labels; it hands its loss to a
+trainer that it does not know; and it returns codes that somebody else will score.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Protocol, Self, final
+
+import torch
+from torch import Tensor, nn
+
+Input = Literal["features", "tokens", "images"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a paper trains, as data.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the training set.
+    epochs_at : Mapping[int, int]
+        Exceptions to `epochs` by code length in bits, where a paper has them.
+    batch_size : int
+        Images a step.
+    optimizer : str
+        ``"adam"`` or ``"sgd"`` (with momentum 0.9).
+    lr, weight_decay : float
+        Learning rate and L2 penalty.
+    augmentation : str
+        Name of the recipe that draws the views (``datasets.augment.AUGMENTATIONS``).
+    bank_size : int
+        Augmented views kept for each training image when views come from a bank.
+    source : str
+        Where these values were read.
+    """
+
+    epochs: int = 60
+    epochs_at: Mapping[int, int] = field(default_factory=dict)
+    batch_size: int = 64
+    optimizer: Literal["adam", "sgd"] = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    augmentation: str = "none"
+    bank_size: int = 10
+    source: str = ""
+
+    def epochs_for(self, n_bits: int) -> int:
+        """Epochs at a code length.
+
+        Examples
+        --------
+        >>> Recipe(epochs=60, epochs_at={16: 80}).epochs_for(16)
+        80
+        """
+        return self.epochs_at.get(n_bits, self.epochs)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training step's inputs.
+
+    Attributes
+    ----------
+    views : Tensor, float32, shape (V, B, ...)
+        Augmented views of B training images.
+    index : Tensor, int64, shape (B,)
+        Rows of the training set.
+    progress : float
+        Share of the training done, in [0, 1].
+    """
+
+    views: Tensor
+    index: Tensor
+    progress: float
+
+
+class TrainingSet(Protocol):
+    """The inputs of the training images; it has no labels to give."""
+
+    @property
+    def features(self) -> Tensor:
+        """Unaugmented inputs, float32, shape (N, D)."""
+        ...
+
+    def __len__(self) -> int:
+        """Count the training images, N."""
+        ...
+
+    def views(self, index: Tensor, n_views: int) -> Tensor:
+        """Augmented inputs of some rows, float32, shape (V, B, ...)."""
+        ...
+
+
+class Trainer(Protocol):
+    """Whoever minimises a method's loss."""
+
+    def train(self, method: HashMethod, data: TrainingSet) -> None:
+        """Minimise the sum of the terms of `method.loss` over `data`."""
+        ...
+
+
+class HashMethod(nn.Module, ABC):
+    """One paper. Subclasses define `project` and either `loss` (trained) or `fit` (closed form).
+
+    Hyper-parameters are keyword-only arguments of the subclass, under the paper's symbols. All
+    randomness is drawn from torch's global generator, which the runner seeds from the key of the
+    run before it builds the method.
+
+    Parameters
+    ----------
+    in_dim : int
+        Width D of the inputs.
+    n_bits : int
+        Code length K in bits.
+
+    Raises
+    ------
+    ValueError
+        If `n_bits` or `in_dim` is below 1.
+    """
+
+    paper: ClassVar[str]
+    consumes: ClassVar[Input] = "features"
+    n_views: ClassVar[int] = 1
+    recipe: ClassVar[Recipe] = Recipe()
+
+    head: nn.Module
+    """Maps pooled features to scores; a test may put ``nn.Identity()`` here."""
+
+    def __init__(self, in_dim: int, n_bits: int) -> None:
+        super().__init__()
+        for name, value in (("in_dim", in_dim), ("n_bits", n_bits)):
+            if value < 1:
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be at least 1, got {value}; "
+                    "give a positive number"
+                )
+        self.in_dim = in_dim
+        self.n_bits = n_bits
+
+    @abstractmethod
+    def project(self, x: Tensor) -> Tensor:
+        """Scores of inputs; bit k is set where score k > 0.
+
+        Parameters
+        ----------
+        x : Tensor, float32, shape (N, D)
+            Inputs of the kind that `consumes` names.
+
+        Returns
+        -------
+        Tensor, float32, shape (N, K)
+        """
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Named scalar terms of the objective; the trainer minimises their sum.
+
+        Raises
+        ------
+        TypeError
+            If the method has no loss, because `fit` is its closed form.
+        """
+        raise TypeError(
+            f"{type(self).__name__}.loss: this method has no loss to train; call fit, "
+            "or define loss in the class"
+        )
+
+    def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
+        """Learn from `data`; a second call forgets the first only where the method says so.
+
+        The default hands the loss to the shared trainer. A closed-form method overrides it.
+        """
+        trainer.train(self, data)
+        return self
+
+    @final
+    @torch.no_grad()
+    def encode(self, x: Tensor, chunk: int = 8192) -> Tensor:
+        """Codes of inputs, in evaluation mode and without gradients.
+
+        Parameters
+        ----------
+        x : Tensor, shape (N, ...)
+            Inputs, on any device; chunks are moved to the method's own.
+        chunk : int
+            Rows at a time.
+
+        Returns
+        -------
+        Tensor, bool, shape (N, K)
+            On the device of `x`.
+        """
+        was_training = self.training
+        self.eval()
+        try:
+            device = next(self.state()).device
+            codes = torch.empty(len(x), self.n_bits, dtype=torch.bool, device=x.device)
+            for start in range(0, len(x), chunk):
+                scores = self.project(x[start : start + chunk].to(device, torch.float32))
+                codes[start : start + chunk] = scores > 0
+        finally:
+            self.train(was_training)
+        return codes
+
+    def state(self) -> Iterator[Tensor]:
+        """Every parameter and buffer."""
+        yield from self.parameters()
+        yield from self.buffers()
+
+    def require_views(self, batch: Batch) -> None:
+        """Check that a batch carries the views which the loss needs.
+
+        Raises
+        ------
+        ValueError
+            If the number of views differs from `n_views`.
+        """
+        if len(batch.views) != self.n_views:
+            raise ValueError(
+                f"{type(self).__name__}.loss: expected {self.n_views} views, "
+                f"got {len(batch.views)}; set n_views = {len(batch.views)} on the class"
+            )

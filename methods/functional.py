@@ -1,0 +1,71 @@
+"""Pieces that two papers or more share, one equation each."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def straight_through_sign(x: Tensor) -> Tensor:
+    """Sign in the forward pass, identity in the backward pass.
+
+    Zero counts as negative, so that a code has two symbols: bits are set where a score is > 0.
+
+    Parameters
+    ----------
+    x : Tensor, float32, any shape
+
+    Returns
+    -------
+    Tensor, float32, same shape
+        Values -1 and +1; the gradient reaches `x` unchanged.
+
+    References
+    ----------
+    Bengio, Leonard, Courville, arXiv 1308.3432 (2013), section 4.
+
+    Examples
+    --------
+    >>> straight_through_sign(torch.tensor([-0.3, 0.0, 2.0]))
+    tensor([-1., -1.,  1.])
+    """
+    sign = (x > 0).to(x.dtype) * 2 - 1
+    return x + (sign - x).detach()
+
+
+def nt_xent(z_1: Tensor, z_2: Tensor, tau: float) -> Tensor:
+    """Normalised, temperature-scaled cross-entropy over the 2B vectors of two views.
+
+    ``-(1/2B) sum_i log( exp(cos(z_i, z_i+)/tau) / sum_{j != i} exp(cos(z_i, z_j)/tau) )``
+
+    Parameters
+    ----------
+    z_1, z_2 : Tensor, float32, shape (B, K)
+        Row i of both comes from image i.
+    tau : float
+        Temperature, > 0.
+
+    Returns
+    -------
+    Tensor, float32, scalar
+
+    References
+    ----------
+    Chen, Kornblith, Norouzi, Hinton, ICML 2020, Eq. (1).
+
+    Examples
+    --------
+    Two images with opposite vectors: each sees one positive (1) and two negatives (-1).
+
+    >>> z = torch.tensor([[1.0], [-1.0]])
+    >>> expected = torch.log(1 + 2 * torch.exp(torch.tensor(-2.0)))
+    >>> bool(torch.isclose(nt_xent(z, z, tau=1.0), expected))
+    True
+    """
+    b = len(z_1)
+    z = F.normalize(torch.cat([z_1, z_2]), dim=1)  # (2B, K)
+    logits = z @ z.T / tau  # (2B, 2B)
+    logits = logits.masked_fill(torch.eye(2 * b, dtype=torch.bool, device=z.device), -torch.inf)
+    partner = torch.arange(2 * b, device=z.device).roll(b)
+    return F.cross_entropy(logits, partner)

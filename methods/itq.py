@@ -1,0 +1,74 @@
+"""ITQ: iterative quantisation.
+
+Y. Gong and S. Lazebnik, "Iterative quantization: a Procrustean approach to learning binary codes",
+CVPR 2011 (PAMI 2013 for the long form).
+
+    V = (X - mu) W                      W: the K leading principal directions
+    minimise  ||B - V R||_F^2           over B in {-1, +1}^(N x K) and rotations R   (Eq. 2)
+      fix R:  B = sign(V R)
+      fix B:  B^T V = S Omega S_hat^T,  R = S_hat S^T       (orthogonal Procrustes)
+    b = sign((x - mu) W R)
+
+Where K exceeds the number of principal directions, the missing columns of V are zero and the
+rotation spreads the others over all K bits.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from methods.base import HashMethod, Trainer, TrainingSet
+
+
+class ITQ(HashMethod):
+    """PCA followed by the rotation that loses least when signs are taken.
+
+    Parameters
+    ----------
+    n_iter : int
+        Alternations of the two steps; the paper runs 50.
+    """
+
+    head: nn.Linear
+    R_0: Tensor
+    paper = "Gong and Lazebnik, CVPR 2011, https://doi.org/10.1109/CVPR.2011.5995432"
+
+    def __init__(self, in_dim: int, n_bits: int, *, n_iter: int = 50) -> None:
+        super().__init__(in_dim, n_bits)
+        self.n_iter = n_iter
+        self.head = nn.Linear(in_dim, n_bits).requires_grad_(False)
+        # Paper: R starts as a random rotation. Drawn here, so that fit itself is deterministic.
+        self.register_buffer("R_0", torch.linalg.qr(torch.randn(n_bits, n_bits))[0])  # (K, K)
+
+    def project(self, x: Tensor) -> Tensor:
+        """Rotated principal components, (N, D) -> (N, K)."""
+        scores: Tensor = self.head(x)
+        return scores
+
+    @torch.no_grad()
+    def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
+        """Alternate `n_iter` times between codes and rotation."""
+        X = data.features.double()
+        mu = X.mean(0)  # (D,)
+        W = _principal_directions(X - mu, self.n_bits)  # (D, K)
+        V = (X - mu) @ W  # (N, K)
+        R = self.R_0.double()
+        for _ in range(self.n_iter):
+            B = torch.where(V @ R > 0, 1.0, -1.0).to(V)  # (N, K)
+            S, _, S_hat_t = torch.linalg.svd(B.T @ V)
+            R = S_hat_t.T @ S.T
+        self.head.weight.copy_((W @ R).T)
+        self.head.bias.copy_(-mu @ W @ R)
+        return self
+
+
+def _principal_directions(X: Tensor, k: int) -> Tensor:
+    """Leading eigenvectors of X^T X as columns, (D, k); columns beyond D are zero."""
+    _, vectors = torch.linalg.eigh(X.T @ X)  # ascending, (D, D)
+    W = X.new_zeros(X.shape[1], k)
+    leading = vectors.flip(1)[:, :k]
+    W[:, : leading.shape[1]] = leading
+    return W
