@@ -1,0 +1,119 @@
+"""Records to tables: one row per run and metric, and means over seeds with their ranks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from results.schema import RunRecord
+from results.statistics import mean_interval
+
+ENTRY = ["dataset", "protocol", "backbone", "method", "bits", "metric"]
+RUN_COLUMNS = [*ENTRY[:5], "seed", "metric", "value"]
+LEADERBOARD_COLUMNS = [*ENTRY, "mean", "std", "n", "ci_low", "ci_high", "rank"]
+YARDSTICKS = frozenset({"random", "float"})
+LOWER_IS_BETTER = "empty@"  # the share of queries that found nothing
+
+
+def method_key(method: str, order: Sequence[str] = ()) -> tuple[int, str, bool, str]:
+    """Sort key of a method: the given order, then the alphabet; variants follow their base.
+
+    Examples
+    --------
+    >>> names = ["new", "lsh", "nsh(tau=1)", "nsh"]
+    >>> sorted(names, key=lambda name: method_key(name, ["nsh", "lsh"]))
+    ['nsh', 'nsh(tau=1)', 'lsh', 'new']
+    """
+    base = method.split("(")[0]
+    position = list(order).index(base) if base in order else len(order)
+    return position, base, method != base, method
+
+
+def metric_key(metric: str) -> tuple[bool, list[tuple[int, str, int]]]:
+    """Sort key of a metric: numbers in names count as numbers, lower-is-better comes last.
+
+    Examples
+    --------
+    >>> sorted(["P@1000", "empty@H<=2", "mAP", "P@20", "P@H<=2"], key=metric_key)
+    ['mAP', 'P@20', 'P@1000', 'P@H<=2', 'empty@H<=2']
+    """
+    parts = re.findall(r"(\d+)|(\D+)", metric.lower())
+    named = [(0, "", int(digits)) if digits else (1, text, 0) for digits, text in parts]
+    return metric.startswith(LOWER_IS_BETTER), named
+
+
+def runs_frame(records: Iterable[RunRecord], method_order: Sequence[str] = ()) -> pd.DataFrame:
+    """Return one row per run and metric, with the columns of ``runs.csv``."""
+    rows = [
+        (*cell, record.method, record.bits, record.seed, metric, float(value))
+        for record in records
+        for cell in [(record.dataset, record.protocol, record.backbone)]
+        for metric, value in record.metrics.items()
+    ]
+    methods = {row[3]: method_key(row[3], method_order) for row in rows}
+    metrics = {row[6]: metric_key(row[6]) for row in rows}
+    rows.sort(key=lambda row: (*row[:3], methods[row[3]], *row[4:6], metrics[row[6]]))
+    columns = list(zip(*rows, strict=True)) or [()] * len(RUN_COLUMNS)
+    kinds = dict.fromkeys(RUN_COLUMNS, "str") | {"bits": "int64", "seed": "int64"}
+    kinds["value"] = "float64"
+    return pd.DataFrame(
+        {
+            name: pd.Series(list(column), dtype=kinds[name])
+            for name, column in zip(RUN_COLUMNS, columns, strict=True)
+        }
+    )
+
+
+def leaderboard(
+    runs: pd.DataFrame,
+    method_order: Sequence[str] = (),
+    yardsticks: Collection[str] = YARDSTICKS,
+) -> pd.DataFrame:
+    """Return means over seeds, with the columns of ``leaderboard.csv``.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        As `runs_frame` gives it.
+    method_order : sequence of str
+        Order of the rows; methods that it lacks follow by the alphabet.
+    yardsticks : collection of str
+        Methods that get no rank.
+
+    Returns
+    -------
+    DataFrame
+        ``std``, ``ci_low`` and ``ci_high`` are NaN where n is 1. ``rank`` is 1 for the best mean
+        of its data set, protocol, backbone, bits and metric; equal means share the lower rank.
+    """
+    table = (
+        runs.groupby(ENTRY, sort=False)["value"]
+        .agg(mean="mean", std="std", n="count")
+        .reset_index()
+    )
+    low, high = mean_interval(
+        table["mean"].to_numpy(dtype=float),
+        table["std"].to_numpy(dtype=float),
+        table["n"].to_numpy(dtype=np.int64),
+    )
+    table["ci_low"], table["ci_high"] = low, high
+    # Rounded, so that equal seeds added in another order still tie.
+    score = table["mean"].round(12)
+    score = score.where(~table["metric"].str.startswith(LOWER_IS_BETTER), -score)
+    ranked = table[~table["method"].isin(list(yardsticks))]
+    column = [name for name in ENTRY if name != "method"]
+    ranks = (
+        ranked.assign(score=score)
+        .groupby(column, sort=False)["score"]
+        .rank(method="min", ascending=False)
+    )
+    table["rank"] = ranks.reindex(table.index).astype("Int64")
+    keys = [
+        (*row[:3], method_key(row[3], method_order), row[4], metric_key(row[5]))
+        for row in table[ENTRY].itertuples(index=False, name=None)
+    ]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return table.iloc[order].reset_index(drop=True)[LEADERBOARD_COLUMNS]

@@ -1,0 +1,221 @@
+"""The record of one cell, finished or failed, and the check it passes before it is stored."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+
+SCHEMA: int = 1
+KINDS = ("method", "yardstick")
+PROTOCOL_COUNTS = ("n_query", "n_train", "n_database", "cutoff")
+PROTOCOL_TEXTS = ("rule", "relevance", "source", "digest")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run, complete: what it was, what shaped it, what came out.
+
+    `settings` holds every setting but the seed; records whose settings differ never share a mean.
+    """
+
+    dataset: str
+    protocol: str
+    backbone: str  # "efficientnet_lite0@128"
+    method: str  # row of the tables: "cibhash", or "cibhash(tau=0.5)" where settings were changed
+    kind: str  # "method" | "yardstick"
+    bits: int  # 0 for a yardstick without codes
+    seed: int  # index of the repetition
+    digest: str  # 64 hex digits over everything that shaped the number
+    settings: dict[str, Any]
+    protocol_info: dict[str, Any]  # n_query, n_train, n_database, cutoff, rule, relevance, ...
+    metrics: dict[str, float]
+    curves: dict[str, dict[str, list[float]]]
+    history: list[dict[str, float]]  # mean loss terms of each epoch
+    timings: dict[str, float]  # seconds
+    peak_memory_mib: float
+    versions: dict[str, str]
+    device: str
+    commit: str
+    created: str  # ISO 8601, UTC
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that was tried and gave no record."""
+
+    dataset: str
+    protocol: str
+    backbone: str
+    method: str
+    bits: int
+    seed: int
+    digest: str
+    error: str  # one line
+    traceback: str
+    created: str  # ISO 8601, UTC
+
+    @property
+    def cell(self) -> tuple[str, str, str, str, int, int]:
+        """The cell without its digest."""
+        return self.dataset, self.protocol, self.backbone, self.method, self.bits, self.seed
+
+
+FIELDS = frozenset(field.name for field in fields(RunRecord))
+
+
+def check_record(data: dict[str, Any]) -> None:
+    """Raise ValueError naming the first thing in a record's data that breaks the schema.
+
+    Parameters
+    ----------
+    data : dict
+        The fields of a RunRecord, as `dataclasses.asdict` or JSON gives them.
+
+    Examples
+    --------
+    >>> check_record({"schema": 0})
+    Traceback (most recent call last):
+    ...
+    ValueError: schema 0 where this version reads schema 1; run the cell again
+    """
+    if data.get("schema") != SCHEMA:
+        raise ValueError(
+            f"schema {data.get('schema')!r} where this version reads schema {SCHEMA}; "
+            "run the cell again"
+        )
+    if odd := sorted(FIELDS ^ set(data)):
+        state = "missing" if odd[0] in FIELDS else "unknown"
+        raise ValueError(f"field {odd[0]!r} is {state}")
+    for fault in _faults(data):
+        raise ValueError(fault)
+
+
+def check_failure(data: dict[str, Any]) -> None:
+    """Raise ValueError naming the first thing in a failure's data that breaks its form."""
+    names = {field.name for field in fields(Failure)}
+    if odd := sorted(names ^ set(data)):
+        raise ValueError(f"field {odd[0]!r} is {'missing' if odd[0] in names else 'unknown'}")
+    for name, value in data.items():
+        right = _is_count(value) if name in ("bits", "seed") else _is_text(value)
+        if not right:
+            raise ValueError(f"{name}: got {value!r}")
+    for fault in _time_faults(data["created"]):
+        raise ValueError(fault)
+
+
+def _faults(data: dict[str, Any]) -> Iterator[str]:
+    for name in ("dataset", "protocol", "backbone", "method", "kind"):
+        if not isinstance(data[name], str) or not data[name].strip():
+            yield f"{name}: expected text, got {data[name]!r}"
+    if data["kind"] not in KINDS:
+        yield f"kind: expected one of {', '.join(KINDS)}, got {data['kind']!r}"
+    for name in ("bits", "seed"):
+        if not _is_count(data[name]):
+            yield f"{name}: expected a whole number from 0, got {data[name]!r}"
+    if data["kind"] == "method" and data["bits"] == 0:
+        yield "bits: a method has at least 1; 0 is for yardsticks without codes"
+    if not isinstance(data["digest"], str) or not re.fullmatch("[0-9a-f]{64}", data["digest"]):
+        yield f"digest: expected 64 lower-case hex digits, got {data['digest']!r}"
+    for name in ("device", "commit"):
+        if not isinstance(data[name], str):
+            yield f"{name}: expected text, got {data[name]!r}"
+    yield from _time_faults(data["created"])
+    yield from _json_faults(data["settings"], "settings", dict)
+    yield from _json_faults(data["protocol_info"], "protocol_info", dict)
+    if isinstance(data["protocol_info"], dict):
+        for names, right, rule in (
+            (PROTOCOL_COUNTS, _is_count, "a whole number from 0"),
+            (PROTOCOL_TEXTS, _is_text, "text"),
+        ):
+            for name in names:
+                if not right(data["protocol_info"].get(name)):
+                    got = data["protocol_info"].get(name)
+                    yield f"protocol_info.{name}: expected {rule}, got {got!r}"
+    for name in ("metrics", "timings"):
+        yield from _map_faults(data[name], name, _is_number, "a finite number")
+    if not data["metrics"]:
+        yield "metrics: expected at least one, got none"
+    yield from _map_faults(data["versions"], "versions", _is_text, "text")
+    if not _is_number(data["peak_memory_mib"]):
+        yield f"peak_memory_mib: expected a finite number, got {data['peak_memory_mib']!r}"
+    if not isinstance(data["history"], list):
+        yield f"history: expected a list, got {type(data['history']).__name__}"
+        return
+    for epoch, terms in enumerate(data["history"], start=1):
+        yield from _map_faults(terms, f"history of epoch {epoch}", _is_number, "a finite number")
+    yield from _map_faults(data["curves"], "curves", lambda value: isinstance(value, dict), "dict")
+    for name, curve in data["curves"].items():
+        yield from _map_faults(curve, f"curves.{name}", _is_numbers, "a list of finite numbers")
+        if len({len(values) for values in curve.values()}) > 1:
+            yield f"curves.{name}: its lists differ in length"
+    by_radius = data["curves"].get("precision_recall")
+    if by_radius is not None:
+        for name in ("radius", "precision", "recall"):
+            if (points := len(by_radius.get(name, ()))) != data["bits"] + 1:
+                yield (
+                    f"curves.precision_recall.{name}: expected {data['bits'] + 1} points, "
+                    f"one for each Hamming radius, got {points}"
+                )
+
+
+def _map_faults(value: object, name: str, right: Callable[[Any], bool], rule: str) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield f"{name}: expected a dict, got {type(value).__name__}"
+        return
+    for key, item in value.items():
+        if not isinstance(key, str) or not right(item):
+            got = f"{type(item).__name__} of {len(item)}" if isinstance(item, list) else repr(item)
+            yield f"{name}[{key!r}]: expected {rule}, got {got}"
+
+
+def _json_faults(value: object, name: str, kind: type | None = None) -> Iterator[str]:
+    """Find what JSON cannot hold, at any depth."""
+    if kind is not None and not isinstance(value, kind):
+        yield f"{name}: expected a {kind.__name__}, got {type(value).__name__}"
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                yield f"{name}: expected names that are text, got {key!r}"
+            yield from _json_faults(item, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _json_faults(item, f"{name}[{index}]")
+    elif not (value is None or isinstance(value, str | bool | int | float)):
+        yield f"{name}: expected a JSON value, got {type(value).__name__}"
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{name}: expected a finite number, got {value!r}"
+
+
+def _time_faults(value: object) -> Iterator[str]:
+    try:
+        offset = datetime.fromisoformat(str(value)).utcoffset()
+    except ValueError:
+        offset = None
+    if offset != timedelta(0):
+        yield f"created: expected an ISO 8601 time in UTC, got {value!r}"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)
+
+
+def _is_numbers(value: object) -> bool:
+    return (
+        isinstance(value, list)
+        # A record holds hundreds of numbers here: the usual two types are compared as one set.
+        and ({type(item) for item in value} <= {int, float} or all(map(_is_number, value)))
+        and all(map(math.isfinite, value))
+    )

@@ -1,0 +1,94 @@
+from html.parser import HTMLParser
+
+import pytest
+
+from results.page import page
+from results.sections import build
+from results.store import Scan
+from tests.record_factory import ORDER, grid, make_record
+
+VOID = {"meta", "link", "br", "img"}
+
+
+class Outline(HTMLParser):
+    """Checks that elements close in order, and keeps tags, attributes and text."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def outline(html):
+    parser = Outline()
+    parser.feed(html)
+    parser.close()
+    assert parser.open == []
+    return parser
+
+
+def page_of(records, skipped=(), figures=None):
+    board = build(Scan(list(records), list(skipped), []), ORDER)
+    return page(board, figures or {}, ("runs.csv",))
+
+
+def test_the_page_is_well_formed_and_shows_the_table():
+    parsed = outline(page_of(grid(), figures={"A caption": "<svg></svg>"}))
+    text = " ".join(" ".join(parsed.text).split())
+    assert "digits / 300-1497 / pixels" in text
+    assert "0.520 ± 0.004" in text
+    assert "yardsticks, not ranked" in text
+    assert "300 queries, 1,497 training images" in text
+    assert parsed.tags.count("svg") == 1
+    assert parsed.attributes.count(("class", "best")) == 3
+
+
+def test_names_with_markup_are_escaped():
+    evil = "<script>alert(1)</script>\"'&"
+    html = page_of(
+        [make_record(method=evil, dataset="<i>", backbone='" onload="x')],
+        skipped=["<b>file</b>"],
+        figures={'<em>"': "<svg></svg>"},
+    )
+    parsed = outline(html)
+    assert not {"script", "i", "b", "em"} & set(parsed.tags)
+    assert "onload" not in {name for name, _ in parsed.attributes}
+    assert evil in "".join(parsed.text)
+
+
+def test_nothing_is_fetched_from_anywhere():
+    html = page_of(grid())
+    parsed = outline(html)
+    links = [value for name, value in parsed.attributes if name in ("src", "href", "action")]
+    assert sorted(links) == ["data:,", "runs.csv"]
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_light_and_dark_follow_the_reader():
+    html = page_of(grid())
+    assert "prefers-color-scheme: dark" in html
+    assert '<meta name="color-scheme" content="light dark">' in html
+
+
+def test_every_heading_cell_names_its_scope():
+    html = page_of(grid())
+    assert html.count("<th") == html.count("<th scope=") + html.count("<thead")
+
+
+@pytest.mark.parametrize("skipped", [[], ["x.json: broken"]])
+def test_a_page_without_records_says_so(skipped):
+    text = "".join(outline(page_of([], skipped=skipped)).text)
+    assert "No record can be shown." in text
+    assert ("broken" in text) == bool(skipped)

@@ -1,0 +1,117 @@
+import csv
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from results.report import leaderboard_text, render
+from results.store import ResultStore, StoreError
+from tests.record_factory import ARRAYS, ORDER, fill, grid, make_record
+
+FILES = {
+    *("runs.csv", "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "index.html"),
+    *("figures/map_against_bits.pdf", "figures/map_against_bits.png"),
+    *("figures/precision_recall.pdf", "figures/precision_recall.png"),
+}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ResultStore(tmp_path)
+
+
+def below(folder):
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_render_writes_every_file_and_nothing_else(store):
+    fill(store, grid())
+    written = render(store, ORDER)
+    assert {path.relative_to(store.root / "report").as_posix() for path in written} == FILES
+    assert below(store.root / "report") == FILES
+    page = (store.root / "report/index.html").read_text()
+    assert page.count("<svg") == 2
+
+
+def test_csv_files_hold_every_run(store):
+    records = grid()
+    fill(store, records)
+    render(store, ORDER)
+    with (store.root / "report/runs.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert ",".join(rows[0]) == "dataset,protocol,backbone,method,bits,seed,metric,value"
+    assert len(rows) == 1 + sum(len(record.metrics) for record in records)
+    stored = {
+        (r.method, str(r.bits), str(r.seed), name): v
+        for r in records
+        for name, v in r.metrics.items()
+    }
+    assert {(*row[3:6], row[6]): float(row[7]) for row in rows[1:]} == stored
+    assert b"\r" not in (store.root / "report/leaderboard.csv").read_bytes()
+
+
+def test_a_second_render_gives_the_same_bytes(store):
+    fill(store, grid(seeds=2))
+    first = {path: path.read_bytes() for path in render(store, ORDER)}
+    assert {path: path.read_bytes() for path in render(store, ORDER)} == first
+
+
+def test_an_empty_store_is_one_line_with_the_way_out(store):
+    for call in (render, leaderboard_text):
+        with pytest.raises(StoreError, match=r"no records under .*benchmarks\.run") as caught:
+            call(store, ORDER)
+        assert "\n" not in str(caught.value)
+    assert below(store.root) == set()
+
+
+def test_bad_records_are_named_and_the_rest_is_rendered(store):
+    paths = fill(store, grid(seeds=2))
+    paths[0].write_text("{")
+    render(store, ORDER)
+    text = (store.root / "report/leaderboard.md").read_text()
+    assert paths[0].name in text
+    assert "(n=1)" in text
+
+
+def test_failures_alone_give_a_report_without_numbers(store):
+    record = make_record()
+    names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
+    key = {name: getattr(record, name) for name in names}
+    store.mark_failed(**key, error="out of luck")
+    written = render(store, ORDER)
+    assert not [path for path in written if path.suffix in (".png", ".pdf")]
+    assert "out of luck" in (store.root / "report/index.html").read_text()
+    assert "out of luck" in leaderboard_text(store, ORDER)
+    assert len((store.root / "report/runs.csv").read_text().splitlines()) == 1
+
+
+def test_a_figure_that_the_records_no_longer_give_is_removed(store):
+    paths = fill(store, grid(seeds=1))
+    render(store, ORDER)
+    for path in paths:
+        path.unlink()
+    store.save(make_record(seed=9), ARRAYS)
+    render(store, ORDER)
+    assert below(store.root / "report") == {f for f in FILES if "precision_recall" not in f}
+
+
+def test_an_unwritable_report_folder_is_one_line(store):
+    fill(store, [make_record()])
+    (store.root / "report").write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match=r"cannot be written.*--out"):
+        render(store, ORDER)
+
+
+def test_thirty_records_render_in_seconds_without_pyplot(store):
+    fill(store, grid(methods=("lsh", "itq"), seeds=3))
+    code = (
+        "import sys; from pathlib import Path; from results.report import render; "
+        "from results.store import ResultStore; render(ResultStore(Path(sys.argv[1]))); "
+        "assert not {'matplotlib.pyplot', 'seaborn', 'torch'} & set(sys.modules)"
+    )
+    start = time.perf_counter()
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-c", code, str(store.root)], check=True, cwd=root)
+    assert time.perf_counter() - start < 10  # 2 seconds on two idle cores

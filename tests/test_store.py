@@ -1,0 +1,269 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from results.schema import SCHEMA
+from results.store import ResultStore, StoreError, folder_name, write_atomic
+from tests.record_factory import ARRAYS, curve, fill, make_record
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ResultStore(tmp_path / "out")
+
+
+def key_of(record):
+    names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
+    return {name: getattr(record, name) for name in names}
+
+
+def has(store, record):
+    return store.has(*key_of(record).values())
+
+
+def edit(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_saved_record_reads_back_equal_with_its_arrays(store):
+    record = make_record(curves=curve(16), history=[{"nt_xent": 1.5, "kl": 2}])
+    path = store.save(record, ARRAYS)
+    assert path == store.path(record)
+    assert store.read(path) == record
+    arrays = store.arrays(path)
+    assert arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(arrays[name], array)
+        assert arrays[name].dtype == array.dtype
+
+
+def test_arrays_with_gaps_and_other_order_keep_their_values(store):
+    wide = np.arange(24, dtype=np.int64).reshape(4, 6)
+    path = store.save(make_record(), {"every_other": wide[:, ::2], "turned": wide.T})
+    np.testing.assert_array_equal(store.arrays(path)["every_other"], wide[:, ::2])
+    np.testing.assert_array_equal(store.arrays(path)["turned"], wide.T)
+
+
+def test_the_path_follows_the_contract(store):
+    record = make_record(backbone="timm:vgg16@224", method="nsh(tau=1)", digest="c0ffee12" * 8)
+    expected = store.root / "runs/digits/300-1497/timm_vgg16@224/nsh/16-0-c0ffee12.json"
+    assert store.path(record) == expected
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "../../etc", "a/b", "a\\b", "a\nb"])
+def test_no_name_leaves_its_folder(name):
+    safe = folder_name(name)
+    assert Path(safe).parts == (safe,)
+    assert safe not in ("", ".", "..")
+
+
+def test_a_stored_cell_is_not_overwritten_and_both_ways_out_are_named(store):
+    record = make_record()
+    path = store.save(record, ARRAYS)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=r"--force.*--out"):
+        store.save(replace(record, metrics={"mAP": 0.9}), ARRAYS)
+    assert path.read_bytes() == before
+    store.save(replace(record, metrics={"mAP": 0.9}), ARRAYS, force=True)
+    assert store.read(path).metrics == {"mAP": 0.9}
+
+
+def test_has_needs_a_readable_record_of_the_same_digest_and_its_arrays(store):
+    record = make_record()
+    assert not has(store, record)
+    path = store.save(record, ARRAYS)
+    assert has(store, record)
+    assert not has(store, replace(record, digest=record.digest[:8] + "0" * 56))
+    path.with_suffix(".safetensors").rename(store.root / "elsewhere")
+    assert not has(store, record)
+
+
+def test_a_record_that_cannot_be_read_is_replaced(store):
+    record = make_record()
+    path = store.save(record, ARRAYS)
+    path.write_text("{")
+    assert not has(store, record)
+    store.save(record, ARRAYS)
+    assert store.read(path) == record
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"metrics": {"mAP": 0.1, "P@100": float("nan")}}, r"metrics\['P@100'\].*nan"),
+        ({"metrics": {"mAP": float("inf")}}, r"metrics\['mAP'\]"),
+        ({"metrics": {"mAP": np.float32(0.5)}}, r"metrics\['mAP'\]"),
+        ({"metrics": {"mAP": True}}, r"metrics\['mAP'\]"),
+        ({"metrics": {"mAP": 10**400}}, "too large"),
+        ({"metrics": {}}, "at least one"),
+        ({"timings": {"fit": None}}, r"timings\['fit'\]"),
+        ({"history": [{"loss": 1.0}, {"loss": float("nan")}]}, r"epoch 2\['loss'\]"),
+        ({"history": {"loss": 1.0}}, "history: expected a list"),
+        ({"curves": {"loss": {"x": [1.0, float("nan")]}}}, r"curves.loss\['x'\]"),
+        ({"curves": {"loss": {"x": [1.0, "2"]}}}, r"curves.loss\['x'\]"),
+        ({"curves": {"loss": {"x": [1.0], "y": []}}}, "differ in length"),
+        ({"curves": curve(8)}, "expected 17 points"),
+        ({"curves": {"loss": [1.0]}}, r"curves\['loss'\]"),
+        ({"settings": {"lr": [0.1, float("nan")]}}, r"settings.lr\[1\]"),
+        ({"settings": {"net": {"width": np.int64(3)}}}, "settings.net.width"),
+        ({"settings": {1: 2}}, "settings: expected names"),
+        ({"settings": []}, "settings: expected a dict"),
+        ({"protocol_info": {"n_query": 1}}, "protocol_info.n_train"),
+        ({"versions": {"numpy": 2}}, r"versions\['numpy'\]"),
+        ({"peak_memory_mib": float("nan")}, "peak_memory_mib"),
+        ({"digest": "xyz"}, "digest"),
+        ({"digest": "A" * 64}, "digest"),
+        ({"bits": 0}, "bits"),
+        ({"bits": 16.0}, "bits"),
+        ({"seed": -1}, "seed"),
+        ({"method": " "}, "method"),
+        ({"kind": "other"}, "kind"),
+        ({"device": None}, "device"),
+        ({"created": "yesterday"}, "created"),
+        ({"created": "2026-01-02T03:04:05"}, "created.*UTC"),
+        ({"created": "2026-01-02T03:04:05+02:00"}, "created.*UTC"),
+        ({"schema": SCHEMA + 1}, "schema"),
+    ],
+)
+def test_a_record_that_breaks_the_schema_is_refused_by_name_and_leaves_nothing(
+    store, changes, named
+):
+    record = make_record(**changes)
+    with pytest.raises(StoreError, match=named) as caught:
+        store.save(record, ARRAYS)
+    assert "\n" not in str(caught.value)
+    assert not list(store.root.rglob("*.*"))
+
+
+def test_nan_in_a_file_is_refused(store):
+    path = store.save(make_record(), ARRAYS)
+    path.write_text(path.read_text().replace("0.3", "NaN"))
+    with pytest.raises(StoreError, match="NaN"):
+        store.read(path)
+
+
+def test_a_record_in_the_folder_of_another_cell_is_refused(store):
+    path = store.save(make_record(), ARRAYS)
+    moved = path.with_name(path.name.replace("16-0", "32-0"))
+    path.rename(moved)
+    with pytest.raises(StoreError, match=r"belongs at .*16-0"):
+        store.read(moved)
+
+
+def test_bad_files_are_named_and_the_others_are_read(store):
+    good, *bad = fill(store, [make_record(seed=seed) for seed in range(7)])
+    bad[0].write_text("{")
+    edit(bad[1], schema=0)
+    edit(bad[2], metrics={"mAP": "high"})
+    bad[3].write_bytes(b"\xff\xfe\x00")
+    bad[4].write_text("[" * 100_000)
+    data = json.loads(bad[5].read_text())
+    data["extra"] = 1
+    bad[5].write_text(json.dumps(data))
+    records, skipped, failures = store.scan()
+    assert [store.path(record) for record in records] == [good]
+    assert failures == []
+    assert len(skipped) == len(bad)
+    for path, reason in zip(sorted(bad), sorted(skipped), strict=True):
+        assert reason.startswith(path.relative_to(store.root).as_posix())
+        assert "\n" not in reason
+    assert any("schema 0" in reason for reason in skipped)
+    assert any("'extra' is unknown" in reason for reason in skipped)
+
+
+def test_an_absent_store_is_empty(store):
+    assert store.scan() == ([], [], [])
+    assert store.records() == []
+    assert len(store.frame()) == 0
+
+
+def test_missing_and_corrupt_arrays_are_named(store):
+    path = store.save(make_record(), ARRAYS)
+    path.with_suffix(".safetensors").write_bytes(b"broken")
+    with pytest.raises(StoreError, match=r"16-0-\w+\.safetensors"):
+        store.arrays(path)
+    path.with_suffix(".safetensors").unlink()
+    with pytest.raises(StoreError, match="No such file"):
+        store.arrays(path)
+
+
+def test_a_crash_before_the_commit_point_leaves_no_record(store, monkeypatch):
+    def crash(path, content):
+        if path.suffix == ".json":
+            raise OSError(28, "No space left on device")
+        write_atomic(path, content)
+
+    monkeypatch.setattr("results.store.write_atomic", crash)
+    record = make_record()
+    with pytest.raises(StoreError, match="No space left"):
+        store.save(record, ARRAYS)
+    assert store.path(record).with_suffix(".safetensors").exists()
+    assert not has(store, record)
+    assert store.scan() == ([], [], [])
+
+
+def test_an_interrupted_write_keeps_the_old_file_and_leaves_no_other(tmp_path, monkeypatch):
+    target = tmp_path / "file"
+    write_atomic(target, b"old")
+
+    def crash(number):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.fsync", crash)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomic(target, b"new")
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_unwritable_folder_is_one_line_with_the_way_out(tmp_path):
+    (tmp_path / "out").write_text("a file where the folder should be")
+    with pytest.raises(StoreError, match=r"cannot be written.*--out") as caught:
+        ResultStore(tmp_path / "out").check_writable()
+    assert "\n" not in str(caught.value)
+
+
+def test_check_writable_leaves_no_file(store):
+    store.check_writable()
+    assert list(store.runs.iterdir()) == []
+
+
+def test_a_failed_cell_is_listed_until_it_is_saved(store):
+    record = make_record(method="nsh(tau=1)")
+    path = store.mark_failed(**key_of(record), error="loss is\nnot finite", traceback="Trace")
+    assert path.name == f"16-0-{record.digest[:8]}.failed.json"
+    (failure,) = store.failures()
+    assert (failure.error, failure.traceback) == ("loss is not finite", "Trace")
+    assert failure.method == "nsh(tau=1)"
+    assert store.records() == []
+    store.save(record, ARRAYS)
+    assert not path.exists()
+
+
+def test_a_later_record_of_another_digest_clears_a_failure(store):
+    old = make_record(settings={"source": "old"})
+    store.mark_failed(**key_of(old), error="broken")
+    before = make_record(settings={"source": "older"}, created="2000-01-01T00:00:00+00:00")
+    store.save(before, ARRAYS)
+    assert len(store.failures()) == 1
+    store.save(make_record(created="2999-01-01T00:00:00+00:00"), ARRAYS)
+    assert store.failures() == []
+
+
+def test_a_corrupt_failure_is_skipped_by_name(store):
+    path = store.mark_failed(**key_of(make_record()), error="broken")
+    edit(path, bits="16")
+    assert store.failures() == []
+    assert "bits" in store.scan().skipped[0]
+    path.write_text("{}")
+    assert "missing" in store.scan().skipped[0]
+
+
+def test_frame_has_one_row_per_run_and_metric(store):
+    fill(store, [make_record(seed=seed) for seed in range(2)])
+    columns = "dataset,protocol,backbone,method,bits,seed,metric,value"
+    assert ",".join(store.frame().columns) == columns
+    assert len(store.frame()) == 4
