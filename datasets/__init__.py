@@ -1,0 +1,96 @@
+"""Data sets by name, and the protocols that split them.
+
+>>> digits = load("digits/300-1497")
+>>> digits.protocol.sizes
+'300 queries, 1,497 train, 1,497 database, mAP@100'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from datasets.base import DatasetError, ImageSource, MemoryImages, RetrievalDataset, UnknownName
+from datasets.base import lookup as lookup
+from datasets.cifar import load_cifar10
+from datasets.digits import load_digits
+from datasets.protocols import PROTOCOLS, Protocol_
+from datasets.synthetic import load_synthetic
+
+__all__ = [
+    "DATASETS",
+    "PROTOCOLS",
+    "DatasetError",
+    "ImageSource",
+    "MemoryImages",
+    "Protocol_",
+    "RetrievalDataset",
+    "UnknownName",
+    "load",
+    "lookup",
+    "protocol_of",
+]
+
+DATASETS: dict[str, Callable[[Protocol_, Path | None], RetrievalDataset]] = {
+    "digits": load_digits,
+    "cifar10": load_cifar10,
+    "synthetic": load_synthetic,
+}
+
+
+def protocol_of(name: str) -> Protocol_:
+    """Return the protocol that a name means, without touching any data.
+
+    Parameters
+    ----------
+    name : str
+        ``"cifar10/official"``, or ``"cifar10"`` for its default protocol.
+
+    Returns
+    -------
+    Protocol_
+        The protocol.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such data set or protocol.
+
+    Examples
+    --------
+    >>> protocol_of("cifar10").label
+    'cifar10/1k-5k'
+    """
+    dataset, slash, protocol = name.partition("/")
+    lookup("data set", dataset, DATASETS)
+    known = PROTOCOLS[dataset]
+    return (
+        lookup(f"protocol of {dataset}", protocol, known) if slash else next(iter(known.values()))
+    )
+
+
+def load(name: str, data_root: Path | None = None) -> RetrievalDataset:
+    """Load a data set, split by a protocol.
+
+    Parameters
+    ----------
+    name : str
+        ``"cifar10/official"``, or ``"cifar10"`` for its default protocol.
+    data_root : Path or None
+        Folder of data that is already here, a folder for each data set; None downloads what is
+        needed. Embedded data sets do not look at it.
+
+    Returns
+    -------
+    RetrievalDataset
+        The checked data set.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such data set or protocol.
+    DatasetError
+        If its files are absent or wrong.
+    """
+    protocol = protocol_of(name)
+    return DATASETS[protocol.dataset](protocol, data_root)

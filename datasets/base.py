@@ -1,0 +1,278 @@
+"""The data set as the rest of the benchmark sees it: images, labels, three lists of rows.
+
+A `RetrievalDataset` is checked once, when it is built; whoever receives one may trust it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from datasets.protocols import Protocol_
+
+T = TypeVar("T")
+
+
+class DatasetError(Exception):
+    """A data set that cannot be used; the message is one line, meant for the user."""
+
+
+class UnknownName(DatasetError):
+    """A name that nothing is known by; the message suggests the closest known one."""
+
+
+def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
+    """Return the entry called `name`, or suggest the names that come closest.
+
+    Parameters
+    ----------
+    kind : str
+        What is looked up, for the message: ``"data set"``.
+    name : str
+        The name as the user gave it.
+    known : Mapping[str, T]
+        Every known name.
+
+    Returns
+    -------
+    T
+        ``known[name]``.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such name.
+
+    Examples
+    --------
+    >>> lookup("data set", "digits", {"digits": 1})
+    1
+    >>> lookup("data set", "cifra10", {"digits": 1, "cifar10": 2})
+    Traceback (most recent call last):
+        ...
+    datasets.base.UnknownName: unknown data set 'cifra10'; did you mean 'cifar10'? \
+known: digits, cifar10
+    """
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.5)
+    hint = f"did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
+    raise UnknownName(f"unknown {kind} {name!r}; {hint}known: {', '.join(known)}")
+
+
+def tensor_digest(*tensors: Tensor) -> str:
+    """SHA-256 over type, shape and bytes of tensors, 64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> tensor_digest(torch.zeros(2, dtype=torch.uint8))[:16]
+    '56f5278aa55a55f9'
+    """
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)};".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+class ImageSource(ABC):
+    """Images by row number, wherever they lie: in memory, on disk, or still encoded."""
+
+    digest: str  # 64 hexadecimal digits; identifies the images, and costs no decoding
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    @abstractmethod
+    def read(self, rows: Tensor) -> Tensor:
+        """Read some images.
+
+        Parameters
+        ----------
+        rows : Tensor, int64, shape (B,)
+            Row numbers, in any order.
+
+        Returns
+        -------
+        Tensor, uint8, shape (B, 3, H, W)
+            The images in the order of `rows`.
+
+        Raises
+        ------
+        DatasetError
+            If an image cannot be decoded; the message names its file and row.
+        """
+
+
+class MemoryImages(ImageSource):
+    """Images held in one tensor.
+
+    Parameters
+    ----------
+    images : Tensor, uint8, shape (N, 3, H, W)
+        All images; kept, not copied.
+
+    Examples
+    --------
+    >>> source = MemoryImages(torch.zeros(5, 3, 8, 8, dtype=torch.uint8))
+    >>> len(source), source.read(torch.tensor([4, 0])).shape
+    (5, torch.Size([2, 3, 8, 8]))
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
+            raise DatasetError(
+                f"MemoryImages: expected uint8 (N, 3, H, W), got {images.dtype} "
+                f"{tuple(images.shape)}; scale to 0..255 and repeat a grey channel three times"
+            )
+        self._images = images
+        self.digest = tensor_digest(images)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def read(self, rows: Tensor) -> Tensor:
+        """Read some images, see `ImageSource.read`."""
+        return self._images.index_select(0, rows)
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalDataset:
+    """Inputs, labels and the rows that train, ask and answer; checked on construction.
+
+    Parameters
+    ----------
+    name : str
+        The data set alone: ``"cifar10"``.
+    protocol : Protocol_
+        The rule that split it; its sizes must be the sizes found here.
+    images : ImageSource or None
+        The images, where there are any.
+    features : Tensor or None, float32, shape (N, D)
+        Precomputed features, where the user brings them.
+    labels : Tensor, bool, shape (N, C)
+        Two items are relevant to each other if they share a label.
+    train, query, database : Tensor, int64, shapes (n_train,), (Q,), (M,)
+        Row numbers. No query is in the database or among the training rows.
+    hierarchy : Tensor or None, float, shape (C, C)
+        Similarity of classes in [0, 1].
+
+    Raises
+    ------
+    DatasetError
+        If any of this does not hold.
+    """
+
+    name: str
+    protocol: Protocol_
+    images: ImageSource | None
+    features: Tensor | None
+    labels: Tensor
+    train: Tensor
+    query: Tensor
+    database: Tensor
+    hierarchy: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        self._check_inputs()
+        for part, size in (
+            ("train", self.protocol.n_train),
+            ("query", self.protocol.n_query),
+            ("database", self.protocol.n_database),
+        ):
+            self._check_rows(part, getattr(self, part), size)
+        for part in ("database", "train"):
+            both = torch.isin(self.query, getattr(self, part))
+            if both.any():
+                self._refuse(
+                    f"query and {part} must be disjoint, {int(both.sum())} rows are in both, "
+                    f"the first is row {int(self.query[both][0])}"
+                )
+        if not 1 <= self.protocol.cutoff <= self.protocol.n_database:
+            self._refuse(
+                f"cutoff must be in 1..{self.protocol.n_database} (the database), "
+                f"got {self.protocol.cutoff}"
+            )
+        self._check_hierarchy()
+
+    def _refuse(self, message: str) -> None:
+        raise DatasetError(f"{self.name}/{self.protocol.name}: {message}")
+
+    def _check_inputs(self) -> None:
+        labels, features = self.labels, self.features
+        if labels.dtype != torch.bool or labels.ndim != 2 or labels.shape[1] < 1:
+            self._refuse(
+                f"labels must be bool (N, C), got {labels.dtype} {tuple(labels.shape)}; "
+                "turn class numbers into one-hot rows"
+            )
+        if self.images is None and features is None:
+            self._refuse("neither images nor features are given; give one of them")
+        if self.images is not None and len(self.images) != len(labels):
+            self._refuse(f"{len(labels)} label rows for {len(self.images)} images")
+        if features is None:
+            return
+        if features.dtype != torch.float32 or features.ndim != 2 or features.shape[1] < 1:
+            self._refuse(
+                f"features must be float32 (N, D), got {features.dtype} {tuple(features.shape)}"
+            )
+        if len(features) != len(labels):
+            self._refuse(f"{len(labels)} label rows for {len(features)} feature rows")
+        bad = ~features.isfinite().all(dim=1)
+        if bad.any():
+            self._refuse(
+                f"features must be finite, {int(bad.sum())} rows are not, the first is row "
+                f"{int(bad.nonzero()[0, 0])}"
+            )
+
+    def _check_rows(self, part: str, rows: Tensor, size: int) -> None:
+        if rows.dtype != torch.int64 or rows.ndim != 1:
+            self._refuse(f"{part} rows must be int64 (n,), got {rows.dtype} {tuple(rows.shape)}")
+        if len(rows) == 0:
+            self._refuse(f"{part} is empty; every part needs at least one row")
+        if len(rows) != size:
+            self._refuse(f"the protocol has {size} {part} rows, got {len(rows)}")
+        low, high = int(rows.min()), int(rows.max())
+        if low < 0 or high >= len(self.labels):
+            self._refuse(f"{part} rows must be in 0..{len(self.labels) - 1}, found {low}..{high}")
+        values, counts = rows.unique(return_counts=True)
+        if len(values) != len(rows):
+            self._refuse(f"{part} lists row {int(values[counts > 1][0])} more than once")
+
+    def _check_hierarchy(self) -> None:
+        if self.hierarchy is None:
+            return
+        n_classes = self.labels.shape[1]
+        if not self.hierarchy.is_floating_point() or self.hierarchy.shape != (n_classes, n_classes):
+            self._refuse(
+                f"hierarchy must be float ({n_classes}, {n_classes}), got "
+                f"{self.hierarchy.dtype} {tuple(self.hierarchy.shape)}"
+            )
+        if not bool(((self.hierarchy >= 0) & (self.hierarchy <= 1)).all()):
+            self._refuse("hierarchy must be in [0, 1], it holds other values")
+
+    @cached_property
+    def data_digest(self) -> str:
+        """What identifies the inputs alone: the key of the feature cache, 64 hex digits."""
+        text = f"images {self.images.digest}" if self.images is not None else ""
+        if self.features is not None:
+            text += f"features {tensor_digest(self.features)}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def digest(self) -> str:
+        """What identifies protocol, rows, labels and inputs together, 64 hex digits."""
+        rest = [self.train, self.query, self.database, self.labels]
+        if self.hierarchy is not None:
+            rest.append(self.hierarchy)
+        text = f"{self.protocol.digest} {tensor_digest(*rest)} {self.data_digest}"
+        return hashlib.sha256(text.encode()).hexdigest()

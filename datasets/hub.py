@@ -1,0 +1,153 @@
+"""Files of a hub data set: from the user's folder, else from the hub at a pinned revision.
+
+Downloads go through huggingface_hub: HF_ENDPOINT (a mirror), HF_HUB_OFFLINE, HF_HUB_CACHE and
+HF_HOME are respected, a dropped connection goes on where it broke off, and a finished file is
+never fetched again. What arrives must have the pinned SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from datasets.base import DatasetError
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """One file of a hub data set: its path there and its SHA-256 (64 hexadecimal digits)."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """A data set on the hub.
+
+    Parameters
+    ----------
+    name : str
+        Our name of the data set, which is also its folder below ``--data-root``.
+    repo : str
+        ``"owner/name"`` on the hub.
+    revision : str
+        The pinned commit, 40 hexadecimal digits.
+    files : tuple of HubFile
+        Files in the order of their rows.
+    """
+
+    name: str
+    repo: str
+    revision: str
+    files: tuple[HubFile, ...]
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file on this disk and the SHA-256 of its bytes (64 hexadecimal digits)."""
+
+    path: Path
+    sha256: str
+
+
+def fetch(source: HubSource, data_root: Path | None) -> list[LocalFile]:
+    """Find the files below `data_root`, or download them where no root is given.
+
+    A file of the user's own may be another copy (recompressed, say), so its SHA-256 is not
+    compared with the pinned one; it is returned, and tells the copies apart from then on.
+
+    Parameters
+    ----------
+    source : HubSource
+        What to fetch.
+    data_root : Path or None
+        Folder with a folder `source.name` in it; None downloads.
+
+    Returns
+    -------
+    list of LocalFile
+        One for each of ``source.files``, in their order.
+
+    Raises
+    ------
+    DatasetError
+        If a file is absent, cannot be downloaded, or arrives with another SHA-256.
+    """
+    if data_root is None:
+        return [_download(source, file) for file in source.files]
+    return [LocalFile(path, file_sha256(path)) for path in _find(source, data_root)]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, 64 hexadecimal digits."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read ({one_line(error)})") from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error on one line, at most 200 characters, never empty."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _find(source: HubSource, data_root: Path) -> list[Path]:
+    """Files below the user's folder, flat or in the folders of the hub."""
+    folder = data_root / source.name
+    found, missing = [], []
+    for file in source.files:
+        places = [folder / PurePosixPath(file.path).name, folder / file.path]
+        present = [place for place in places if place.is_file()]
+        found += present[:1]
+        if not present:
+            missing.append(" or ".join(str(place) for place in dict.fromkeys(places)))
+    if missing:
+        raise DatasetError(
+            f"{source.name}: not found: {'; '.join(missing)}. Put the files of "
+            f"huggingface.co/datasets/{source.repo} there, or leave --data-root out to have "
+            "them downloaded"
+        )
+    return found
+
+
+def _download(source: HubSource, file: HubFile) -> LocalFile:
+    """Return the file in the hub's cache, downloaded if it is not there yet."""
+    import huggingface_hub
+    from huggingface_hub import constants
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    name = f"{source.name}: {file.path} of {source.repo}"
+    way_out = f"or put the files of the data set into DIR/{source.name} and give --data-root DIR"
+    try:
+        path = huggingface_hub.hf_hub_download(
+            source.repo, file.path, repo_type="dataset", revision=source.revision
+        )
+    except LocalEntryNotFoundError as error:
+        why = (
+            "HF_HUB_OFFLINE is set; unset it to download"
+            if constants.HF_HUB_OFFLINE
+            else f"{constants.ENDPOINT} did not deliver it ({one_line(error.__cause__ or error)}); "
+            "try again with a network"
+        )
+        raise DatasetError(
+            f"{name} is not in the cache {constants.HF_HUB_CACHE} and {why}, {way_out}"
+        ) from error
+    # The client passes on the errors of its HTTP library, and that differs between its versions.
+    except Exception as error:
+        raise DatasetError(
+            f"{name}: download from {constants.ENDPOINT} failed ({one_line(error)}); "
+            f"try again, {way_out}"
+        ) from error
+    # The cache links its names to its files: the file itself is what has to go if it is wrong.
+    local = Path(path).resolve()
+    found = file_sha256(local)
+    if found != file.sha256:
+        raise DatasetError(
+            f"{name}: {local} has SHA-256 {found}, expected {file.sha256}; delete that file and "
+            f"try again (if it comes back, {constants.ENDPOINT} serves another file), {way_out}"
+        )
+    return LocalFile(local, found)

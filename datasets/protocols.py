@@ -1,0 +1,264 @@
+"""Named protocols as data: how many rows ask, train and answer, and which rows they are.
+
+The same Roman numeral means different things in different papers, so a protocol is named here by
+what it does, and `Protocol_.sizes` belongs into every output.
+
+Every rule takes rows in one fixed shuffled order of 0..N-1: the raw 64-bit words of NumPy's Philox
+generator under a key of our own, sorted stably. NumPy promises that stream for all versions, so
+the rows are the same on every machine, whatever the seed of a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.base import DatasetError, lookup
+
+_KEY = 0x48617368  # of the shuffle; another key would be another split under the same name
+
+
+class Split(NamedTuple):
+    """Sorted row numbers of the three parts, int64."""
+
+    train: Tensor
+    query: Tensor
+    database: Tensor
+
+
+@dataclass(frozen=True)
+class Protocol_:
+    """One way to split one data set and to score it.
+
+    Parameters
+    ----------
+    dataset, name : str
+        ``"cifar10"`` and ``"1k-5k"``.
+    n_query, n_train, n_database : int
+        Sizes of the three parts, in rows.
+    rule : str
+        Key of `RULES`: which rows make up the parts.
+    cutoff : int
+        The k of mAP@k, in database items.
+    relevance : str
+        When a database item counts as relevant to a query.
+    source : str
+        Who uses this protocol. A note: it takes no part in the digest.
+
+    Examples
+    --------
+    >>> protocol = PROTOCOLS["cifar10"]["1k-5k"]
+    >>> protocol.label
+    'cifar10/1k-5k'
+    >>> protocol.sizes
+    '1,000 queries, 5,000 train, 59,000 database, mAP@1000'
+    """
+
+    dataset: str
+    name: str
+    n_query: int
+    n_train: int
+    n_database: int
+    rule: str
+    cutoff: int
+    relevance: str
+    source: str
+
+    @property
+    def label(self) -> str:
+        """Data set and protocol: what a user types, and the caption of a table."""
+        return f"{self.dataset}/{self.name}"
+
+    @property
+    def sizes(self) -> str:
+        """Sizes and cutoff for a human reader."""
+        return (
+            f"{self.n_query:,} queries, {self.n_train:,} train, {self.n_database:,} database, "
+            f"mAP@{self.cutoff}"
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all fields but `source`, as canonical JSON, 64 hexadecimal digits."""
+        fields = {key: value for key, value in asdict(self).items() if key != "source"}
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def split(self, labels: Tensor, parts: Mapping[str, Tensor] | None = None) -> Split:
+        """Choose the rows.
+
+        Parameters
+        ----------
+        labels : Tensor, bool, shape (N, C)
+            Labels of all rows; classes are balanced by them.
+        parts : Mapping[str, Tensor] or None
+            Row numbers of the parts that the data set comes in, for the rules that keep them:
+            ``{"train": ..., "test": ...}``.
+
+        Returns
+        -------
+        Split
+            Sorted rows.
+
+        Raises
+        ------
+        DatasetError
+            If the labels or parts cannot give the sizes of this protocol.
+        """
+        rule = lookup("split rule", self.rule, RULES)
+        split = rule(self, labels, parts or {})
+        for part, expected in (
+            ("train", self.n_train),
+            ("query", self.n_query),
+            ("database", self.n_database),
+        ):
+            rows: Tensor = getattr(split, part)
+            if len(rows) != expected:
+                raise DatasetError(
+                    f"{self.label}: the protocol has {expected:,} {part} rows, these "
+                    f"{len(labels):,} rows give {len(rows):,}; is the copy complete?"
+                )
+        return Split(*(rows.sort().values for rows in split))
+
+
+Rule = Callable[[Protocol_, Tensor, Mapping[str, Tensor]], Split]
+
+
+def _shuffled(n: int) -> Tensor:
+    """Return the row numbers 0..n-1 in the one fixed order, int64 (n,)."""
+    words = np.random.Philox(key=_KEY).random_raw(n)
+    return torch.from_numpy(np.argsort(words, kind="stable").astype(np.int64))
+
+
+def _without(rows: Tensor, taken: Tensor) -> Tensor:
+    """Rows that are not in `taken`, in their order."""
+    return rows[~torch.isin(rows, taken)]
+
+
+def _shuffled_part(protocol: Protocol_, n: int, parts: Mapping[str, Tensor], name: str) -> Tensor:
+    """Rows of one original part, in the fixed order."""
+    if name not in parts:
+        raise DatasetError(
+            f"{protocol.label}: the rule {protocol.rule!r} needs the original {name} part, "
+            f"the data set has {', '.join(parts) or 'no parts'}"
+        )
+    order = _shuffled(n)
+    return order[torch.isin(order, parts[name])]
+
+
+def _balanced(protocol: Protocol_, labels: Tensor, rows: Tensor, n: int, part: str) -> Tensor:
+    """Draw n of `rows`, the first of each class in turn, equally many of every class.
+
+    A remainder goes to the first classes. A row with several labels is taken once, for the first
+    of its classes that still wants rows.
+    """
+    n_classes = labels.shape[1]
+    free = torch.zeros(len(labels), dtype=torch.bool)
+    free[rows] = True
+    drawn = []
+    for c in range(n_classes):
+        quota = n // n_classes + (c < n % n_classes)
+        of_class = rows[labels[rows, c] & free[rows]][:quota]
+        if len(of_class) < quota:
+            raise DatasetError(
+                f"{protocol.label}: needs {quota} {part} rows of class {c}, found "
+                f"{len(of_class)}; is the copy complete?"
+            )
+        free[of_class] = False
+        drawn.append(of_class)
+    return torch.cat(drawn)
+
+
+def _pooled_inside(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+    """Pool all rows; balanced queries; all others are the database; train balanced inside it."""
+    rows = _shuffled(len(labels))
+    query = _balanced(p, labels, rows, p.n_query, "query")
+    rest = _without(rows, query)
+    return Split(_balanced(p, labels, rest, p.n_train, "train"), query, rest)
+
+
+def _pooled_apart(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+    """As `pooled, train inside the database`, but the training rows leave the database."""
+    train, query, rest = _pooled_inside(p, labels, parts)
+    return Split(train, query, _without(rest, train))
+
+
+def _pooled_same(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+    """Pool all rows; balanced queries; all others are both training rows and database."""
+    rows = _shuffled(len(labels))
+    query = _balanced(p, labels, rows, p.n_query, "query")
+    rest = _without(rows, query)
+    return Split(rest, query, rest)
+
+
+def _official_inside(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+    """Query n rows of the official test part; database the train part; train balanced inside it.
+
+    Where the protocol asks for fewer queries than the test part has, they are drawn from it
+    without regard to class, and the others stay unused.
+    """
+    query = _shuffled_part(p, len(labels), parts, "test")[: p.n_query]
+    database = _shuffled_part(p, len(labels), parts, "train")
+    return Split(_balanced(p, labels, database, p.n_train, "train"), query, database)
+
+
+def _official_same(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+    """Query the whole official test part; its train part is both training rows and database."""
+    database = _shuffled_part(p, len(labels), parts, "train")
+    return Split(database, _shuffled_part(p, len(labels), parts, "test"), database)
+
+
+RULES: dict[str, Rule] = {
+    "pooled, train inside the database": _pooled_inside,
+    "pooled, train outside the database": _pooled_apart,
+    "pooled, train is the database": _pooled_same,
+    "official parts, train inside the database": _official_inside,
+    "official parts, train is the database": _official_same,
+}
+
+
+def _table(dataset: str, *rows: tuple[str, int, int, int, str, int, str]) -> dict[str, Protocol_]:
+    """One data set's protocols by name; the first is the default."""
+    return {
+        name: Protocol_(
+            dataset, name, n_query, n_train, n_database, rule, cutoff, "shares a label", source
+        )
+        for name, n_query, n_train, n_database, rule, cutoff, source in rows
+    }
+
+
+# Each row: name, queries, train, database, rule, cutoff k, source.
+# fmt: off
+PROTOCOLS: dict[str, dict[str, Protocol_]] = {
+    "digits": _table(
+        "digits",
+        ("300-1497", 300, 1497, 1497, "pooled, train is the database", 100, "our own"),
+    ),
+    "cifar10": _table(
+        "cifar10",
+        ("1k-5k", 1000, 5000, 59_000, "pooled, train inside the database", 1000,
+         "SDC (BMVC 2023); `cifar10-1` of WCH's code"),
+        ("official", 10_000, 50_000, 50_000, "official parts, train is the database", 1000,
+         "GreedyHash, TBH, SPQ, OH, CGHash"),
+        # CIBHash validates on the half of the test part that is unused here.
+        ("cibhash", 5000, 5000, 50_000, "official parts, train inside the database", 1000,
+         "CIBHash (IJCAI 2021), github.com/zexuanqiu/CIBHash"),
+        ("wch", 1000, 5000, 54_000, "pooled, train outside the database", 1000,
+         "WCH (ACCV 2022), default of github.com/RosieYuu/WCH"),
+        # The cutoff is the whole database: mAP over all.
+        ("cimon", 10_000, 5000, 50_000, "official parts, train inside the database", 50_000,
+         "CIMON (IJCAI 2021), DistillHash; Bi-half's CIFAR-10 (II)"),
+    ),
+    "synthetic": _table(
+        "synthetic",
+        ("tiny", 50, 300, 550, "pooled, train inside the database", 100, "our own, for tests"),
+    ),
+}
+# fmt: on
