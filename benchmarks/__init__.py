@@ -1,0 +1,1 @@
+"""Where methods, data sets and results meet: training, evaluation and the command line."""

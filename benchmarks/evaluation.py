@@ -1,0 +1,385 @@
+"""Codes and labels in, counts per Hamming distance out; no metric is computed here.
+
+Every metric of `benchmarks.metrics` follows from how many database items lie at each distance from
+a query and how many of them are relevant (share a label with it), so a database is read once, in
+pieces of any size, and the counts of pieces add up to the last digit. Graded relevance is kept
+exact as well: a gain is rounded to a multiple of 2^-26 (1.5e-8), and sums of such numbers are exact
+in float64 up to 134 million items of gain 1, in any order and on any device.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks import counting
+
+Values = Tensor | NDArray[Any]
+Similarity = Values | Literal["shared", "jaccard"]
+
+PIECE = 2**20  # database rows packed at a time
+GAIN_UNIT = 2.0**-26
+MAX_GRADES = 2**14  # different gains for which an ideal ranking is kept
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """Binary codes and the labels of the same items; `evaluate` checks them.
+
+    Parameters
+    ----------
+    bits : Tensor or ndarray, shape (N, K)
+        bool, or numbers that are all 0 or 1.
+    labels : Tensor or ndarray, shape (N, C)
+        bool, or 0 and 1: which of the C classes an item belongs to.
+    """
+
+    bits: Values
+    labels: Values
+
+
+@dataclass(frozen=True, eq=False)
+class Grades:
+    """How often each gain occurs in the database; the ideal ranking follows from it.
+
+    Parameters
+    ----------
+    values : ndarray, float64, shape (G,)
+        The different gains, in ascending order.
+    items : ndarray, int64, shape (Q, G)
+        Database items that have this gain for the query.
+    """
+
+    values: NDArray[np.float64]
+    items: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if len(self.values) > MAX_GRADES:
+            raise ValueError(
+                f"Grades: at most {MAX_GRADES} different gains can be kept, got"
+                f" {len(self.values)}; round the similarity, for example to 3 digits."
+            )
+
+    def __add__(self, other: "Grades") -> "Grades":
+        values = np.union1d(self.values, other.values)
+        return Grades(values, self.over(values) + other.over(values))
+
+    def over(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the counts as columns of a longer list of gains."""
+        items = np.zeros((len(self.items), len(values)), np.int64)
+        items[:, np.searchsorted(values, self.values)] = self.items
+        return items
+
+
+@dataclass(frozen=True, eq=False)
+class RetrievalStats:
+    """Counts per query and distance; `a + b` merges two shards of a database.
+
+    Parameters
+    ----------
+    items : ndarray, int64, shape (Q, K + 1)
+        Database items at distance 0..K.
+    relevant : ndarray, int64, shape (Q, K + 1)
+        Those relevant to the query.
+    gain : ndarray, float64, shape (Q, K + 1), optional
+        Summed graded relevance, where asked for.
+    grades : Grades, optional
+        Present with `gain`: how often each gain occurs, over all distances.
+    hamming : bool
+        Whether column d means Hamming distance d; False for a ranking by floats, where columns are
+        the levels of equal similarity in falling order, filled up with empty ones.
+    """
+
+    items: NDArray[np.int64]
+    relevant: NDArray[np.int64]
+    gain: NDArray[np.float64] | None = None
+    grades: Grades | None = None
+    hamming: bool = True
+
+    @property
+    def n_without_relevant(self) -> int:
+        """Queries with no relevant item in the whole database; every metric scores them 0."""
+        return int((self.relevant.sum(axis=1) == 0).sum())
+
+    def __add__(self, other: "RetrievalStats") -> "RetrievalStats":
+        if self.items.shape != other.items.shape or not (self.hamming and other.hamming):
+            raise ValueError(
+                "RetrievalStats: shards add up only for the same queries and code length over"
+                f" Hamming distances, got shapes {self.items.shape} and {other.items.shape};"
+                " evaluate every shard with the same queries."
+            )
+        if (self.gain is None) != (other.gain is None):
+            raise ValueError(
+                "RetrievalStats: all shards or none hold graded relevance, got one of each;"
+                " evaluate every shard with the same similarity."
+            )
+        return RetrievalStats(
+            self.items + other.items,
+            self.relevant + other.relevant,
+            None if self.gain is None or other.gain is None else self.gain + other.gain,
+            None if self.grades is None or other.grades is None else self.grades + other.grades,
+        )
+
+
+def evaluate(
+    query: Codes,
+    database: Codes | Iterable[Codes],
+    *,
+    similarity: Similarity | None = None,
+    device: str | torch.device = "auto",
+) -> RetrievalStats:
+    """Count database items, relevant items and gain at every Hamming distance from each query.
+
+    Parameters
+    ----------
+    query : Codes
+        Q codes of K bits with labels over C classes.
+    database : Codes or iterable of Codes
+        An iterable is read piece by piece; nothing but the counts is kept. Pieces may be empty.
+    similarity : array, shape (C, C), or "shared" or "jaccard", optional
+        Graded relevance. With an array of class similarities in [0, 1], the gain of an item is the
+        highest similarity of a label of the query (row) and a label of the item (column);
+        "shared" is the number of labels in common, "jaccard" that number over the size of the
+        union. An item without labels has gain 0.
+    device : str or torch.device
+        "cpu" (numba, all cores), "cuda" (torch), or "auto": CUDA where present.
+
+    Returns
+    -------
+    RetrievalStats
+
+    Raises
+    ------
+    ValueError
+        If codes are not binary, widths or numbers of classes differ, or there is no query.
+
+    Examples
+    --------
+    >>> query = Codes(np.array([[1, 0, 1]]), np.array([[1, 0]]))
+    >>> database = Codes(np.array([[1, 0, 1], [1, 1, 1], [0, 1, 0]]), np.eye(2)[[0, 1, 0]])
+    >>> stats = evaluate(query, database, device="cpu")
+    >>> stats.items.tolist(), stats.relevant.tolist()
+    ([[1, 1, 0, 1]], [[1, 0, 0, 1]])
+    """
+    query = _checked(query, "query")
+    n_query, n_bits = query.bits.shape
+    n_classes = query.labels.shape[1]
+    if n_query == 0:
+        raise ValueError("evaluate: expected at least 1 query, got 0; check the protocol's split.")
+    if similarity is not None and not isinstance(similarity, str):
+        similarity = _checked_similarity(similarity, n_classes)
+    backend = counting.backend(device)
+    zeros = np.zeros((n_query, n_bits + 1), np.int64)
+    if similarity is None:
+        total = RetrievalStats(zeros, zeros)
+    else:
+        none = Grades(np.zeros(0), np.zeros((n_query, 0), np.int64))
+        total = RetrievalStats(zeros, zeros, zeros.astype(np.float64), none)
+    for number, given in enumerate([database] if isinstance(database, Codes) else database):
+        who = "database" if isinstance(database, Codes) else f"database piece {number}"
+        whole = _checked(given, who)
+        for what, a, b in (
+            ("bits a code", n_bits, whole.bits.shape[1]),
+            ("classes", n_classes, whole.labels.shape[1]),
+        ):
+            if a != b:
+                raise ValueError(
+                    f"evaluate: query and {who} must have equally many {what}, got {a} and {b};"
+                    " encode and label both in the same way."
+                )
+        for start in range(0, len(whole.bits), PIECE):
+            rows = slice(start, start + PIECE)
+            piece = Codes(whole.bits[rows], whole.labels[rows])
+            counts = backend.counts(query.bits, query.labels, piece.bits, piece.labels)
+            if similarity is None:
+                total += RetrievalStats(*counts)
+            else:
+                total += RetrievalStats(*counts, *_gain(query, piece, similarity, backend))
+    return total
+
+
+def _checked(codes: Codes, who: str) -> Codes:
+    """Return the codes as booleans, or say which value is not one."""
+    bits = _as_bool(codes.bits, f"{who} codes")
+    labels = _as_bool(codes.labels, f"{who} labels")
+    if len(bits) != len(labels):
+        raise ValueError(
+            f"evaluate: {who} needs one row of labels a code, got {len(bits)} codes and"
+            f" {len(labels)} rows of labels; select both by the same row numbers."
+        )
+    if not 1 <= bits.shape[1] <= counting.MAX_BITS:
+        raise ValueError(
+            f"evaluate: {who} codes must have 1 to {counting.MAX_BITS} bits, got {bits.shape[1]};"
+            " set the code length of the method."
+        )
+    return Codes(bits, labels)
+
+
+def _as_bool(values: Values, who: str) -> Values:
+    if not isinstance(values, Tensor):
+        values = np.asarray(values)
+    if values.ndim != 2:
+        raise ValueError(
+            f"evaluate: {who} must be a matrix with one row an item, got shape"
+            f" {tuple(values.shape)}; give one column a bit or class."
+        )
+    if values.dtype in (torch.bool, np.bool_):
+        return values
+    wrong = (values != 0) & (values != 1)  # NaN differs from both
+    if wrong.any():
+        row, column = (int(i[0]) for i in counting.to_numpy(wrong).nonzero())
+        raise ValueError(
+            f"evaluate: {who} must be bool or 0/1, got {values[row, column].item()} in row {row},"
+            f" column {column}; threshold scores first, for example `scores > 0`."
+        )
+    return values != 0
+
+
+# --------------------------------------------------------------------------- graded relevance
+
+
+def _checked_similarity(similarity: Values, n_classes: int) -> NDArray[np.float64]:
+    values = np.asarray(counting.to_numpy(similarity), np.float64)
+    if values.shape != (n_classes, n_classes):
+        raise ValueError(
+            f"evaluate: similarity must have a row and a column for each of the {n_classes} classes"
+            f", got shape {values.shape}; order it as the label columns are ordered."
+        )
+    wrong = ~((values >= 0) & (values <= 1))
+    if wrong.any():
+        row, column = (int(i[0]) for i in wrong.nonzero())
+        raise ValueError(
+            f"evaluate: similarity must lie in [0, 1], got {values[row, column]} in row {row},"
+            f" column {column}; rescale it."
+        )
+    return values
+
+
+def _gain(
+    query: Codes, piece: Codes, similarity: NDArray[np.float64] | str, backend: counting.Backend
+) -> tuple[NDArray[np.float64], Grades]:
+    """Return the gain per distance, and how often each gain occurs in this piece.
+
+    Items with the same labels have the same gain, so gains are computed between label sets.
+    """
+    sets, item_set = _label_sets(piece.labels)
+    sizes = np.bincount(item_set, minlength=len(sets))
+    gains, parts = [], []
+    for start in range(0, len(query.bits), 64):  # bounds the table of gains: 64 sets x M sets
+        rows = slice(start, start + 64)
+        query_sets, query_set = _label_sets(query.labels[rows])
+        table = _gain_table(query_sets, sets, similarity)
+        gains.append(backend.gains(query.bits[rows], piece.bits, query_set, item_set, table))
+        values, grade = np.unique(table, return_inverse=True)
+        grade = grade.reshape(table.shape)
+        items = np.array([np.bincount(row, sizes, len(values)) for row in grade], np.int64)
+        parts.append(Grades(values, items[query_set]))
+    values = np.unique(np.concatenate([part.values for part in parts]))
+    grades = Grades(values, np.concatenate([part.over(values) for part in parts]))
+    return np.concatenate(gains), grades
+
+
+def _label_sets(labels: Values) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return the different rows (P, C) of a label matrix, and for each item which one it has."""
+    rows = np.packbits(counting.to_numpy(labels), axis=1)
+    unique, which = np.unique(rows, axis=0, return_inverse=True)
+    sets = np.unpackbits(unique, axis=1, count=labels.shape[1]).astype(np.bool_)
+    return sets, which.reshape(-1).astype(np.int64)
+
+
+def _gain_table(
+    query_sets: NDArray[np.bool_], sets: NDArray[np.bool_], similarity: NDArray[np.float64] | str
+) -> NDArray[np.float64]:
+    """Return the gain of label set p for a query with label set s, float64 (S, P)."""
+    if isinstance(similarity, str):
+        shared = query_sets.astype(np.float64) @ sets.T.astype(np.float64)
+        if similarity == "shared":
+            return shared
+        if similarity != "jaccard":
+            raise ValueError(
+                "evaluate: similarity must be 'shared', 'jaccard' or a matrix, got"
+                f" {similarity!r}; choose one of these."
+            )
+        union = query_sets.sum(axis=1)[:, None] + sets.sum(axis=1) - shared
+        gain = shared / np.maximum(union, 1)
+    else:
+        # nearest[s, c]: how similar class c is to the closest label of query set s
+        nearest = [similarity[labels].max(axis=0, initial=0.0) for labels in query_sets]
+        gain = np.array([(sets * row).max(axis=1, initial=0.0) for row in nearest])
+    rounded: NDArray[np.float64] = np.round(gain / GAIN_UNIT) * GAIN_UNIT
+    return rounded
+
+
+# --------------------------------------------------------------------------- ranking by floats
+
+
+def rank_floats(
+    query_features: Values,
+    query_labels: Values,
+    database_features: Values,
+    database_labels: Values,
+    *,
+    device: str | torch.device = "auto",
+) -> Iterator[RetrievalStats]:
+    """Rank the database by cosine similarity, exactly: the yardstick without codes.
+
+    Each level of equal similarity is a distance of its own, so the metrics for codes apply. Equal
+    means equal in float32; features that differ only by rounding are not ties.
+
+    Parameters
+    ----------
+    query_features, database_features : Tensor or ndarray, shapes (Q, D) and (M, D)
+    query_labels, database_labels : Tensor or ndarray, bool or 0/1, shapes (Q, C) and (M, C)
+    device : str or torch.device
+        Where to multiply and sort; "auto" is CUDA where present.
+
+    Yields
+    ------
+    RetrievalStats
+        For the next queries in order, at most 4 million (query, item) pairs at a time; shape
+        (queries, M).
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    q, q_labels = _features(query_features, query_labels, "query", device)
+    b, b_labels = _features(database_features, database_labels, "database", device)
+    for what, one, other in (("features", q, b), ("classes", q_labels, b_labels)):
+        if one.shape[1] != other.shape[1]:
+            raise ValueError(
+                f"rank_floats: query and database must have equally many {what}, got"
+                f" {one.shape[1]} and {other.shape[1]}; take both from the same backbone."
+            )
+    height = max(1, 2**22 // len(b))
+    for start in range(0, len(q), height):
+        rows = slice(start, start + height)
+        cosine, order = torch.sort(q[rows] @ b.T, dim=1, descending=True)
+        related = (q_labels[rows] @ b_labels.T > 0).gather(1, order).long()
+        level = torch.zeros_like(order)
+        level[:, 1:] = (cosine[:, 1:] != cosine[:, :-1]).cumsum(dim=1)
+        items = torch.zeros_like(order).scatter_add_(1, level, torch.ones_like(order))
+        relevant = torch.zeros_like(order).scatter_add_(1, level, related)
+        yield RetrievalStats(items.cpu().numpy(), relevant.cpu().numpy(), hamming=False)
+
+
+def _features(
+    features: Values, labels: Values, who: str, device: str | torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return unit features and labels as float32, checked."""
+    x = torch.as_tensor(features, device=device).float()
+    y = torch.as_tensor(_as_bool(labels, f"{who} labels"), device=device).float()
+    if x.ndim != 2 or len(x) != len(y) or len(x) == 0:
+        raise ValueError(
+            f"rank_floats: {who} needs at least one row of features, and one row of labels each,"
+            f" got shapes {tuple(x.shape)} and {tuple(y.shape)}; select both by the same rows."
+        )
+    finite = x.isfinite().all(dim=1)
+    if not finite.all():
+        raise ValueError(
+            f"rank_floats: {who} features must be finite, got NaN or infinity in row"
+            f" {int((~finite).nonzero()[0])}; check the backbone's output."
+        )
+    return torch.nn.functional.normalize(x), y

@@ -1,0 +1,1 @@
+"""Side-by-side speed measurements, each a script that prints ratios."""

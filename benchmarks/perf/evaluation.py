@@ -1,0 +1,140 @@
+"""Time an exact evaluation against what the field runs: ``python -m benchmarks.perf.evaluation``.
+
+One run, the same codes and threads for all, the ways taken in turn; the medians of several rounds.
+The first three give one number, mAP@1000; ours gives the counts from which every metric follows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.evaluation import Codes, evaluate
+from benchmarks.metrics import mean_average_precision
+
+Array = NDArray[Any]
+OURS = "ours, counts"
+CUTOFF = 1000
+
+
+def main() -> None:
+    """Print a table of seconds and ratios for each code length."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--database", type=int, default=59_000)
+    parser.add_argument("--bits", type=int, nargs="+", default=[16, 32, 64])
+    parser.add_argument("--labels", type=int, default=10, help="classes; over 10 are multi-label")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(
+        f"{options.queries} queries x {options.database} codes, {options.labels} classes, "
+        f"{options.threads} threads, {platform.machine()}, torch {torch.__version__}, "
+        f"NumPy {np.__version__}; median (minimum) of {options.rounds} rounds"
+    )
+    for bits in options.bits:
+        rng = np.random.default_rng(bits)
+        query = _codes(rng, options.queries, bits, options.labels)
+        database = _codes(rng, options.database, bits, options.labels)
+        _table(bits, _ways(query, database, options.threads), options.rounds)
+
+
+def _codes(rng: np.random.Generator, n: int, bits: int, n_classes: int) -> Codes:
+    """Codes that cluster by class, as learned ones do."""
+    if n_classes <= 10:
+        labels = np.eye(n_classes, dtype=bool)[rng.integers(0, n_classes, n)]
+    else:
+        labels = rng.random((n, n_classes)) < 3 / n_classes
+    centres = np.random.default_rng(0).normal(size=(n_classes, bits))
+    return Codes(labels @ centres + 1.5 * rng.normal(size=(n, bits)) > 0, labels)
+
+
+def _ways(query: Codes, database: Codes, threads: int) -> dict[str, Callable[[], object]]:
+    """Everything that is timed, by name; conversions that a user does once are done before."""
+    q, b = (np.where(np.asarray(c.bits), 1.0, -1.0).astype(np.float32) for c in (query, database))
+    q_labels, b_labels = (np.asarray(c.labels).astype(np.float32) for c in (query, database))
+    ways: dict[str, Callable[[], object]] = {
+        "NumPy argsort a query": lambda: _argsort_loop(q, q_labels, b, b_labels),
+        "torch product + sort": lambda: _torch_sort(q, q_labels, b, b_labels),
+    }
+    faiss = _faiss(query, database, threads)
+    if faiss is not None:
+        ways["faiss exact top 1000"] = faiss
+    ways[OURS] = lambda: evaluate(query, database, device="cpu")
+    ways["ours, counts + mAP@1000"] = lambda: mean_average_precision(
+        evaluate(query, database, device="cpu"), CUTOFF
+    )
+    if torch.cuda.is_available():
+        on_gpu = [
+            Codes(torch.as_tensor(c.bits).cuda(), torch.as_tensor(c.labels).cuda())
+            for c in (query, database)
+        ]
+        ways["ours, counts on CUDA"] = lambda: evaluate(*on_gpu, device="cuda")
+    return ways
+
+
+def _argsort_loop(q: Array, q_labels: Array, b: Array, b_labels: Array) -> float:
+    """Run the loop of the papers' code: for each query a product, an argsort, a mean."""
+    total = 0.0
+    for code, labels in zip(q, q_labels, strict=True):
+        related = b_labels @ labels > 0
+        distance = 0.5 * (q.shape[1] - b @ code)
+        hits = related[np.argsort(distance)][:CUTOFF]
+        ranks = np.flatnonzero(hits) + 1
+        if len(ranks):
+            total += float(np.mean(np.arange(1, len(ranks) + 1) / ranks))
+    return total / len(q)
+
+
+def _torch_sort(q: Array, q_labels: Array, b: Array, b_labels: Array) -> float:
+    """Take a hundred queries at a time: product, stable sort, cumulated precision."""
+    tq, tq_labels, tb, tb_labels = (torch.from_numpy(x) for x in (q, q_labels, b, b_labels))
+    total = 0.0
+    for code, labels in zip(tq.split(100), tq_labels.split(100), strict=True):
+        order = (-(code @ tb.T)).sort(dim=1, stable=True).indices[:, :CUTOFF]
+        hits = (labels @ tb_labels.T > 0).gather(1, order).float()
+        precision = hits.cumsum(1) / torch.arange(1, CUTOFF + 1)
+        total += float(((precision * hits).sum(1) / hits.sum(1).clamp(min=1)).sum())
+    return total / len(q)
+
+
+def _faiss(query: Codes, database: Codes, threads: int) -> Callable[[], object] | None:
+    try:
+        import faiss
+    except ImportError:
+        print("faiss is not installed: pip install -e '.[faiss]'")
+        return None
+    faiss.omp_set_num_threads(threads)
+    q, b = (np.packbits(np.asarray(c.bits), axis=1) for c in (query, database))
+    index = faiss.IndexBinaryFlat(8 * b.shape[1])
+    index.add(b)
+    return lambda: index.search(q, CUTOFF)
+
+
+def _table(bits: int, ways: dict[str, Callable[[], object]], rounds: int) -> None:
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        way()  # compiles, warms up
+    for _ in range(rounds):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - start)
+    ours = statistics.median(seconds[OURS])
+    print(f"\n| {bits} bits | seconds (minimum) | against ours |\n|---|---|---|")
+    for name, times in seconds.items():
+        median = statistics.median(times)
+        print(f"| {name} | {median:.3f} ({min(times):.3f}) | {median / ours:.1f} x |")
+
+
+if __name__ == "__main__":
+    main()

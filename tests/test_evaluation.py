@@ -1,0 +1,214 @@
+"""Counts per Hamming distance: three counters against each other, and what `evaluate` refuses."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.counting import (
+    count_numba,
+    count_numpy,
+    count_torch,
+    gain_numba,
+    gain_numpy,
+    gain_torch,
+    pack,
+)
+from benchmarks.evaluation import Codes, RetrievalStats, evaluate, rank_floats
+
+FEW = settings(max_examples=40, deadline=None)
+
+
+def codes(n, bits, classes, seed, share=0.5):
+    rng = np.random.default_rng(seed)
+    return rng.random((n, bits)) < share, rng.random((n, classes)) < 1.5 / classes
+
+
+def both(query, database):
+    return (*query, *database)
+
+
+@st.composite
+def problems(draw):
+    bits = draw(st.one_of(st.integers(1, 200), st.sampled_from([15, 16, 17, 64, 128, 1024])))
+    classes = draw(st.one_of(st.integers(1, 130), st.sampled_from([16, 17, 1024])))
+    seed = draw(st.integers(0, 2**32 - 1))
+    n_query, n_database = draw(st.integers(1, 9)), draw(st.integers(0, 60))
+    return codes(n_query, bits, classes, seed), codes(n_database, bits, classes, seed + 1)
+
+
+@given(problems())
+@FEW
+def test_three_counters_agree_to_the_digit(problem):
+    oracle = count_numpy(*both(*problem))
+    for counts in (count_numba(*both(*problem)), count_torch(*both(*problem))):
+        for got, expected in zip(counts, oracle, strict=True):
+            assert got.dtype == np.int64
+            np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.gpu
+@given(problems())
+@FEW
+def test_cuda_counts_the_same(problem):
+    oracle = count_numpy(*both(*problem))
+    counts = count_torch(*both(*problem), device="cuda")
+    for got, expected in zip(counts, oracle, strict=True):
+        np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("n", [4095, 4096, 4097, 9001])
+def test_block_edges_of_the_kernel_lose_nothing(n):
+    query, database = codes(3, 32, 10, 0), codes(n, 32, 10, 1)
+    for got, expected in zip(
+        count_numba(*both(query, database)), count_numpy(*both(query, database)), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
+
+
+@given(problems(), st.integers(1, 4))
+@FEW
+def test_gains_of_three_counters_agree(problem, n_sets):
+    (query, _), (database, _) = problem
+    rng = np.random.default_rng(0)
+    table = rng.integers(0, 2**26, (n_sets, n_sets)) / 2**26
+    query_set, item_set = (rng.integers(0, n_sets, len(x)) for x in (query, database))
+    problem = (query, database, query_set, item_set, table)
+    oracle = gain_numpy(*problem)
+    np.testing.assert_array_equal(gain_numba(*problem), oracle)
+    np.testing.assert_array_equal(gain_torch(*problem), oracle)
+
+
+def test_packing_fills_up_with_zeros():
+    bits = np.ones((2, 17), bool)
+    assert pack(bits).shape == (2, 2)
+    assert np.unpackbits(pack(bits).view(np.uint8)).sum() == 34
+
+
+def test_a_case_worked_on_paper():
+    query = Codes(np.array([[1, 0, 1], [0, 0, 0]]), np.array([[1, 0], [0, 1]]))
+    database = Codes(
+        torch.tensor([[1, 0, 1], [1, 1, 1], [0, 1, 0]]), torch.tensor([[1, 0], [0, 1], [1, 1]])
+    )
+    stats = evaluate(query, database, device="cpu")
+    assert stats.items.tolist() == [[1, 1, 0, 1], [0, 1, 1, 1]]
+    assert stats.relevant.tolist() == [[1, 0, 0, 1], [0, 1, 0, 1]]
+    assert stats.gain is None
+    assert stats.n_without_relevant == 0
+
+
+@pytest.mark.parametrize("similarity", [None, "shared", "jaccard", "matrix"])
+def test_shards_in_any_cut_equal_the_whole_to_the_last_digit(similarity):
+    query, database = Codes(*codes(7, 24, 5, 0)), Codes(*codes(300, 24, 5, 1))
+    if similarity == "matrix":
+        similarity = np.random.default_rng(2).random((5, 5))
+    whole = evaluate(query, database, similarity=similarity, device="cpu")
+    cuts = [0, 0, 1, 120, 299, 300]
+    pieces = [Codes(database.bits[a:b], database.labels[a:b]) for a, b in itertools.pairwise(cuts)]
+    streamed = evaluate(query, iter(pieces), similarity=similarity, device="cpu")
+    added = sum(
+        (evaluate(query, p, similarity=similarity, device="cpu") for p in pieces[1:]),
+        evaluate(query, pieces[0], similarity=similarity, device="cpu"),
+    )
+    for stats in (streamed, added):
+        np.testing.assert_array_equal(stats.items, whole.items)
+        np.testing.assert_array_equal(stats.relevant, whole.relevant)
+        if similarity is not None:
+            np.testing.assert_array_equal(stats.gain, whole.gain)
+
+
+def test_jaccard_and_class_similarity_by_hand():
+    query = Codes(np.zeros((1, 2)), np.array([[1, 1, 0]]))
+    database = Codes(
+        np.array([[0, 0], [0, 1], [1, 1]]), np.array([[1, 0, 0], [0, 1, 1], [0, 0, 1]])
+    )
+    jaccard = evaluate(query, database, similarity="jaccard", device="cpu").gain
+    np.testing.assert_allclose(jaccard, [[1 / 2, 1 / 3, 0]], atol=2**-26)
+    similarity = np.array([[1, 0.5, 0.25], [0.5, 1, 0], [0.25, 0, 1]])
+    gain = evaluate(query, database, similarity=similarity, device="cpu").gain
+    np.testing.assert_allclose(gain, [[1, 1, 0.25]])
+
+
+def test_inputs_stay_unmodified():
+    query, database = codes(4, 16, 3, 0), codes(9, 16, 3, 1)
+    copies = [x.copy() for x in both(query, database)]
+    evaluate(Codes(*query), Codes(*database), device="cpu")
+    for got, before in zip(both(query, database), copies, strict=True):
+        np.testing.assert_array_equal(got, before)
+
+
+def good(n=3, bits=4, classes=2):
+    return Codes(np.zeros((n, bits), bool), np.ones((n, classes), bool))
+
+
+@pytest.mark.parametrize("value", [0.5, -1.0, float("nan"), 2.0])
+def test_values_that_are_no_bits_are_named(value):
+    bits = np.zeros((3, 4))
+    bits[1, 2] = value
+    with pytest.raises(ValueError, match=rf"database codes .* got {value} in row 1, column 2"):
+        evaluate(good(), Codes(bits, good().labels), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("query", "database", "words"),
+    [
+        (good(bits=4), good(bits=5), "equally many bits a code, got 4 and 5"),
+        (good(classes=2), good(classes=3), "equally many classes, got 2 and 3"),
+        (good(n=0), good(), "at least 1 query, got 0"),
+        (good(bits=0), good(bits=0), "1 to 32767 bits, got 0"),
+        (Codes(np.zeros(4, bool), np.ones((4, 2), bool)), good(), "must be a matrix"),
+        (Codes(np.zeros((4, 4), bool), np.ones((3, 2), bool)), good(), "one row of labels a code"),
+    ],
+)
+def test_what_does_not_fit_is_refused(query, database, words):
+    with pytest.raises(ValueError, match=f"evaluate: .*{words}"):
+        evaluate(query, database, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("similarity", "words"),
+    [
+        (np.zeros((3, 3)), "a row and a column for each of the 2 classes"),
+        (np.full((2, 2), 1.5), r"\[0, 1\], got 1.5 in row 0"),
+        ("cosine", "'shared', 'jaccard' or a matrix"),
+    ],
+)
+def test_similarity_that_is_none_is_refused(similarity, words):
+    with pytest.raises(ValueError, match=words):
+        evaluate(good(), good(), similarity=similarity, device="cpu")
+
+
+def test_stats_of_other_queries_do_not_add_up():
+    one = RetrievalStats(np.ones((2, 3), int), np.ones((2, 3), int))
+    other = RetrievalStats(np.ones((2, 4), int), np.ones((2, 4), int))
+    with pytest.raises(ValueError, match="same queries and code length"):
+        one + other
+
+
+def test_float_ranking_is_the_sorted_cosine():
+    rng = np.random.default_rng(0)
+    q, b = rng.normal(size=(5, 8)).astype("f"), rng.normal(size=(40, 8)).astype("f")
+    q_labels, b_labels = np.eye(3)[rng.integers(0, 3, 5)], np.eye(3)[rng.integers(0, 3, 40)]
+    (stats,) = rank_floats(q, q_labels, b, b_labels, device="cpu")
+    cosine = (q / np.linalg.norm(q, axis=1)[:, None]) @ (b / np.linalg.norm(b, axis=1)[:, None]).T
+    order = np.argsort(-cosine, axis=1)
+    expected = np.take_along_axis((q_labels @ b_labels.T > 0), order, 1)
+    assert not stats.hamming
+    np.testing.assert_array_equal(stats.items, np.ones((5, 40)))
+    np.testing.assert_array_equal(stats.relevant, expected)
+
+
+def test_equal_floats_share_a_level():
+    b = np.array([[1.0, 0], [1, 0], [0, 1]])
+    (stats,) = rank_floats([[1.0, 0]], [[1]], b, [[1], [0], [1]], device="cpu")
+    assert stats.items.tolist() == [[2, 1, 0]]
+    assert stats.relevant.tolist() == [[1, 1, 0]]
+
+
+def test_float_ranking_refuses_non_finite_features():
+    b = np.array([[1.0, 0], [np.nan, 0]])
+    with pytest.raises(ValueError, match=r"database features must be finite, .* row 1"):
+        next(rank_floats([[1.0, 0]], [[1]], b, [[1], [0]], device="cpu"))
