@@ -1,0 +1,199 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import features as module
+from benchmarks.backbones import Pixels, backbone
+from benchmarks.features import FeatureCache, FeatureError, FreshViews, ViewBank
+from datasets import load
+from datasets.augment import AUGMENTATIONS, resize
+
+CPU = torch.device("cpu")
+PIXELS = backbone("pixels")
+
+
+class Counting(Pixels):
+    """Counts the images it is shown, and can stop at a given one."""
+
+    def __init__(self, stop_at=None):
+        super().__init__("pixels", None)
+        self.seen = 0
+        self.stop_at = stop_at
+
+    def features(self, images):
+        self.seen += len(images)
+        if self.stop_at is not None and self.seen > self.stop_at:
+            raise KeyboardInterrupt
+        return super().features(images)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load("synthetic")
+
+
+@pytest.fixture
+def blocks_of_100(monkeypatch):
+    monkeypatch.setattr(module, "BLOCK", 100)
+
+
+def test_features_are_those_of_the_backbone(data, tmp_path):
+    array = FeatureCache(tmp_path, CPU).features(data, PIXELS).array
+    images = data.images.read(torch.arange(len(data.images)))
+    assert array.dtype == torch.float16
+    torch.testing.assert_close(array, resize(images, images.shape[-1]).flatten(1).half())
+
+
+def test_features_are_computed_once(data, tmp_path):
+    net = Counting()
+    first = FeatureCache(tmp_path, CPU).features(data, net)
+    again = FeatureCache(tmp_path, CPU).features(data, net)
+    assert net.seen == len(data.images)
+    assert torch.equal(first.array, again.array)
+    assert first.seconds == again.seconds > 0
+    assert not list(tmp_path.rglob("*.partial.npy"))
+
+
+def test_protocols_of_a_data_set_share_features_but_other_sizes_do_not(data, tmp_path):
+    cache = FeatureCache(tmp_path, CPU)
+    cache.features(data, PIXELS)
+    cache.features(data, backbone("pixels", 4))
+    assert len(list(tmp_path.rglob("*.npy"))) == 2
+
+
+def test_interrupted_extraction_loses_at_most_a_block(data, tmp_path, blocks_of_100):
+    n = len(data.images)
+    broken = Counting(stop_at=250)
+    with pytest.raises(KeyboardInterrupt):
+        FeatureCache(tmp_path, CPU).features(data, broken)
+    rest = Counting()
+    resumed = FeatureCache(tmp_path, CPU).features(data, rest).array
+    assert rest.seen == n - 200
+    whole = FeatureCache(tmp_path / "other", CPU).features(data, Counting()).array
+    assert torch.equal(resumed, whole)
+
+
+@pytest.mark.parametrize("damage", ["{", '{"done": "x"}', '{"odd": 1}', "[]"])
+def test_damaged_note_starts_the_extraction_anew(data, tmp_path, blocks_of_100, damage):
+    with pytest.raises(KeyboardInterrupt):
+        FeatureCache(tmp_path, CPU).features(data, Counting(stop_at=250))
+    (note,) = tmp_path.rglob("*.json")
+    note.write_text(damage)
+    net = Counting()
+    FeatureCache(tmp_path, CPU).features(data, net)
+    assert net.seen == len(data.images)
+
+
+def test_truncated_partial_file_starts_the_extraction_anew(data, tmp_path, blocks_of_100):
+    with pytest.raises(KeyboardInterrupt):
+        FeatureCache(tmp_path, CPU).features(data, Counting(stop_at=250))
+    (partial,) = tmp_path.rglob("*.partial.npy")
+    partial.write_bytes(partial.read_bytes()[:500])
+    net = Counting()
+    FeatureCache(tmp_path, CPU).features(data, net)
+    assert net.seen == len(data.images)
+
+
+def test_views_of_an_image_do_not_depend_on_the_blocks(data, tmp_path, monkeypatch):
+    whole = FeatureCache(tmp_path / "a", CPU).bank(data, PIXELS, "cibhash", 3).array
+    monkeypatch.setattr(module, "BLOCK", 21)
+    pieces = FeatureCache(tmp_path / "b", CPU).bank(data, PIXELS, "cibhash", 3).array
+    assert whole.shape == (len(data.train), 3, 192)
+    torch.testing.assert_close(whole, pieces, atol=2e-3, rtol=0)
+    assert not torch.equal(whole[:, 0], whole[:, 1])
+
+
+def test_unaugmented_views_are_the_features_of_the_training_rows(data, tmp_path):
+    cache = FeatureCache(tmp_path, CPU)
+    bank = cache.bank(data, PIXELS, "none", 2).array
+    plain = cache.features(data, PIXELS).array[data.train]
+    for view in range(2):
+        torch.testing.assert_close(bank[:, view], plain, atol=2e-3, rtol=0)
+
+
+def test_non_finite_features_are_refused_with_the_first_row(data, tmp_path):
+    class Broken(Pixels):
+        def features(self, images):
+            x = super().features(images)
+            x[3, 0] = float("inf")
+            return x
+
+    with pytest.raises(FeatureError, match=r"features of synthetic: .* first row 3"):
+        FeatureCache(tmp_path, CPU).features(data, Broken("pixels", None))
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_progress_runs_to_the_end(data, tmp_path, blocks_of_100):
+    told = []
+    FeatureCache(tmp_path, CPU, lambda *step: told.append(step)).features(data, PIXELS)
+    n = len(data.images)
+    assert [done for _, done, _ in told] == [0, *range(100, n, 100), n]
+    assert {(what, total) for what, _, total in told} == {("features of synthetic", n)}
+
+
+def test_cache_is_plain_npy(data, tmp_path):
+    array = FeatureCache(tmp_path, CPU).features(data, PIXELS).array
+    (file,) = tmp_path.rglob("*.npy")
+    np.testing.assert_array_equal(np.load(file, allow_pickle=False), array.numpy())
+    assert json.loads(file.with_suffix(".json").read_text())["done"] == len(array)
+
+
+def numbered_bank(n=6, v=4):
+    """Row i, view j holds 10 i + j."""
+    return (10 * torch.arange(n)[:, None] + torch.arange(v)).half()[..., None]
+
+
+def test_bank_hands_out_different_views_of_the_rows_asked_for():
+    data = ViewBank(torch.zeros(6, 1), numbered_bank(), 0, CPU)
+    index = torch.tensor([5, 0, 3, 3])
+    seen = set()
+    for _ in range(50):
+        views = data.views(index, 2)  # (2, 4, 1)
+        assert views.dtype == torch.float32
+        assert torch.equal((views // 10).squeeze(-1), index.float().expand(2, -1))
+        assert (views[0] != views[1]).all()
+        seen |= {int(x) for x in views[:, 0].flatten()}
+    assert seen == {50, 51, 52, 53}
+
+
+def test_bank_draws_the_same_for_the_same_seed():
+    def draw(seed):
+        data = ViewBank(torch.zeros(6, 1), numbered_bank(), seed, CPU)
+        return torch.cat([data.views(torch.arange(6), 2) for _ in range(5)])
+
+    assert torch.equal(draw(1), draw(1))
+    assert not torch.equal(draw(1), draw(2))
+
+
+def test_fresh_views_are_new_at_every_call_and_those_of_the_rows(data):
+    images = data.images.read(data.train)
+    plain = resize(images, images.shape[-1]).flatten(1)
+    fresh = FreshViews(plain, images, PIXELS, "features", AUGMENTATIONS["cibhash"], 0, CPU)
+    index = torch.tensor([4, 9])
+    first, second = fresh.views(index, 2), fresh.views(index, 2)
+    assert first.shape == (2, 2, 192)
+    assert not torch.equal(first, second)
+    assert not torch.equal(first[0], first[1])
+    still = FreshViews(plain, images, PIXELS, "features", AUGMENTATIONS["none"], 0, CPU)
+    torch.testing.assert_close(still.views(index, 2), plain[index].expand(2, -1, -1))
+
+
+def test_tokens_have_an_array_and_a_bank_of_their_own(data, tmp_path):
+    cache = FeatureCache(tmp_path, CPU)
+    tokens = cache.features(data, PIXELS, "tokens").array
+    assert tokens.shape == (len(data.images), 16, 12)
+    bank = cache.bank(data, PIXELS, "cibhash", 2, "tokens").array
+    assert bank.shape == (len(data.train), 2, 16, 12)
+    flat = cache.bank(data, PIXELS, "cibhash", 2).array  # the same views, seen as features
+    side = flat.float().view(-1, 2, 3, 4, 2, 4, 2).permute(0, 1, 3, 5, 2, 4, 6)
+    torch.testing.assert_close(side.reshape(bank.shape), bank.float())
+
+
+def test_bank_hands_out_tokens_in_the_shape_of_tokens():
+    bank = torch.rand(6, 4, 3, 5).half()
+    data = ViewBank(bank[:, 0], bank, 0, CPU)
+    assert data.views(torch.tensor([1, 2]), 2).shape == (2, 2, 3, 5)
+    plain = ViewBank(bank[:, 0], None, 0, CPU)
+    assert torch.equal(plain.views(torch.tensor([1]), 2)[1, 0], bank[1, 0].float())
