@@ -1,0 +1,127 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.trainer import Trainer, TrainingError
+from methods import HashMethod, Recipe
+
+RECIPE = Recipe(epochs=3, batch_size=4)
+
+
+class Recorder:
+    """A training set that notes which rows were asked for."""
+
+    def __init__(self, n):
+        self.features = torch.randn(n, 5, generator=torch.Generator().manual_seed(0))
+        self.asked = []
+
+    def __len__(self):
+        return len(self.features)
+
+    def views(self, index, n_views):
+        self.asked.append(index)
+        return self.features[index].expand(n_views, -1, -1)
+
+
+class Probe(HashMethod):
+    """Its loss is the mean score, so gradient descent lowers it without end."""
+
+    paper = "none, http://localhost"
+    n_views = 2
+
+    def __init__(self, in_dim=5, n_bits=3):
+        super().__init__(in_dim, n_bits)
+        self.head = nn.Linear(in_dim, n_bits)
+        self.progress = []
+
+    def project(self, x):
+        return self.head(x)
+
+    def loss(self, batch):
+        self.progress.append(batch.progress)
+        assert self.training
+        assert batch.views.shape[:2] == (2, len(batch.index))
+        return {"score": self.project(batch.views).mean(), "zero": 0 * self.head.bias.sum()}
+
+
+@pytest.mark.parametrize(("n", "steps", "size"), [(8, 2, 4), (11, 2, 4), (3, 1, 3), (1, 1, 1)])
+def test_every_step_is_a_full_batch_without_repetition(n, steps, size):
+    data = Recorder(n)
+    Trainer(RECIPE, seed=0).train(Probe(), data)
+    assert [len(index) for index in data.asked] == [size] * steps * 3
+    for epoch in range(3):
+        rows = torch.cat(data.asked[epoch * steps : (epoch + 1) * steps])
+        assert len(rows.unique()) == len(rows)
+
+
+def test_each_epoch_has_an_order_of_its_own_and_equal_seeds_have_equal_orders():
+    def orders(seed):
+        data = Recorder(64)
+        Trainer(RECIPE, seed).train(Probe(), data)
+        return torch.cat(data.asked).view(3, 64)
+
+    assert torch.equal(orders(1), orders(1))
+    assert not torch.equal(orders(1), orders(2))
+    assert not torch.equal(orders(1)[0], orders(1)[1])
+
+
+def test_progress_runs_from_zero_toward_one():
+    method = Probe()
+    Trainer(RECIPE, seed=0).train(method, Recorder(8))
+    assert method.progress == pytest.approx([i / 6 for i in range(6)])
+
+
+def test_history_and_callback_hold_the_mean_of_each_term():
+    told = []
+    trainer = Trainer(RECIPE, 0, lambda *epoch: told.append(epoch))
+    trainer.train(Probe(), Recorder(8))
+    assert told == [(e + 1, 3, losses) for e, losses in enumerate(trainer.history)]
+    assert [set(losses) for losses in trainer.history] == [{"score", "zero"}] * 3
+    assert trainer.history[2]["score"] < trainer.history[0]["score"]
+    assert trainer.history[0]["zero"] == 0
+
+
+def test_epochs_follow_the_code_length():
+    trainer = Trainer(replace(RECIPE, epochs_at={3: 5}), 0)
+    trainer.train(Probe(n_bits=3), Recorder(8))
+    assert len(trainer.history) == 5
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_method_is_left_in_evaluation_mode_and_changed(optimizer):
+    method = Probe()
+    before = method.head.weight.clone()
+    Trainer(replace(RECIPE, optimizer=optimizer), 0).train(method, Recorder(8))
+    assert not method.training
+    assert not torch.equal(method.head.weight, before)
+
+
+def test_non_finite_loss_names_method_term_and_epoch():
+    class Diverges(Probe):
+        def loss(self, batch):
+            terms = super().loss(batch)
+            return terms | {"bad": terms["score"] / (0.0 if batch.progress > 0.4 else 1.0)}
+
+    with pytest.raises(TrainingError, match=r"Diverges: loss term 'bad' .* in epoch 2"):
+        Trainer(RECIPE, 0).train(Diverges(), Recorder(8))
+
+
+def test_non_finite_parameter_is_named_though_the_loss_was_finite():
+    class Explodes(Probe):
+        def loss(self, batch):
+            return {"root": (self.head.bias * 0).sqrt().sum() + self.head.weight.sum()}
+
+    with pytest.raises(TrainingError, match=r"Explodes: parameter 'head.bias' is not finite"):
+        Trainer(replace(RECIPE, epochs=1, batch_size=8), 0).train(Explodes(), Recorder(8))
+
+
+def test_method_without_parameters_is_refused():
+    class Empty(Probe):
+        def __init__(self):
+            super().__init__()
+            self.head.requires_grad_(False)
+
+    with pytest.raises(TrainingError, match="needs parameters"):
+        Trainer(RECIPE, 0).train(Empty(), Recorder(8))
