@@ -86,7 +86,7 @@ class TrainingSet(Protocol):
 
     @property
     def features(self) -> Tensor:
-        """Unaugmented inputs, float32, shape (N, D)."""
+        """Unaugmented inputs of the kind that the method consumes, float32, shape (N, ...)."""
         ...
 
     def __len__(self) -> int:
@@ -151,8 +151,8 @@ class HashMethod(nn.Module, ABC):
 
         Parameters
         ----------
-        x : Tensor, float32, shape (N, D)
-            Inputs of the kind that `consumes` names.
+        x : Tensor, float32, shape (N, ...)
+            Inputs of the kind that `consumes` names: features (N, D) or tokens (N, T, D).
 
         Returns
         -------
