@@ -1,0 +1,282 @@
+"""One cell of the grid, from its key to its record."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.backbones import Backbone
+from benchmarks.environment import Environment
+from benchmarks.evaluation import Codes, RetrievalStats, evaluate, rank_floats
+from benchmarks.features import Cached, FeatureCache, FreshViews, Kind, ViewBank
+from benchmarks.grid import Cell, Suite, seed_of
+from benchmarks.metrics import precision_recall_curve, retrieval_metrics
+from benchmarks.trainer import OnEpoch, Trainer
+from datasets.augment import AUGMENTATIONS
+from datasets.base import RetrievalDataset, lookup
+from methods import HashMethod
+from methods.base import TrainingSet
+from results.store import RunRecord
+
+_ENCODE_NUMBERS = 2**25
+"""Numbers gathered at a time when images are encoded."""
+
+
+class CellError(Exception):
+    """A cell that cannot be run; the message is one line meant for the user."""
+
+
+@dataclass
+class SuiteInputs:
+    """The features of a suite, fetched on first use and shared by its cells.
+
+    A failure is kept too: the cells that need the same features fail with the same message instead
+    of trying again.
+    """
+
+    suite: Suite
+    cache: FeatureCache
+    _got: dict[object, Cached | Exception] = field(default_factory=dict)
+
+    def features(self, kind: Kind) -> Cached:
+        """Unaugmented features or tokens of every image, on the device of the cache."""
+        return self._once(kind, lambda: self._on_device(self.cache.features(*self._names, kind)))
+
+    def bank(self, augmentation: str, n_views: int, kind: Kind) -> Cached:
+        """Augmented views of the training images."""
+        return self._once(
+            (augmentation, n_views, kind),
+            lambda: self._on_device(self.cache.bank(*self._names, augmentation, n_views, kind)),
+        )
+
+    @property
+    def _names(self) -> tuple[RetrievalDataset, Backbone]:
+        return self.suite.data, self.suite.backbone
+
+    def _on_device(self, cached: Cached) -> Cached:
+        return Cached(cached.array.to(self.cache.device), cached.seconds)
+
+    def _once(self, name: object, get: Callable[[], Cached]) -> Cached:
+        if name not in self._got:
+            try:
+                self._got[name] = get()
+            except Exception as error:  # kept, and raised below and for every later cell
+                self._got[name] = error
+        got = self._got[name]
+        if isinstance(got, Exception):
+            raise got
+        return got
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Add the time spent inside to a stage."""
+        start = time.perf_counter()
+        yield
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def run_cell(
+    cell: Cell, inputs: SuiteInputs, environment: Environment, on_epoch: OnEpoch
+) -> tuple[RunRecord, dict[str, np.ndarray]]:
+    """Fit, encode, evaluate.
+
+    Parameters
+    ----------
+    cell : Cell
+    inputs : SuiteInputs
+        Of the cell's suite.
+    environment : Environment
+        Versions and device, for the record.
+    on_epoch : callable
+        Told after each training epoch.
+
+    Returns
+    -------
+    RunRecord, dict of ndarray
+        The record, and its arrays: packed codes, row numbers, AP of each query.
+
+    Raises
+    ------
+    CellError, FeatureError, TrainingError
+        If the cell cannot be done; the message says why.
+    """
+    device = inputs.cache.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    watch = Stopwatch(device=device)
+    features = inputs.features(_kind(cell))
+    watch.seconds["features"] = features.seconds
+    data = cell.suite.data
+    history: list[dict[str, float]] = []
+    arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
+    curves: dict[str, dict[str, list[float]]] = {}
+
+    if cell.method.name == "float":
+        with watch("evaluate"):
+            per_query = _rank_floats(cell, features.array)
+    else:
+        if cell.method.cls is None:
+            query, database = _random_codes(cell)
+        else:
+            method, training = _prepare(cell, inputs, watch)
+            trainer = Trainer(cell.method.recipe, seed_of(cell.key), on_epoch, history)
+            with watch("fit"):
+                method.fit(training, trainer)
+            with watch("encode"):
+                query = _encode(method, features.array, data.query)
+                database = _encode(method, features.array, data.database)
+        with watch("evaluate"):
+            stats = evaluate(
+                Codes(query, data.labels[data.query]),
+                Codes(database, data.labels[data.database]),
+                device=device,
+            )
+            per_query = retrieval_metrics(stats, data.protocol.cutoff)
+            curves["precision_recall"] = _curve(stats)
+        arrays["query_codes"] = np.packbits(query.cpu().numpy(), axis=1)
+        arrays["database_codes"] = np.packbits(database.cpu().numpy(), axis=1)
+
+    arrays["query_ap"] = per_query[f"mAP@{data.protocol.cutoff}"].astype(np.float32)
+    record = RunRecord(
+        dataset=cell.key.dataset,
+        protocol=cell.key.protocol,
+        backbone=cell.key.backbone,
+        method=cell.key.method,
+        kind="yardstick" if cell.method.cls is None else "method",
+        bits=cell.key.bits,
+        seed=cell.key.seed,
+        digest=cell.digest,
+        settings=cell.settings,
+        protocol_info=_protocol_info(cell),
+        metrics={name: float(values.mean()) for name, values in per_query.items()},
+        curves=curves,
+        history=history,
+        timings=watch.seconds,
+        peak_memory_mib=_peak_memory_mib(device),
+        versions=environment.versions,
+        device=environment.device_name,
+        commit=environment.commit,
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+    )
+    return record, arrays
+
+
+def _prepare(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> tuple[HashMethod, TrainingSet]:
+    """Build the method from the cell's seed, and the inputs of its training images."""
+    data, recipe, device = cell.suite.data, cell.method.recipe, inputs.cache.device
+    cls = cell.method.cls
+    assert cls is not None, "a yardstick is not fitted"
+    kind = _kind(cell)
+    features = inputs.features(kind).array
+    seed = seed_of(cell.key)
+    torch.manual_seed(seed)
+    method = cls(features.shape[-1], cell.key.bits, **cell.method.params).to(device)
+    plain = features[data.train.to(device)]
+    if not cell.method.is_trained:
+        return method, ViewBank(plain, None, seed, device)
+    if cell.views == "bank":
+        bank = inputs.bank(recipe.augmentation, recipe.bank_size, kind)
+        watch.seconds["features"] += bank.seconds
+        return method, ViewBank(plain, bank.array, seed, device)
+    if data.images is None:
+        raise CellError(
+            f"{cell.method.name}: fresh views need images, and {data.name} has features only; "
+            "leave --views fresh out"
+        )
+    augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
+    images = data.images.read(data.train)
+    backbone = cell.suite.backbone
+    return method, FreshViews(plain, images, backbone, kind, augmentation, seed, device)
+
+
+def _kind(cell: Cell) -> Kind:
+    """Say what the cell's method consumes; yardsticks take features."""
+    kind = "features" if cell.method.cls is None else cell.method.cls.consumes
+    if kind == "images":
+        raise CellError(
+            f"{cell.method.name}: trains on images, and this runner gives features and tokens of a "
+            "frozen backbone; choose a method that consumes one of them"
+        )
+    return kind
+
+
+def _encode(method: HashMethod, features: Tensor, rows: Tensor) -> Tensor:
+    """Codes of some rows, gathered a chunk at a time: tokens of all of them may not fit."""
+    rows = rows.to(features.device)
+    chunk = max(1, _ENCODE_NUMBERS // features[0].numel())
+    return torch.cat([method.encode(features[part]) for part in rows.split(chunk)])
+
+
+def _random_codes(cell: Cell) -> tuple[Tensor, Tensor]:
+    """Fair coins: what codes are worth that know nothing."""
+    coins = torch.Generator().manual_seed(seed_of(cell.key))
+    query, database = (
+        torch.rand(len(rows), cell.key.bits, generator=coins) < 0.5
+        for rows in (cell.suite.data.query, cell.suite.data.database)
+    )
+    return query, database
+
+
+def _rank_floats(cell: Cell, features: Tensor) -> dict[str, np.ndarray]:
+    """Per-query metrics of the exact cosine ranking."""
+    data = cell.suite.data
+    chunks = [
+        retrieval_metrics(stats, data.protocol.cutoff)
+        for stats in rank_floats(
+            features[data.query.to(features.device)],
+            data.labels[data.query],
+            features[data.database.to(features.device)],
+            data.labels[data.database],
+        )
+    ]
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def _curve(stats: RetrievalStats) -> dict[str, list[float]]:
+    precision, recall = precision_recall_curve(stats)
+    return {
+        "radius": [float(r) for r in range(len(precision))],
+        "precision": precision.tolist(),
+        "recall": recall.tolist(),
+    }
+
+
+def _protocol_info(cell: Cell) -> dict[str, str | int]:
+    protocol = cell.suite.data.protocol
+    return {
+        "n_query": protocol.n_query,
+        "n_train": protocol.n_train,
+        "n_database": protocol.n_database,
+        "cutoff": protocol.cutoff,
+        "rule": protocol.rule,
+        "relevance": protocol.relevance,
+        "source": protocol.source,
+        "digest": protocol.digest,
+    }
+
+
+def _peak_memory_mib(device: torch.device) -> float:
+    """Peak of the device's memory during the cell; on the CPU, of the process so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,94 @@
+"""Where numbers were made: device, versions, commit."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+_PACKAGES = ("hashbench", "torch", "numpy", "kornia", "numba", "scikit-learn", "timm")
+
+
+class DeviceError(Exception):
+    """A device that is not there; the message is one line meant for the user."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a record says of its origin.
+
+    Attributes
+    ----------
+    device : torch.device
+    device_name : str
+        Model of the GPU, or ``"cpu"`` with the number of threads.
+    versions : dict
+        Version by package, and Python's and CUDA's.
+    commit : str
+        Git commit of the checkout, with ``+changes`` where files differ; empty outside of one.
+    """
+
+    device: torch.device
+    device_name: str
+    versions: dict[str, str]
+    commit: str
+
+
+def environment(device: str) -> Environment:
+    """Describe this process on a device.
+
+    Parameters
+    ----------
+    device : str
+        ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:<i>"``.
+
+    Raises
+    ------
+    DeviceError
+        If there is no such device.
+    """
+    chosen = _device(device)
+    versions = {name: metadata.version(name) for name in _PACKAGES}
+    versions["python"] = platform.python_version()
+    if chosen.type == "cuda":
+        versions["cuda"] = str(torch.version.cuda)
+        name = torch.cuda.get_device_name(chosen)
+    else:
+        name = f"cpu ({torch.get_num_threads()} threads)"
+    return Environment(chosen, name, versions, _commit())
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    kind, _, index = name.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()):
+        raise DeviceError(f"--device: expected auto, cpu, cuda or cuda:<i>, got {name!r}")
+    count = torch.cuda.device_count() if kind == "cuda" else 1
+    if int(index or 0) >= count:
+        raise DeviceError(
+            f"--device {name}: this machine has {count} such devices; use --device cpu or auto"
+        )
+    return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device("cpu")
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    try:
+        changes = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "HEAD") + ("+changes" if changes else "")
+    except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout
+        return ""

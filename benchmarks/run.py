@@ -1,0 +1,203 @@
+"""The command line: build the grid, skip what is stored, run the rest, render the report.
+
+``python -m benchmarks.run --methods all``
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from benchmarks.backbones import BACKBONES, backbone
+from benchmarks.cell import SuiteInputs, run_cell
+from benchmarks.environment import DeviceError, Environment, environment
+from benchmarks.features import FeatureCache
+from benchmarks.grid import (
+    DEFAULT_BACKBONE,
+    NATURAL_BACKBONE,
+    YARDSTICKS,
+    Cell,
+    GridError,
+    Suite,
+    expand,
+    method_spec,
+    parse_overrides,
+)
+from benchmarks.progress import Display
+from datasets import DATASETS, load
+from datasets.base import DatasetError, lookup
+from datasets.protocols import PROTOCOLS
+from methods import METHODS
+from results.report import load_board, render_board
+from results.store import ResultStore, StoreError
+from results.tables import leaderboard_plain
+
+OK, SOME_FAILED, BAD_ARGUMENTS, INTERRUPTED = 0, 1, 2, 130
+
+_USER_ERRORS = (DatasetError, GridError, DeviceError, StoreError)
+"""Errors whose message is one line meant for the user."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Without the program's name; those of the process where left out.
+    """
+    options = _parser().parse_args(arguments)
+    if options.list:
+        print("\n".join(_listing(options.list)))
+        return OK
+    try:
+        env = environment(options.device)
+        store = ResultStore(options.out)
+        store.check_writable()
+        cells = _cells(options)
+        todo = [cell for cell in cells if options.force or not _is_stored(store, cell)]
+    except _USER_ERRORS as error:
+        return _fail(error)
+    print(_plan(cells, todo))
+    if options.dry_run:
+        return OK
+    try:
+        failed = _run(todo, store, env, options.cache, force=options.force)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command goes on where this one stopped\n")
+        return INTERRUPTED
+    for line in failed:
+        sys.stderr.write(f"failed: {line}\n")
+    try:
+        board = load_board(store, list(METHODS))
+        if not options.no_report:
+            render_board(board, store.root / "report")
+    except StoreError as error:
+        return _fail(error)
+    print(leaderboard_plain(board))
+    return SOME_FAILED if failed else OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run",
+        description="Grid over methods, bits, data sets and seeds; skip what is stored.",
+    )
+    add = parser.add_argument
+    add("--methods", nargs="+", default=["all"], metavar="NAME", help="or all (the default)")
+    add("--datasets", nargs="+", default=["digits"], metavar="NAME[/PROTOCOL]")
+    add("--bits", nargs="+", type=int, default=[16, 32, 64], metavar="K", help="code lengths")
+    add("--seeds", type=int, default=3, metavar="N", help="a count; each cell runs N times")
+    add("--backbone", metavar="NAME", help="default: by data set")
+    add("--input-size", type=int, metavar="PX", help="default: what the weights were trained at")
+    add("--data-root", type=Path, metavar="DIR", help="default: download")
+    add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
+    add("--epochs", type=int, metavar="N", help="for every trained method; default: its recipe")
+    add("--views", choices=["bank", "fresh"], default="bank", help="augmented views, kept or new")
+    add("--set", nargs="+", default=[], metavar="METHOD.PARAM=VALUE", help="change a setting")
+    add("--out", type=Path, default=Path("results"), metavar="DIR")
+    add("--cache", type=Path, default=user_cache_path("hashbench"), metavar="DIR", help="features")
+    add("--dry-run", action="store_true", help="print the plan and stop")
+    add("--force", action="store_true", help="run stored cells again")
+    add("--no-report", action="store_true", help="write the records only")
+    add("--list", choices=["methods", "datasets", "protocols", "backbones"], help="and stop")
+    return parser
+
+
+def _listing(what: str) -> list[str]:
+    if what == "methods":
+        lines = [f"{name:<10} {cls.paper}" for name, cls in METHODS.items()]
+        return [*lines, *(f"{name:<10} yardstick, in every table" for name in YARDSTICKS)]
+    if what == "datasets":
+        return list(DATASETS)
+    if what == "protocols":
+        protocols = [p for named in PROTOCOLS.values() for p in named.values()]
+        return [f"{p.label:<20} {p.sizes}" for p in protocols]
+    return list(BACKBONES)
+
+
+def _cells(options: argparse.Namespace) -> list[Cell]:
+    """Build the grid: the first moment at which a wrong name or a missing file shows."""
+    overrides = parse_overrides(options.set)
+    names = list(METHODS) if "all" in options.methods else options.methods
+    names = list(dict.fromkeys([*names, *YARDSTICKS]))  # in the order given, each once
+    for name in overrides:
+        lookup("method in --set", name, dict.fromkeys(names))
+    if options.epochs is not None and options.epochs < 1:
+        raise GridError(f"--epochs: must be at least 1, got {options.epochs}")
+    methods = [method_spec(name, overrides.get(name), options.epochs) for name in names]
+    suites = [_suite(name, options) for name in dict.fromkeys(options.datasets)]
+    bits = list(dict.fromkeys(options.bits))
+    return expand(suites, methods, bits, options.seeds, options.views)
+
+
+def _suite(name: str, options: argparse.Namespace) -> Suite:
+    data = load(name, options.data_root)
+    chosen = options.backbone or DEFAULT_BACKBONE.get(data.name, NATURAL_BACKBONE)
+    return Suite(data, backbone(chosen, options.input_size))
+
+
+def _is_stored(store: ResultStore, cell: Cell) -> bool:
+    key = cell.key
+    names = (key.dataset, key.protocol, key.backbone, key.method)
+    return store.has(*names, key.bits, key.seed, cell.digest)
+
+
+def _plan(cells: Sequence[Cell], todo: Sequence[Cell]) -> str:
+    suites = dict.fromkeys(cell.suite for cell in cells)
+    lines = [f"{s.data.protocol.label} on {s.label}: {s.data.protocol.sizes}" for s in suites]
+    lines.append(f"{len(cells)} cells, {len(cells) - len(todo)} stored, {len(todo)} to run")
+    return "\n".join(lines)
+
+
+def _run(
+    todo: Sequence[Cell], store: ResultStore, env: Environment, cache: Path, *, force: bool
+) -> list[str]:
+    """Run cells one after the other; returns a line for each that failed."""
+    failed: list[str] = []
+    with Display(len(todo)) as display:
+        features = FeatureCache(cache, env.device, display.extraction)
+        for suite, cells in groupby(todo, key=lambda cell: cell.suite):
+            inputs = SuiteInputs(suite, features)
+            for cell in cells:
+                try:
+                    record, arrays = run_cell(cell, inputs, env, partial(display.epoch, cell.key))
+                    store.save(record, arrays, force=force)
+                    metric = f"mAP@{suite.data.protocol.cutoff}"
+                    note = f"{metric} {record.metrics[metric]:.4f}"
+                except Exception as error:  # one failure is one cell; the others go on
+                    note = _one_line(error)
+                    failed.append(f"{cell.key}: {note}")
+                    _mark_failed(store, cell, note)
+                display.cell_done(cell.key, note)
+    return failed
+
+
+def _mark_failed(store: ResultStore, cell: Cell, error: str) -> None:
+    """Leave the traceback in the store; a disk that refuses it too is no second failure."""
+    with contextlib.suppress(StoreError):
+        store.mark_failed(
+            **asdict(cell.key), digest=cell.digest, error=error, traceback=traceback.format_exc()
+        )
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _fail(error: Exception) -> int:
+    sys.stderr.write(f"error: {_one_line(error)}\n")
+    return BAD_ARGUMENTS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,262 @@
+"""The real command, on small data, from its arguments to its files."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import report, run
+
+ROOT = Path(__file__).parents[1]
+SMALL = ["--datasets", "synthetic", "--bits", "8", "16", "--seeds", "2", "--epochs", "2"]
+
+
+def call(folder, *arguments, small=SMALL):
+    return run.main([*small, "--out", f"{folder}/out", "--cache", f"{folder}/cache", *arguments])
+
+
+def rows(path):
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def methods_in(folder):
+    return {r["method"] for r in rows(folder / "out/report/runs.csv")}
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """One finished grid, made by the command in a process of its own."""
+    folder = tmp_path_factory.mktemp("grid")
+    command = [sys.executable, "-W", "error", "-m", "benchmarks.run", "--methods", "all", *SMALL]
+    command += ["--out", f"{folder}/out", "--cache", f"{folder}/cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_every_cell_leaves_a_record_and_its_arrays(grid):
+    folder, _ = grid
+    records = sorted((folder / "out/runs/synthetic/tiny/pixels").rglob("*.json"))
+    names = [(p.parent.name, *p.stem.split("-")[:2]) for p in records]
+    expected = [
+        (m, b, s) for m in ("cibhash", "itq", "lsh", "random") for b in ("16", "8") for s in "01"
+    ]
+    assert sorted(names) == sorted([*expected, ("float", "0", "0")])
+    assert all(p.with_suffix(".safetensors").is_file() for p in records)
+
+
+def test_report_holds_every_file(grid):
+    folder, _ = grid
+    report_files = {
+        str(p.relative_to(folder / "out/report")) for p in (folder / "out/report").rglob("*.*")
+    }
+    assert report_files >= {
+        *("runs.csv", "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "index.html"),
+        *("figures/map_against_bits.pdf", "figures/map_against_bits.png"),
+    }
+
+
+def test_leaderboard_is_printed_with_sizes_and_yardsticks(grid):
+    _, done = grid
+    assert "synthetic/tiny on pixels: 50 queries, 300 train, 550 database, mAP@100" in done.stdout
+    assert "17 cells, 0 stored, 17 to run" in done.stdout
+    for name in ("lsh", "itq", "cibhash(epochs=2)", "random", "float", "mAP@100"):
+        assert name in done.stdout
+
+
+def test_learned_order_is_plausible(grid):
+    folder, _ = grid
+    table = rows(folder / "out/report/leaderboard.csv")
+    score = {
+        r["method"]: float(r["mean"])
+        for r in table
+        if r["metric"] == "mAP@100" and r["bits"] in ("16", "0")
+    }
+    assert score["random"] < 0.3 < score["lsh"] < score["itq"]
+    assert score["lsh"] < score["float"]
+
+
+def test_metric_names_are_those_of_the_design(grid):
+    folder, _ = grid
+    names = {r["metric"] for r in rows(folder / "out/report/runs.csv") if r["method"] == "lsh"}
+    assert names >= {"mAP", "mAP@100", "P@100", "R@100", "P@H<=2", "empty@H<=2"}
+
+
+def test_second_call_trains_nothing_and_changes_no_record(grid, capsys, monkeypatch):
+    folder, _ = grid
+    before = {p: p.stat().st_mtime_ns for p in (folder / "out/runs").rglob("*.*")}
+    monkeypatch.setattr(run, "run_cell", None)  # a call would be an error
+    assert call(folder) == 0
+    assert "17 cells, 17 stored, 0 to run" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in (folder / "out/runs").rglob("*.*")} == before
+
+
+def test_what_is_missing_alone_runs_again_and_gives_the_same_numbers(grid, capsys):
+    folder, _ = grid
+    (victim,) = (folder / "out/runs").rglob("cibhash/16-1-*.json")
+    metrics = json.loads(victim.read_text())["metrics"]
+    victim.unlink()
+    assert call(folder) == 0
+    assert "16 stored, 1 to run" in capsys.readouterr().out
+    assert json.loads(victim.read_text())["metrics"] == metrics
+
+
+def test_record_says_what_shaped_it(grid):
+    folder, _ = grid
+    (path,) = (folder / "out/runs").rglob("cibhash/16-0-*.json")
+    record = json.loads(path.read_text())
+    assert record["settings"]["method"]["params"] == {
+        "tau": 0.3,
+        "beta": 0.001,
+        "hidden": 1024,
+        "dropout": 0.0,
+    }
+    assert record["settings"]["method"]["recipe"]["epochs"] == 2
+    assert record["settings"]["views"] == "bank"
+    assert set(record["timings"]) == {"features", "fit", "encode", "evaluate"}
+    assert len(record["history"]) == 2
+    assert record["versions"]["torch"]
+
+
+def test_report_alone_renders_the_same_tables(grid, capsys):
+    folder, _ = grid
+    path = folder / "out/report/leaderboard.csv"
+    before = path.read_text()
+    path.unlink()
+    assert report.main(["--out", f"{folder}/out"]) == 0
+    assert path.read_text() == before
+    assert str(path) in capsys.readouterr().out
+
+
+def test_dry_run_prints_the_plan_and_does_nothing(tmp_path, capsys):
+    assert call(tmp_path, "--dry-run") == 0
+    assert "17 cells, 0 stored, 17 to run" in capsys.readouterr().out
+    assert not list((tmp_path / "out").rglob("*.json"))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_one_method_is_enough_and_the_yardsticks_come_along(tmp_path):
+    assert call(tmp_path, "--methods", "lsh", "--bits", "8") == 0
+    assert methods_in(tmp_path) == {"lsh", "random", "float"}
+
+
+def test_fresh_views_train_too(tmp_path):
+    assert call(tmp_path, "--methods", "cibhash", "--views", "fresh", "--seeds", "1") == 0
+    assert "cibhash" in {
+        r["method"].partition("(")[0] for r in rows(tmp_path / "out/report/runs.csv")
+    }
+
+
+def test_failed_cells_are_named_the_others_are_kept_and_the_next_call_tries_again(tmp_path, capsys):
+    arguments = ["--methods", "lsh", "cibhash", "--set", "cibhash.lr=1e30"]
+    assert call(tmp_path, *arguments) == 1
+    failed = [x for x in capsys.readouterr().err.splitlines() if x.startswith("failed: ")]
+    assert len(failed) == 4
+    assert all("epoch" in x and "Traceback" not in x for x in failed)
+    assert {r["method"] for r in rows(tmp_path / "out/report/runs.csv")} == {
+        "lsh",
+        "random",
+        "float",
+    }
+    assert len(list((tmp_path / "out/runs").rglob("*.failed.json"))) == 4
+    assert call(tmp_path, *arguments, "--dry-run") == 0
+    assert "4 to run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--methods", "cibhsh"], ["cibhsh", "did you mean 'cibhash'"]),
+        (["--datasets", "digit"], ["digit", "did you mean 'digits'"]),
+        (["--datasets", "cifar10/1k5k"], ["1k5k", "did you mean '1k-5k'"]),
+        (["--backbone", "pixles"], ["pixles", "did you mean 'pixels'"]),
+        (["--bits", "0"], ["--bits", "at least 1"]),
+        (["--seeds", "0"], ["--seeds", "at least 1"]),
+        (["--epochs", "0"], ["--epochs", "at least 1"]),
+        (["--input-size", "0"], ["at least 1 pixel"]),
+        (["--device", "tpu"], ["--device", "tpu"]),
+        (["--device", "cuda:99"], ["--device cuda:99"]),
+        (["--set", "cibhash.tua=1"], ["did you mean 'tau'"]),
+        (["--set", "nonsense"], ["METHOD.PARAM=VALUE"]),
+        (["--set", "cibhsh.tau=1"], ["did you mean 'cibhash'"]),
+        (["--datasets", "cifar10", "--data-root", "absent"], ["train-00000-of-00001.parquet"]),
+    ],
+)
+def test_bad_arguments_are_one_line_and_exit_code_2(tmp_path, capsys, arguments, words):
+    assert call(tmp_path, *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    for word in words:
+        assert word in error
+
+
+def test_unwritable_output_is_said_before_any_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(run, "load", None)  # a call would be an error
+    (tmp_path / "out").write_text("a file, not a folder")
+    assert call(tmp_path) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: output folder")
+    assert error.count("\n") == 1
+
+
+def test_interruption_keeps_what_is_done(tmp_path, capsys, monkeypatch):
+    real, done = run.run_cell, []
+
+    def stop_at_the_fourth(cell, *rest):
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        done.append(cell)
+        return real(cell, *rest)
+
+    monkeypatch.setattr(run, "run_cell", stop_at_the_fourth)
+    assert call(tmp_path) == 130
+    assert "goes on where this one stopped" in capsys.readouterr().err
+    monkeypatch.setattr(run, "run_cell", real)
+    assert call(tmp_path) == 0
+    assert "17 cells, 3 stored, 14 to run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", ["methods", "datasets", "protocols", "backbones"])
+def test_lists_name_what_there_is(capsys, what):
+    assert run.main(["--list", what]) == 0
+    expected = {
+        "methods": ["lsh", "itq", "cibhash", "random", "float"],
+        "datasets": ["digits", "cifar10"],
+        "protocols": ["cifar10/1k-5k", "59,000 database"],
+        "backbones": ["pixels", "efficientnet_lite0", "timm:"],
+    }
+    out = capsys.readouterr().out
+    assert all(word in out for word in expected[what])
+
+
+def test_corrupt_image_fails_its_cells_with_the_row(tmp_path, capsys):
+    pa = pytest.importorskip("pyarrow")
+    import io
+
+    import numpy as np
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    def jpeg(i):
+        buffer = io.BytesIO()
+        Image.fromarray(np.full((32, 32, 3), i % 251, np.uint8)).save(buffer, "JPEG")
+        return buffer.getvalue()
+
+    folder = tmp_path / "data/cifar10"
+    folder.mkdir(parents=True)
+    for part, n in (("train", 50_000), ("test", 10_000)):
+        image = jpeg(7)
+        images = [{"bytes": image, "path": f"{i}.jpg"} for i in range(n)]
+        if part == "test":
+            images[1234]["bytes"] = b"not an image"
+        table = pa.table({"img": images, "label": [i % 10 for i in range(n)]})
+        pq.write_table(table, folder / f"{part}-00000-of-00001.parquet")
+    arguments = ["--datasets", "cifar10", "--data-root", f"{tmp_path}/data", "--backbone", "pixels"]
+    assert call(tmp_path, *arguments, "--methods", "lsh", "--seeds", "1", "--bits", "8") == 1
+    failed = [x for x in capsys.readouterr().err.splitlines() if x.startswith("failed: ")]
+    assert any("1234" in x and "test-00000" in x for x in failed)
