@@ -175,8 +175,8 @@ def gain_numba(
 def _on_all_cores(part: Callable[[slice], None], n: int) -> None:
     """Call `part` on slices of range(n), in threads; the kernels run without Python's lock.
 
-    Plain threads and not numba's `prange`: a third of the compile time, no second thread pool that
-    is unsafe after a fork or under concurrent callers, and torch's thread limit is respected.
+    Plain threads and not numba's `prange`: no second thread pool that is unsafe after a fork or
+    under concurrent callers, and torch's limit of threads holds.
     """
     threads = torch.get_num_threads()
     edges = np.linspace(0, n, min(n, 4 * threads) + 1).astype(int).tolist()

@@ -84,7 +84,7 @@ class FeatureCache:
             found: Tensor = extract(resize(pixels, size or pixels.shape[-1]))
             return found
 
-        key = [kind, data.data_digest, backbone.digest, size, _source_of_pixels()]
+        key = [kind, data.data_digest, backbone.digest, size, source_of_pixels()]
         return self._array(f"{kind} of {data.name}", key, len(images), block, BLOCK, backbone)
 
     def bank(
@@ -112,7 +112,7 @@ class FeatureCache:
         size, extract = backbone.input_size, getattr(backbone, kind)
         rows_digest = hashlib.sha256(data.train.numpy().tobytes()).hexdigest()
         views_key = [data.data_digest, repr(recipe), n_views, rows_digest]
-        key = [kind, *views_key, backbone.digest, size, _source_of_pixels()]
+        key = [kind, *views_key, backbone.digest, size, source_of_pixels()]
         seed = int(_digest(views_key)[:15], 16)
         uniforms = draws(len(data.train) * n_views, torch.Generator().manual_seed(seed))
         uniforms = uniforms.view(len(data.train), n_views, -1)
@@ -318,7 +318,7 @@ def _images(data: RetrievalDataset, what: str) -> ImageSource:
 
 
 @cache
-def _source_of_pixels() -> str:
+def source_of_pixels() -> str:
     """SHA-256 of the code between an image and a backbone's input: other code, other features."""
     source = inspect.getsource(datasets.augment) + inspect.getsource(datasets.resample)
     return hashlib.sha256(source.encode()).hexdigest()

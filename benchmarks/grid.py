@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, Literal
 
 from benchmarks.backbones import Backbone
+from benchmarks.features import source_of_pixels
 from datasets.base import RetrievalDataset, lookup
 from methods import METHODS, HashMethod, Recipe
 from results.store import SCHEMA
@@ -209,6 +210,7 @@ class Cell:
                 "input_size": backbone.input_size,
                 "digest": backbone.digest,
             },
+            "pixels": source_of_pixels(),
             "method": self.method.settings(self.key.bits),
             "bits": self.key.bits,
             "views": self.views if self.method.is_trained else None,

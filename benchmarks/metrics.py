@@ -78,6 +78,7 @@ def average_precision(
     >>> average_precision(stats), average_precision(stats, ties="best")
     (array([0.75]), array([1.]))
     """
+    _check_choice("denominator", denominator, ("found", "all", "min"))
     groups = _Groups.of(stats, k)
     total = stats.relevant.sum(1)
     fixed = {"all": total, "min": np.minimum(total, groups.k), "found": None}[denominator]
@@ -250,6 +251,7 @@ class _Groups:
 
     def hits(self, ties: Ties) -> Floats:
         """Relevant items within the cutoff."""
+        _check_choice("ties", ties, ("expected", "best", "worst"))
         if ties == "expected":
             return self.found + self.r_c * _ratio(self.c, self.n_c)
         return (self.found + (self.high if ties == "best" else self.low)).astype(np.float64)
@@ -273,8 +275,14 @@ class _Cut:
     high: Ints
 
 
+def _check_choice(name: str, given: str, known: tuple[str, ...]) -> None:
+    if given not in known:
+        raise ValueError(f"metrics: {name} must be one of {', '.join(known)}, got {given!r}")
+
+
 def _full_groups(groups: _Groups, ties: Ties) -> Floats:
     """Sum of the precisions at the relevant items of the groups within the cutoff, (Q,)."""
+    _check_choice("ties", ties, ("expected", "best", "worst"))
     where = np.nonzero(groups.r)
     n, r, t, R = (values[where] for values in (groups.n, groups.r, groups.t, groups.R))
     sums = np.zeros(groups.r.shape)

@@ -118,6 +118,8 @@ def test_shards_in_any_cut_equal_the_whole_to_the_last_digit(similarity):
         np.testing.assert_array_equal(stats.relevant, whole.relevant)
         if similarity is not None:
             np.testing.assert_array_equal(stats.gain, whole.gain)
+            np.testing.assert_array_equal(stats.grades.values, whole.grades.values)
+            np.testing.assert_array_equal(stats.grades.items, whole.grades.items)
 
 
 def test_jaccard_and_class_similarity_by_hand():
@@ -178,7 +180,7 @@ def test_what_does_not_fit_is_refused(query, database, words):
 )
 def test_similarity_that_is_none_is_refused(similarity, words):
     with pytest.raises(ValueError, match=words):
-        evaluate(good(), good(), similarity=similarity, device="cpu")
+        evaluate(good(), good(n=0), similarity=similarity, device="cpu")
 
 
 def test_stats_of_other_queries_do_not_add_up():

@@ -60,9 +60,10 @@ def test_digest_covers_every_setting(suite):
     assert digest(suite) == digests[0]
 
 
-def test_digest_covers_the_source_of_the_method(suite, monkeypatch):
+@pytest.mark.parametrize("source", ["source_digest", "source_of_pixels"])
+def test_digest_covers_the_code_of_method_and_augmentation(suite, monkeypatch, source):
     before = digest(suite)
-    monkeypatch.setattr("benchmarks.grid.source_digest", lambda cls: "changed")
+    monkeypatch.setattr(f"benchmarks.grid.{source}", lambda *given: "changed")
     assert digest(suite) != before
 
 

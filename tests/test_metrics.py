@@ -230,3 +230,14 @@ def test_pieces_of_many_queries_equal_the_whole(monkeypatch):
     whole = average_precision(stats, 500)
     monkeypatch.setattr("benchmarks.metrics._CHUNK", 64)
     np.testing.assert_array_equal(average_precision(stats, 500), whole)
+
+
+@pytest.mark.parametrize("metric", [average_precision, precision_at, recall_at])
+def test_unknown_order_of_ties_is_refused(metric):
+    with pytest.raises(ValueError, match="ties must be one of expected, best, worst, got 'mean'"):
+        metric(stats_of([2], [1]), 1, "mean")
+
+
+def test_unknown_denominator_is_refused():
+    with pytest.raises(ValueError, match="denominator must be one of found, all, min, got 'k'"):
+        average_precision(stats_of([2], [1]), denominator="k")

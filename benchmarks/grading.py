@@ -1,0 +1,141 @@
+"""Graded relevance: how much a database item is worth to a query, from the labels of both.
+
+A gain is rounded to a multiple of 2^-26 (1.5e-8): sums of such numbers are exact in float64 up to
+134 million items of gain 1, in any order, on any device and over any number of shards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks import counting
+
+Values = Tensor | NDArray[Any]
+Similarity = Values | Literal["shared", "jaccard"]
+
+GAIN_UNIT = 2.0**-26
+MAX_GRADES = 2**14  # different gains for which an ideal ranking is kept
+
+
+@dataclass(frozen=True, eq=False)
+class Grades:
+    """How often each gain occurs in the database; the ideal ranking follows from it.
+
+    Parameters
+    ----------
+    values : ndarray, float64, shape (G,)
+        The different gains, in ascending order.
+    items : ndarray, int64, shape (Q, G)
+        Database items that have this gain for the query.
+    """
+
+    values: NDArray[np.float64]
+    items: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if len(self.values) > MAX_GRADES:
+            raise ValueError(
+                f"Grades: at most {MAX_GRADES} different gains can be kept, got"
+                f" {len(self.values)}; round the similarity, for example to 3 digits."
+            )
+
+    def __add__(self, other: Grades) -> Grades:
+        values = np.union1d(self.values, other.values)
+        return Grades(values, self.over(values) + other.over(values))
+
+    def over(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the counts as columns of a longer list of gains."""
+        items = np.zeros((len(self.items), len(values)), np.int64)
+        items[:, np.searchsorted(values, self.values)] = self.items
+        return items
+
+
+def checked_similarity(similarity: Similarity, n_classes: int) -> NDArray[np.float64] | str:
+    """Return the similarity as an array in [0, 1], or as one of the two names.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if isinstance(similarity, str):
+        if similarity not in ("shared", "jaccard"):
+            raise ValueError(
+                "evaluate: similarity must be 'shared', 'jaccard' or a matrix, got"
+                f" {similarity!r}; choose one of these."
+            )
+        return similarity
+    values = np.asarray(counting.to_numpy(similarity), np.float64)
+    if values.shape != (n_classes, n_classes):
+        raise ValueError(
+            f"evaluate: similarity must have a row and a column for each of the {n_classes} classes"
+            f", got shape {values.shape}; order it as the label columns are ordered."
+        )
+    wrong = ~((values >= 0) & (values <= 1))
+    if wrong.any():
+        row, column = (int(i[0]) for i in wrong.nonzero())
+        raise ValueError(
+            f"evaluate: similarity must lie in [0, 1], got {values[row, column]} in row {row},"
+            f" column {column}; rescale it."
+        )
+    return values
+
+
+def gain(
+    query_bits: Values,
+    query_labels: Values,
+    bits: Values,
+    labels: Values,
+    similarity: NDArray[np.float64] | str,
+    backend: counting.Backend,
+) -> tuple[NDArray[np.float64], Grades]:
+    """Return the gain per distance, and how often each gain occurs in this piece.
+
+    Items with the same labels have the same gain, so gains are computed between label sets.
+    """
+    sets, item_set = _label_sets(labels)
+    sizes = np.bincount(item_set, minlength=len(sets))
+    gains, parts = [], []
+    for start in range(0, len(query_bits), 64):  # bounds the table of gains: 64 sets x M sets
+        rows = slice(start, start + 64)
+        query_sets, query_set = _label_sets(query_labels[rows])
+        table = _gain_table(query_sets, sets, similarity)
+        gains.append(backend.gains(query_bits[rows], bits, query_set, item_set, table))
+        values, grade = np.unique(table, return_inverse=True)
+        grade = grade.reshape(table.shape)
+        items = np.array([np.bincount(row, sizes, len(values)) for row in grade], np.int64)
+        parts.append(Grades(values, items[query_set]))
+    values = np.unique(np.concatenate([part.values for part in parts]))
+    grades = Grades(values, np.concatenate([part.over(values) for part in parts]))
+    return np.concatenate(gains), grades
+
+
+def _label_sets(labels: Values) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return the different rows (P, C) of a label matrix, and for each item which one it has."""
+    rows = np.packbits(counting.to_numpy(labels), axis=1)
+    unique, which = np.unique(rows, axis=0, return_inverse=True)
+    sets = np.unpackbits(unique, axis=1, count=labels.shape[1]).astype(np.bool_)
+    return sets, which.reshape(-1).astype(np.int64)
+
+
+def _gain_table(
+    query_sets: NDArray[np.bool_], sets: NDArray[np.bool_], similarity: NDArray[np.float64] | str
+) -> NDArray[np.float64]:
+    """Return the gain of label set p for a query with label set s, float64 (S, P)."""
+    if isinstance(similarity, str):
+        shared = query_sets.astype(np.float64) @ sets.T.astype(np.float64)
+        if similarity == "shared":
+            return shared
+        union = query_sets.sum(axis=1)[:, None] + sets.sum(axis=1) - shared
+        gain = shared / np.maximum(union, 1)
+    else:
+        # nearest[s, c]: how similar class c is to the closest label of query set s
+        nearest = [similarity[own].max(axis=0, initial=0.0) for own in query_sets]
+        gain = np.array([(sets * row).max(axis=1, initial=0.0) for row in nearest])
+    rounded: NDArray[np.float64] = np.round(gain / GAIN_UNIT) * GAIN_UNIT
+    return rounded
