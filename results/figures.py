@@ -1,6 +1,6 @@
 """Figures drawn from the sections of a report, each returned as a matplotlib Figure.
 
-No pyplot: a figure is made, saved and forgotten without touching the state of a caller's session.
+A figure is made, saved and forgotten without touching the state of a caller's session.
 A method keeps its colour and marker in every figure; both follow the given order of methods.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -79,21 +80,26 @@ def map_against_bits(board: Board) -> Figure:
     figure, panels = _panels(board.sections)
     styles = method_styles(board)
     for axes, section in zip(panels, board.sections, strict=True):
+        values = board.runs.query("metric == @section.metric")
+        for name in ("dataset", "protocol", "backbone"):
+            values = values[values[name] == getattr(section, name)]
         for row in section.rows:
-            cells = {b: cell for b in section.bits if (cell := row.cell(section.metric, b))}
-            mean = np.array([cell.mean for cell in cells.values()])
             style = styles[row.method]
-            if not cells:  # every run failed
-                continue
+            of_row = values[values["method"] == row.method]
             if row.codeless:
-                axes.axhline(mean[0], label=row.method, **style)
-                continue
-            if not row.yardstick:
-                std = np.array([cell.std or 0.0 for cell in cells.values()])
-                axes.fill_between(
-                    list(cells), mean - std, mean + std, color=style["color"], alpha=0.18, lw=0
+                axes.axhline(of_row["value"].mean(), label=row.method, **style)
+            elif len(of_row):  # else every run failed
+                sns.lineplot(
+                    of_row,
+                    x="bits",
+                    y="value",
+                    errorbar=None if row.yardstick else "sd",
+                    err_kws={"alpha": 0.18, "linewidth": 0},
+                    label=row.method,
+                    legend=False,
+                    ax=axes,
+                    **style,
                 )
-            axes.plot(list(cells), mean, label=row.method, **style)
         _scale_by_bits(axes, section.bits)
         axes.set_ylabel(section.metric)
     seeds = sorted({cell.n for s in board.sections for r in s.rows for cell in r.cells.values()})
