@@ -102,7 +102,8 @@ def map_against_bits(board: Board) -> Figure:
                 )
         _scale_by_bits(axes, section.bits)
         axes.set_ylabel(section.metric)
-    seeds = sorted({cell.n for s in board.sections for r in s.rows for cell in r.cells.values()})
+    with_codes = [row for s in board.sections for row in s.rows if not row.codeless]
+    seeds = sorted({cell.n for row in with_codes for cell in row.cells.values()} or {1})
     count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     note = "one seed, so no band" if seeds == [1] else f"band: ± 1 standard deviation, n = {count}"
     _finish(figure, panels, f"Line: mean over seeds; {note}. Dashed and dotted: yardsticks.")
