@@ -76,7 +76,7 @@ class Display:
     def epoch(self, key: RunKey, epoch: int, epochs: int, losses: dict[str, float]) -> None:
         """Report an epoch of a training."""
         terms = " ".join(f"{name} {value:.4f}" for name, value in losses.items())
-        self._update(f"train {key}", epoch, epochs, terms)
+        self._update(f"{key.method} {key.bits} bits seed {key.seed}", epoch, epochs, terms)
 
     def cell_done(self, key: RunKey, note: str) -> None:
         """Count a cell, with what came of it."""
