@@ -69,3 +69,34 @@ def nt_xent(z_1: Tensor, z_2: Tensor, tau: float) -> Tensor:
     logits = logits.masked_fill(torch.eye(2 * b, dtype=torch.bool, device=z.device), -torch.inf)
     partner = torch.arange(2 * b, device=z.device).roll(b)
     return F.cross_entropy(logits, partner)
+
+
+def soft_sort(scores: Tensor, temperature: float) -> Tensor:
+    """Differentiable permutation that sorts each row in falling order.
+
+    ``P[k, l] = softmax_l( -| s_[k] - s_l | / temperature )``, with s_[k] the k-th largest score.
+
+    Parameters
+    ----------
+    scores : Tensor, float32, shape (B, N)
+    temperature : float
+        Towards 0 the permutation becomes exact; tied scores share their places equally.
+
+    Returns
+    -------
+    Tensor, float32, shape (B, N, N)
+        Row k of P[b] is the soft choice of the k-th largest score of row b; it sums to 1.
+
+    References
+    ----------
+    Prillo and Eisenschlos, "SoftSort: a continuous relaxation for the argsort operator", ICML 2020,
+    Eq. (4) with the L1 distance.
+
+    Examples
+    --------
+    >>> soft_sort(torch.tensor([[0.1, 0.9]]), 0.01).round()
+    tensor([[[0., 1.],
+             [1., 0.]]])
+    """
+    ordered = scores.sort(1, descending=True).values
+    return (-(ordered[:, :, None] - scores[:, None]).abs() / temperature).softmax(-1)
