@@ -28,6 +28,12 @@ DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}
 NATURAL_BACKBONE = "efficientnet_lite0"
 
 Views = Literal["bank", "fresh"]
+RecipeName = Literal["paper", "common"]
+
+COMMON = Recipe(
+    epochs=30, batch_size=64, lr=1e-3, augmentation="cibhash", source="the same for every method"
+)
+"""What ``--recipe common`` trains every method by, to tell a loss from its recipe."""
 
 
 class GridError(Exception):
@@ -134,7 +140,10 @@ def source_digest(cls: type[HashMethod]) -> str:
 
 
 def method_spec(
-    name: str, overrides: Mapping[str, Any] | None = None, epochs: int | None = None
+    name: str,
+    overrides: Mapping[str, Any] | None = None,
+    epochs: int | None = None,
+    recipe: RecipeName = "paper",
 ) -> MethodSpec:
     """Look a method up and apply the user's settings.
 
@@ -146,6 +155,8 @@ def method_spec(
         Hyper-parameters of the constructor or fields of the recipe, by name.
     epochs : int
         For a trained method, instead of the recipe's.
+    recipe : "paper" or "common"
+        The method's own recipe, or `COMMON` for a trained method.
 
     Raises
     ------
@@ -164,16 +175,19 @@ def method_spec(
     spec = MethodSpec(name, cls, _constructor_defaults(cls), cls.recipe)
     if epochs is not None and spec.is_trained:
         changes.setdefault("epochs", epochs)
-    schedule = {f.name: getattr(cls.recipe, f.name) for f in fields(Recipe)}
+    start = COMMON if recipe == "common" and spec.is_trained else cls.recipe
+    schedule = {f.name: getattr(start, f.name) for f in fields(Recipe)}
     settable = spec.params | (schedule if spec.is_trained else {})
     for parameter, value in changes.items():
         default = lookup(f"setting of {name}", parameter, settable)
         changes[parameter] = _typed(f"{name}.{parameter}", value, default)
-    recipe = replace(spec.recipe, **{k: v for k, v in changes.items() if k not in spec.params})
+    changed = replace(start, **{k: v for k, v in changes.items() if k not in spec.params})
     if "epochs" in changes:
-        recipe = replace(recipe, epochs_at={})
+        changed = replace(changed, epochs_at={})
     params = spec.params | {k: v for k, v in changes.items() if k in spec.params}
-    return replace(spec, params=params, recipe=recipe, changes=changes)
+    if start is COMMON:
+        changes = {"recipe": "common", **changes}
+    return replace(spec, params=params, recipe=changed, changes=changes)
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--data-root", type=Path, metavar="DIR", help="default: download")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--epochs", type=int, metavar="N", help="for every trained method; default: its recipe")
+    add("--recipe", choices=["paper", "common"], default="paper", help="how trained methods train")
     add("--views", choices=["bank", "fresh"], default="bank", help="augmented views, kept or new")
     add("--set", nargs="+", default=[], metavar="METHOD.PARAM=VALUE", help="change a setting")
     add("--out", type=Path, default=Path("results"), metavar="DIR")
@@ -134,7 +135,9 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
         lookup("method in --set", name, dict.fromkeys(names))
     if options.epochs is not None and options.epochs < 1:
         raise GridError(f"--epochs: must be at least 1, got {options.epochs}")
-    methods = [method_spec(name, overrides.get(name), options.epochs) for name in names]
+    methods = [
+        method_spec(name, overrides.get(name), options.epochs, options.recipe) for name in names
+    ]
     suites = [_suite(name, options) for name in dict.fromkeys(options.datasets)]
     bits = list(dict.fromkeys(options.bits))
     return expand(suites, methods, bits, options.seeds, options.views)

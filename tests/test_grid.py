@@ -2,6 +2,7 @@ import pytest
 
 from benchmarks.backbones import backbone
 from benchmarks.grid import (
+    COMMON,
     GridError,
     MethodSpec,
     RunKey,
@@ -109,6 +110,18 @@ def test_settings_reach_constructor_and_recipe_and_show_in_the_label():
     assert spec.params["beta"] == 0.001
     assert (spec.recipe.lr, spec.recipe.epochs_for(16)) == (0.01, 5)
     assert spec.label == "cibhash(tau=1.0,lr=0.01,epochs=5)"
+
+
+def test_common_recipe_is_the_same_for_every_trained_method_and_shows_in_the_label():
+    specs = [method_spec(name, recipe="common") for name in METHODS]
+    trained = [spec for spec in specs if spec.is_trained]
+    assert all(spec.recipe == COMMON for spec in trained)
+    assert all(spec.label == f"{spec.name}(recipe=common)" for spec in trained)
+    assert method_spec("lsh", recipe="common") == method_spec("lsh")
+    spec = method_spec("cibhash", {"lr": 0.01}, epochs=3, recipe="common")
+    assert spec.label == "cibhash(recipe=common,lr=0.01,epochs=3)"
+    assert (spec.recipe.lr, spec.recipe.epochs_for(16)) == (0.01, 3)
+    assert spec.recipe.batch_size == COMMON.batch_size
 
 
 def test_epochs_leave_closed_forms_alone():
