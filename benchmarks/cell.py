@@ -246,6 +246,7 @@ def _rank_floats(cell: Cell, features: Tensor) -> dict[str, np.ndarray]:
             data.labels[data.query],
             features[data.database.to(features.device)],
             data.labels[data.database],
+            device=features.device,
         )
     ]
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}

@@ -52,7 +52,7 @@ def environment(device: str) -> Environment:
         If there is no such device.
     """
     chosen = _device(device)
-    versions = {name: metadata.version(name) for name in _PACKAGES}
+    versions = {name: found for name in _PACKAGES if (found := _version(name))}
     versions["python"] = platform.python_version()
     if chosen.type == "cuda":
         versions["cuda"] = str(torch.version.cuda)
@@ -74,6 +74,13 @@ def _device(name: str) -> torch.device:
             f"--device {name}: this machine has {count} such devices; use --device cpu or auto"
         )
     return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device("cpu")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # timm, say: only some backbones need it
+        return None
 
 
 def _commit() -> str:

@@ -33,7 +33,7 @@ from benchmarks.grid import (
     parse_overrides,
 )
 from benchmarks.progress import Display
-from datasets import DATASETS, load
+from datasets import DATASETS, load, protocol_of
 from datasets.base import DatasetError, lookup
 from datasets.protocols import PROTOCOLS
 from methods import METHODS
@@ -138,7 +138,8 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
     methods = [
         method_spec(name, overrides.get(name), options.epochs, options.recipe) for name in names
     ]
-    suites = [_suite(name, options) for name in dict.fromkeys(options.datasets)]
+    datasets = dict.fromkeys(protocol_of(name).label for name in options.datasets)
+    suites = [_suite(name, options) for name in datasets]
     bits = list(dict.fromkeys(options.bits))
     return expand(suites, methods, bits, options.seeds, options.views)
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import report, run
+from methods import METHODS
 
 ROOT = Path(__file__).parents[1]
+CELLS = 4 * (len(METHODS) + 1) + 1  # two lengths and two seeds each, random too; float once
 SMALL = ["--datasets", "synthetic", "--bits", "8", "16", "--seeds", "2", "--epochs", "2"]
 
 
@@ -42,9 +44,7 @@ def test_every_cell_leaves_a_record_and_its_arrays(grid):
     folder, _ = grid
     records = sorted((folder / "out/runs/synthetic/tiny/pixels").rglob("*.json"))
     names = [(p.parent.name, *p.stem.split("-")[:2]) for p in records]
-    expected = [
-        (m, b, s) for m in ("cibhash", "itq", "lsh", "random") for b in ("16", "8") for s in "01"
-    ]
+    expected = [(m, b, s) for m in (*METHODS, "random") for b in ("16", "8") for s in "01"]
     assert sorted(names) == sorted([*expected, ("float", "0", "0")])
     assert all(p.with_suffix(".safetensors").is_file() for p in records)
 
@@ -63,7 +63,7 @@ def test_report_holds_every_file(grid):
 def test_leaderboard_is_printed_with_sizes_and_yardsticks(grid):
     _, done = grid
     assert "synthetic/tiny on pixels: 50 queries, 300 train, 550 database, mAP@100" in done.stdout
-    assert "17 cells, 0 stored, 17 to run" in done.stdout
+    assert f"{CELLS} cells, 0 stored, {CELLS} to run" in done.stdout
     for name in ("lsh", "itq", "cibhash(epochs=2)", "random", "float", "mAP@100"):
         assert name in done.stdout
 
@@ -91,7 +91,7 @@ def test_second_call_trains_nothing_and_changes_no_record(grid, capsys, monkeypa
     before = {p: p.stat().st_mtime_ns for p in (folder / "out/runs").rglob("*.*")}
     monkeypatch.setattr(run, "run_cell", None)  # a call would be an error
     assert call(folder) == 0
-    assert "17 cells, 17 stored, 0 to run" in capsys.readouterr().out
+    assert f"{CELLS} cells, {CELLS} stored, 0 to run" in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in (folder / "out/runs").rglob("*.*")} == before
 
 
@@ -101,7 +101,7 @@ def test_what_is_missing_alone_runs_again_and_gives_the_same_numbers(grid, capsy
     metrics = json.loads(victim.read_text())["metrics"]
     victim.unlink()
     assert call(folder) == 0
-    assert "16 stored, 1 to run" in capsys.readouterr().out
+    assert f"{CELLS - 1} stored, 1 to run" in capsys.readouterr().out
     assert json.loads(victim.read_text())["metrics"] == metrics
 
 
@@ -132,9 +132,25 @@ def test_report_alone_renders_the_same_tables(grid, capsys):
     assert str(path) in capsys.readouterr().out
 
 
+def test_a_name_and_its_default_protocol_are_one_data_set(grid, capsys):
+    folder, _ = grid
+    assert call(folder, "--datasets", "synthetic", "synthetic/tiny", "--dry-run") == 0
+    assert capsys.readouterr().out.count("synthetic/tiny on pixels") == 1
+
+
+def test_default_run_needs_neither_timm_nor_torchvision(tmp_path):
+    code = (
+        "import sys; sys.modules['timm'] = sys.modules['torchvision'] = None; "
+        f"from benchmarks.run import main; sys.exit(main([*{SMALL}, '--out', {str(tmp_path)!r}, "
+        f"'--cache', {str(tmp_path)!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_dry_run_prints_the_plan_and_does_nothing(tmp_path, capsys):
     assert call(tmp_path, "--dry-run") == 0
-    assert "17 cells, 0 stored, 17 to run" in capsys.readouterr().out
+    assert f"{CELLS} cells, 0 stored, {CELLS} to run" in capsys.readouterr().out
     assert not list((tmp_path / "out").rglob("*.json"))
     assert not (tmp_path / "cache").exists()
 
@@ -218,7 +234,7 @@ def test_interruption_keeps_what_is_done(tmp_path, capsys, monkeypatch):
     assert "goes on where this one stopped" in capsys.readouterr().err
     monkeypatch.setattr(run, "run_cell", real)
     assert call(tmp_path) == 0
-    assert "17 cells, 3 stored, 14 to run" in capsys.readouterr().out
+    assert f"{CELLS} cells, 3 stored, {CELLS - 3} to run" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("what", ["methods", "datasets", "protocols", "backbones"])
