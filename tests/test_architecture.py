@@ -46,7 +46,11 @@ def test_sibling_methods_never_import_each_other(path):
     assert ours <= {"methods.base", "methods.functional"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path",
+    [*FILES, *sorted((ROOT / "benchmarks").rglob("*.py"))],
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
 def test_nothing_that_runs_code_from_a_file_is_used(path):
     names = {n.id for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Name)}
     assert not names & {"pickle", "eval", "exec"}

@@ -41,8 +41,9 @@ def test_efficientnet_lite0_is_the_wheels_network():
 def test_tokens_of_pixels_are_the_patches():
     x = images(size=8)
     tokens = backbone("pixels").tokens(x)
-    assert tokens.shape == (2, 16, 12)
-    assert torch.equal(tokens[1, 5], x[1, :, 2:4, 2:4].flatten())
+    assert tokens.shape == (2, 9, 108)
+    assert torch.equal(tokens[1, 5], x[1, :, 1:7, 2:8].flatten())
+    assert backbone("pixels").tokens(images(size=1)).shape == (2, 1, 3)
 
 
 def test_tokens_of_a_cnn_are_the_cells_of_its_last_map():
