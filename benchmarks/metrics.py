@@ -16,30 +16,18 @@ Conventions, and who uses another:
 - Precision-recall by radius: the mean over queries of both; precision over the queries whose ball
   is not empty, as common plotting code has it.
 
-In the formulas, one distance ("group") holds n items of which r are relevant; t items and R
-relevant ones lie nearer. A group that the cutoff k cuts keeps c = k - t of its items.
-
-References
-----------
-McSherry and Najork, "Computing information retrieval performance measures efficiently in the
-presence of tied scores", ECIR 2008. He, Cakir, Bargal, Sclaroff, "Hashing as tie-aware learning to
-rank", CVPR 2018.
+`benchmarks.ties` has the algebra of ties.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import digamma
 
 from benchmarks.evaluation import RetrievalStats
+from benchmarks.ties import Floats, Groups, Ties, check_choice, cut_groups, full_groups, ratio
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Ties = Literal["expected", "best", "worst"]
 Denominator = Literal["found", "all", "min"]
 
 _CHUNK = 2**20  # entries of the largest temporary array
@@ -78,19 +66,19 @@ def average_precision(
     >>> average_precision(stats), average_precision(stats, ties="best")
     (array([0.75]), array([1.]))
     """
-    _check_choice("denominator", denominator, ("found", "all", "min"))
-    groups = _Groups.of(stats, k)
+    check_choice("denominator", denominator, ("found", "all", "min"))
+    groups = Groups.of(stats, k)
     total = stats.relevant.sum(1)
     fixed = {"all": total, "min": np.minimum(total, groups.k), "found": None}[denominator]
-    sums = _full_groups(groups, ties)
+    sums = full_groups(groups, ties)
     found = groups.found
-    scores = _ratio(sums, found if fixed is None else fixed)
+    scores = ratio(sums, found if fixed is None else fixed)
     rows = np.flatnonzero(groups.c)
     if len(rows):
         width = int((groups.high - groups.low)[rows].max()) + 1
         for part in np.array_split(rows, -(-len(rows) * width // _CHUNK)):
             cut = groups.cut(part)
-            scores[part] = _cut_groups(
+            scores[part] = cut_groups(
                 cut, sums[part], None if fixed is None else fixed[part], ties, width
             )
     return scores
@@ -115,19 +103,19 @@ def precision_at(stats: RetrievalStats, n: int, ties: Ties = "expected") -> Floa
     >>> precision_at(stats, 1)
     array([0.5])
     """
-    groups = _Groups.of(stats, n)
+    groups = Groups.of(stats, n)
     share: Floats = groups.hits(ties) / max(groups.k, 1)
     return share
 
 
 def recall_at(stats: RetrievalStats, n: int, ties: Ties = "expected") -> Floats:
     """Share of the relevant items that are among the nearest n, float64 (Q,)."""
-    return _ratio(_Groups.of(stats, n).hits(ties), stats.relevant.sum(1))
+    return ratio(Groups.of(stats, n).hits(ties), stats.relevant.sum(1))
 
 
 def precision_within_radius(stats: RetrievalStats, r: int = 2) -> Floats:
     """Share of relevant items within Hamming distance r, float64 (Q,); an empty ball scores 0."""
-    return _ratio(stats.relevant[:, : r + 1].sum(1), stats.items[:, : r + 1].sum(1))
+    return ratio(stats.relevant[:, : r + 1].sum(1), stats.items[:, : r + 1].sum(1))
 
 
 def empty_within_radius(stats: RetrievalStats, r: int = 2) -> Floats:
@@ -152,8 +140,8 @@ def precision_recall_curve(stats: RetrievalStats) -> tuple[Floats, Floats]:
     (array([1. , 0.5]), array([1., 1.]))
     """
     items, relevant = stats.items.cumsum(1), stats.relevant.cumsum(1)
-    precision = _ratio(_ratio(relevant, items).sum(0), (items > 0).sum(0))
-    recall = _ratio(relevant, np.broadcast_to(relevant[:, -1:], relevant.shape)).mean(0)
+    precision = ratio(ratio(relevant, items).sum(0), (items > 0).sum(0))
+    recall = ratio(relevant, np.broadcast_to(relevant[:, -1:], relevant.shape)).mean(0)
     return precision, recall
 
 
@@ -182,175 +170,3 @@ def retrieval_metrics(stats: RetrievalStats, cutoff: int) -> dict[str, Floats]:
         metrics["P@H<=2"] = precision_within_radius(stats, 2)
         metrics["empty@H<=2"] = empty_within_radius(stats, 2)
     return metrics
-
-
-@dataclass(frozen=True)
-class _Groups:
-    """Groups of equal distance under a cutoff.
-
-    Attributes
-    ----------
-    n, r, t, R : ndarray, shape (Q, G)
-        Items, relevant items, and both at smaller distances; 0 where the group is not whole within
-        the cutoff.
-    c : ndarray, shape (Q,)
-        Items kept of the group that the cutoff cuts; 0 where it falls between groups.
-    n_c, r_c, t_c, found : ndarray, shape (Q,)
-        n, r, t and R of the cut group; `found` is also right where nothing is cut.
-    """
-
-    k: int
-    n: Ints
-    r: Ints
-    t: Ints
-    R: Ints
-    c: Ints
-    n_c: Ints
-    r_c: Ints
-    t_c: Ints
-    found: Ints
-
-    @classmethod
-    def of(cls, stats: RetrievalStats, k: int | None) -> _Groups:
-        if k is not None and k < 1:
-            raise ValueError(f"metrics: a cutoff must be at least 1, got {k}; None ranks all")
-        n, r = stats.items, stats.relevant
-        end, found = n.cumsum(1), r.cumsum(1)
-        size = int(end[:, -1].max(initial=0))
-        k = size if k is None else min(k, size)
-        whole = end <= k
-        cut = (~whole).argmax(1)[:, None]  # the first group that reaches beyond k
-        is_cut = ~whole.all(1)
-
-        def at_cut(values: Ints) -> Ints:
-            return np.where(is_cut, np.take_along_axis(values, cut, 1)[:, 0], 0)
-
-        t_c = at_cut(end - n)
-        return cls(
-            k=k,
-            n=np.where(whole, n, 0),
-            r=np.where(whole, r, 0),
-            t=end - n,
-            R=found - r,
-            c=np.where(is_cut, k - t_c, 0),
-            n_c=at_cut(n),
-            r_c=at_cut(r),
-            t_c=t_c,
-            found=np.where(whole, r, 0).sum(1),
-        )
-
-    @property
-    def low(self) -> Ints:
-        """Fewest relevant items that can be among the c kept."""
-        return np.maximum(0, self.c - (self.n_c - self.r_c))
-
-    @property
-    def high(self) -> Ints:
-        """Most relevant items that can be among the c kept."""
-        return np.minimum(self.c, self.r_c)
-
-    def hits(self, ties: Ties) -> Floats:
-        """Relevant items within the cutoff."""
-        _check_choice("ties", ties, ("expected", "best", "worst"))
-        if ties == "expected":
-            return self.found + self.r_c * _ratio(self.c, self.n_c)
-        return (self.found + (self.high if ties == "best" else self.low)).astype(np.float64)
-
-    def cut(self, rows: Ints) -> _Cut:
-        """Take the cut groups of some queries, as columns."""
-        columns = (self.c, self.n_c, self.r_c, self.t_c, self.found, self.low, self.high)
-        return _Cut(*(column[rows][:, None] for column in columns))
-
-
-@dataclass(frozen=True)
-class _Cut:
-    """Cut groups, each field int64 (rows, 1)."""
-
-    c: Ints
-    n: Ints
-    r: Ints
-    t: Ints
-    R: Ints
-    low: Ints
-    high: Ints
-
-
-def _check_choice(name: str, given: str, known: tuple[str, ...]) -> None:
-    if given not in known:
-        raise ValueError(f"metrics: {name} must be one of {', '.join(known)}, got {given!r}")
-
-
-def _full_groups(groups: _Groups, ties: Ties) -> Floats:
-    """Sum of the precisions at the relevant items of the groups within the cutoff, (Q,)."""
-    _check_choice("ties", ties, ("expected", "best", "worst"))
-    where = np.nonzero(groups.r)
-    n, r, t, R = (values[where] for values in (groups.n, groups.r, groups.t, groups.R))
-    sums = np.zeros(groups.r.shape)
-    sums[where] = _precisions(n, r, t, R, ties)
-    total: Floats = sums.sum(1)
-    return total
-
-
-def _precisions(
-    n: Ints,
-    r: Ints,
-    t: Ints,
-    R: Ints,
-    ties: Ties,
-) -> Floats:
-    """Sum of precisions at r relevant items among n in a row, after t items with R relevant.
-
-    Expected: position i is relevant with probability r/n, and then sees 1 + (i-1)(r-1)/(n-1) of
-    the group's relevant items, itself included; 1/(t+i) sums to a difference of digammas.
-    """
-    if ties == "expected":
-        h = _harmonic(t, n)
-        later = (r - 1) / np.maximum(n - 1, 1) * (n - (t + 1) * h)
-        return r / n * ((R + 1) * h + later)
-    before = 0 if ties == "best" else n - r  # irrelevant items of the group that come first
-    return r + (R - t - before) * _harmonic(t + before, r)
-
-
-def _harmonic(t: Ints, n: Ints) -> Floats:
-    """Sum of 1/(t+i) for i = 1..n."""
-    h: Floats = digamma(t + n + 1) - digamma(t + 1)
-    return h
-
-
-def _cut_groups(cut: _Cut, sums: Floats, fixed: Ints | None, ties: Ties, width: int) -> Floats:
-    """AP of queries whose last group is cut: a mean or an extreme over its number x of hits."""
-    x = cut.low + np.arange(width)  # (rows, width)
-    possible = x <= cut.high
-    x = np.where(possible, x, cut.low)
-    precisions = _precisions(cut.c, x, cut.t, cut.R, ties)
-    below = cut.R + x if fixed is None else np.broadcast_to(fixed[:, None], x.shape)
-    scores = _ratio(sums[:, None] + precisions, below)
-    result: Floats
-    if ties == "expected":
-        result = (_hypergeometric(cut, x, possible) * scores).sum(1)
-    elif ties == "best":
-        result = np.where(possible, scores, -np.inf).max(1)
-    else:
-        result = np.where(possible, scores, np.inf).min(1)
-    return result
-
-
-def _hypergeometric(cut: _Cut, x: Ints, possible: NDArray[np.bool_]) -> Floats:
-    """Probability of x relevant among c of n items, from the ratios of neighbours."""
-    y = x[:, :-1]
-    step = possible[:, 1:]
-    with np.errstate(divide="ignore"):
-        rise = np.log((cut.r - y) * (cut.c - y)) - np.log((y + 1) * (cut.n - cut.r - cut.c + y + 1))
-    log_p = np.zeros(x.shape)
-    log_p[:, 1:] = np.where(step, rise, 0.0).cumsum(1)
-    log_p = np.where(possible, log_p, -np.inf)
-    p = np.exp(log_p - log_p.max(1, keepdims=True))
-    normalised: Floats = p / p.sum(1, keepdims=True)
-    return normalised
-
-
-def _ratio(above: Ints | Floats, below: Ints | Floats) -> Floats:
-    """Quotient where the divisor is positive, 0 elsewhere."""
-    out = np.zeros(np.broadcast_shapes(above.shape, below.shape))
-    np.divide(above, below, out=out, where=below > 0)
-    return out
