@@ -71,6 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.dry_run:
         return OK
     try:
+        options.cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return _fail(f"cache folder {options.cache}: {error.strerror}; choose another with --cache")
+    try:
         failed = _run(todo, store, env, options.cache, force=options.force)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command goes on where this one stopped\n")
@@ -194,11 +198,11 @@ def _mark_failed(store: ResultStore, cell: Cell, error: str) -> None:
         )
 
 
-def _one_line(error: BaseException) -> str:
+def _one_line(error: BaseException | str) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _fail(error: Exception) -> int:
+def _fail(error: Exception | str) -> int:
     sys.stderr.write(f"error: {_one_line(error)}\n")
     return BAD_ARGUMENTS
 

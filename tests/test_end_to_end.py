@@ -220,6 +220,13 @@ def test_unwritable_output_is_said_before_any_work(tmp_path, capsys, monkeypatch
     assert error.count("\n") == 1
 
 
+def test_unusable_cache_is_said_before_any_work(tmp_path, capsys):
+    (tmp_path / "cache").write_text("a file, not a folder")
+    assert call(tmp_path) == 2
+    assert capsys.readouterr().err.startswith(f"error: cache folder {tmp_path}/cache: ")
+    assert not list((tmp_path / "out").rglob("*.json"))
+
+
 def test_interruption_keeps_what_is_done(tmp_path, capsys, monkeypatch):
     real, done = run.run_cell, []
 
