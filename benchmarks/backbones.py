@@ -261,7 +261,12 @@ def _load_in_order(name: str, model: nn.Module, state: dict[str, Tensor]) -> Non
                 "give weights of the same architecture"
             )
         state = dict(zip(own, state.values(), strict=True))
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:  # the same keys, other shapes
+        raise BackboneError(
+            f"backbone {name}: the weights do not fit the model: {_one_line(error)}"
+        ) from error
 
 
 def _timm(name: str, input_size: int | None) -> Backbone:

@@ -272,6 +272,7 @@ def _protocol_info(cell: Cell) -> dict[str, str | int]:
         "relevance": protocol.relevance,
         "source": protocol.source,
         "digest": protocol.digest,
+        "inputs": cell.suite.digest,
     }
 
 

@@ -125,7 +125,7 @@ class FeatureCache:
             ]
             return torch.stack(views, 1)  # (B, V, ...)
 
-        what = f"{kind} of {n_views} views of {data.name}"
+        what = f"{kind} of {n_views} views of the training images of {data.name}"
         return self._array(what, key, len(data.train), block, BLOCK // n_views or 1, backbone)
 
     def _array(
@@ -163,6 +163,8 @@ class FeatureCache:
         partial = final.with_suffix(".partial.npy")
         so_far = _Note.read(note) if _rows(partial) == n else _Note()
         array = np.load(partial, mmap_mode="r+", allow_pickle=False) if so_far.done else None
+        if array is None:
+            note.unlink(missing_ok=True)  # it may speak of an earlier array
         self.progress(what, so_far.done, n)
         while so_far.done < n:
             start = time.perf_counter()

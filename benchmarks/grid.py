@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
 from typing import Any, Literal
 
+import benchmarks.features
+import benchmarks.trainer
 from benchmarks.backbones import Backbone
 from benchmarks.features import source_of_pixels
 from datasets.base import RetrievalDataset, lookup
@@ -26,6 +29,9 @@ YARDSTICKS = ("random", "float")
 DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}
 """Backbone by data set; natural images take `NATURAL_BACKBONE`."""
 NATURAL_BACKBONE = "efficientnet_lite0"
+
+_NO_SETTINGS = ("epochs_at", "source")
+"""Fields of a recipe that `epochs` replaces, or that shape no number."""
 
 Views = Literal["bank", "fresh"]
 RecipeName = Literal["paper", "common"]
@@ -139,6 +145,14 @@ def source_digest(cls: type[HashMethod]) -> str:
     return hashlib.sha256("\n".join([inspect.getsource(module), *shared]).encode()).hexdigest()
 
 
+@cache
+def training_source() -> str:
+    """SHA-256 of the training loop and of what hands it views: another loop, another number."""
+    pieces = (benchmarks.trainer, benchmarks.features.ViewBank, benchmarks.features.FreshViews)
+    source = "\n".join(inspect.getsource(piece) for piece in pieces)
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
 def method_spec(
     name: str,
     overrides: Mapping[str, Any] | None = None,
@@ -176,14 +190,25 @@ def method_spec(
     if epochs is not None and spec.is_trained:
         changes.setdefault("epochs", epochs)
     start = COMMON if recipe == "common" and spec.is_trained else cls.recipe
-    schedule = {f.name: getattr(start, f.name) for f in fields(Recipe)}
+    schedule = {
+        f.name: getattr(start, f.name) for f in fields(Recipe) if f.name not in _NO_SETTINGS
+    }
     settable = spec.params | (schedule if spec.is_trained else {})
     for parameter, value in changes.items():
         default = lookup(f"setting of {name}", parameter, settable)
         changes[parameter] = _typed(f"{name}.{parameter}", value, default)
-    changed = replace(start, **{k: v for k, v in changes.items() if k not in spec.params})
+    scheduled = {k: v for k, v in changes.items() if k not in spec.params}
     if "epochs" in changes:
-        changed = replace(changed, epochs_at={})
+        scheduled["epochs_at"] = {}
+    try:
+        changed = replace(start, **scheduled)
+    except ValueError as error:
+        raise GridError(f"{name}: {error}; give another value") from error
+    if spec.is_trained and changed.bank_size < cls.n_views:
+        raise GridError(
+            f"{name}: bank_size must be at least the {cls.n_views} views that the method takes, "
+            f"got {changed.bank_size}; give a larger one"
+        )
     params = spec.params | {k: v for k, v in changes.items() if k in spec.params}
     if start is COMMON:
         changes = {"recipe": "common", **changes}
@@ -201,6 +226,12 @@ class Suite:
     def label(self) -> str:
         """Name of the backbone and its input size; precomputed features have none."""
         return "features" if self.data.features is not None else self.backbone.label
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the data, its split, the weights and the pixels that they see."""
+        parts = [self.data.digest, self.backbone.digest, self.label, source_of_pixels()]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -225,6 +256,7 @@ class Cell:
                 "digest": backbone.digest,
             },
             "pixels": source_of_pixels(),
+            "training": training_source() if self.method.is_trained else None,
             "method": self.method.settings(self.key.bits),
             "bits": self.key.bits,
             "views": self.views if self.method.is_trained else None,
@@ -261,11 +293,13 @@ def expand(
     def cells() -> Iterator[Cell]:
         for suite in suites:
             for spec in methods:
+                fresh = {"views": "fresh"} if views == "fresh" and spec.is_trained else {}
+                labelled = replace(spec, changes=spec.changes | fresh)
                 sizes = [0] if spec.name == "float" else bits
                 for b in sizes:
                     for seed in range(1 if spec.name == "float" else n_seeds):
                         names = (suite.data.name, suite.data.protocol.name, suite.label)
-                        yield Cell(RunKey(*names, spec.label, b, seed), suite, spec, views)
+                        yield Cell(RunKey(*names, labelled.label, b, seed), suite, spec, views)
 
     return list(cells())
 
@@ -307,6 +341,8 @@ def _typed(name: str, value: Any, default: Any) -> Any:
     """Return `value` as the type of `default`, an int passing for a float."""
     if isinstance(default, float) and type(value) is int:
         return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise GridError(f"--set {name}: expected a finite number, got {value}")
     if type(value) is not type(default):
         raise GridError(
             f"--set {name}: expected {type(default).__name__} as in the default {default!r}, "

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import NoReturn
 
 from platformdirs import user_cache_path
 
@@ -55,7 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str
         Without the program's name; those of the process where left out.
     """
-    options = _parser().parse_args(arguments)
+    try:
+        return _main(_parser().parse_args(arguments))
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command goes on where this one stopped\n")
+        return INTERRUPTED
+
+
+def _main(options: argparse.Namespace) -> int:
     if options.list:
         print("\n".join(_listing(options.list)))
         return OK
@@ -74,25 +82,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         return _fail(f"cache folder {options.cache}: {error.strerror}; choose another with --cache")
-    try:
-        failed = _run(todo, store, env, options.cache, force=options.force)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command goes on where this one stopped\n")
-        return INTERRUPTED
+    failed = _run(todo, store, env, options.cache, force=options.force)
     for line in failed:
         sys.stderr.write(f"failed: {line}\n")
     try:
         board = load_board(store, list(METHODS))
+        print(leaderboard_plain(board))
         if not options.no_report:
             render_board(board, store.root / "report")
     except StoreError as error:
         return _fail(error)
-    print(leaderboard_plain(board))
     return SOME_FAILED if failed else OK
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and leave with exit code 2."""
+        self.exit(BAD_ARGUMENTS, f"error: {message}; see --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m benchmarks.run",
         description="Grid over methods, bits, data sets and seeds; skip what is stored.",
     )
@@ -177,6 +189,9 @@ def _run(
         for suite, cells in groupby(todo, key=lambda cell: cell.suite):
             inputs = SuiteInputs(suite, features)
             for cell in cells:
+                if not force and _is_stored(store, cell):  # by another process, in the meantime
+                    display.cell_done(cell.key, "stored by another process")
+                    continue
                 try:
                     record, arrays = run_cell(cell, inputs, env, partial(display.epoch, cell.key))
                     store.save(record, arrays, force=force)

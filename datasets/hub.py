@@ -97,10 +97,13 @@ def one_line(error: BaseException) -> str:
 
 def _find(source: HubSource, data_root: Path) -> list[Path]:
     """Files below the user's folder, flat or in the folders of the hub."""
-    folder = data_root / source.name
+    folders = [data_root / source.name]
+    if data_root.resolve().name == source.name:  # the data set's own folder was given
+        folders.append(data_root)
     found, missing = [], []
     for file in source.files:
-        places = [folder / PurePosixPath(file.path).name, folder / file.path]
+        names = (PurePosixPath(file.path).name, file.path)
+        places = [folder / name for folder in folders for name in names]
         present = [place for place in places if place.is_file()]
         found += present[:1]
         if not present:

@@ -51,6 +51,19 @@ class Recipe:
     bank_size: int = 10
     source: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "bank_size"):
+            value = getattr(self, name)
+            if value < 1:
+                raise ValueError(f"Recipe: {name} must be at least 1, got {value}")
+        if not 0 < self.lr < float("inf") or not 0 <= self.weight_decay < float("inf"):
+            raise ValueError(
+                "Recipe: lr must be above 0 and weight_decay at least 0, both finite, "
+                f"got {self.lr} and {self.weight_decay}"
+            )
+        if self.optimizer not in ("adam", "sgd"):
+            raise ValueError(f"Recipe: optimizer must be adam or sgd, got {self.optimizer!r}")
+
     def epochs_for(self, n_bits: int) -> int:
         """Epochs at a code length.
 

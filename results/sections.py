@@ -159,10 +159,10 @@ def build(scan: Scan, method_order: Sequence[str] = ()) -> Board:
 def select(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
     """Set aside the records that newer ones made obsolete.
 
-    Two rules, in this order. Records under one protocol name whose protocol differs cannot share a
-    table: the protocol of the newest record stays. Records of one method and number of bits whose
-    settings differ cannot share a mean: the settings of the newest record stay, and of these the
-    newest record of each seed.
+    Two rules, in this order. Records under one protocol name whose protocol or inputs (copy of the
+    data, weights) differ cannot share a table: those of the newest record stay. Records of one
+    method and number of bits whose settings differ cannot share a mean: the settings of the newest
+    record stay, and of these the newest record of each seed.
 
     Returns
     -------
@@ -172,14 +172,14 @@ def select(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecor
     records = list(records)
     made = {id(record): datetime.fromisoformat(record.created) for record in records}
     newest = sorted(records, key=lambda record: made[id(record)], reverse=True)
-    protocols: dict[tuple[str, ...], str] = {}
+    protocols: dict[tuple[str, ...], tuple[str, str | None]] = {}
     settings: dict[tuple[object, ...], str] = {}
     seeds: set[tuple[object, ...]] = set()
     kept: set[int] = set()
     for record in newest:
         table = (record.dataset, record.protocol, record.backbone)
         entry = (*table, record.method, record.bits)
-        digest = record.protocol_info["digest"]
+        digest = (record.protocol_info["digest"], record.protocol_info.get("inputs"))
         if protocols.setdefault(table, digest) != digest:
             continue
         group = json.dumps([record.kind, record.settings], sort_keys=True)

@@ -193,3 +193,10 @@ def test_efficientnet_lite0_votes_as_well_as_measured(shared_data):
     neighbours = labels[rows[:2000]][(query @ train.T).topk(10).indices]
     right = (neighbours.mode(1).values == labels[rows[2000:]]).float().mean()
     assert right > 0.69
+
+
+def test_weights_with_another_classifier_are_refused(tmp_path):
+    model = import_timm().create_model("test_resnet", pretrained=False, num_classes=7)
+    save_file(model.state_dict(), tmp_path / "seven.safetensors")
+    with pytest.raises(BackboneError, match="do not fit the model"):
+        backbone(f"timm:test_resnet={tmp_path}/seven.safetensors").digest  # noqa: B018

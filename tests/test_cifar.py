@@ -222,3 +222,7 @@ def test_the_real_copy_has_its_published_counts(shared_data):
     assert data.labels[:50_000].sum(0).tolist() == [5000] * 10
     assert data.labels[50_000:].sum(0).tolist() == [1000] * 10
     assert data.protocol.label == "cifar10/1k-5k"
+
+
+def test_the_data_sets_own_folder_can_be_given(root):
+    assert load(root / "cifar10").digest == load(root).digest

@@ -283,3 +283,27 @@ def test_corrupt_image_fails_its_cells_with_the_row(tmp_path, capsys):
     assert call(tmp_path, *arguments, "--methods", "lsh", "--seeds", "1", "--bits", "8") == 1
     failed = [x for x in capsys.readouterr().err.splitlines() if x.startswith("failed: ")]
     assert any("1234" in x and "test-00000" in x for x in failed)
+
+
+def test_wrong_type_of_a_flag_is_one_line(capsys):
+    with pytest.raises(SystemExit) as left:
+        run.main(["--bits", "x"])
+    assert left.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: argument --bits: invalid int value: 'x'; see --help\n"
+    )
+
+
+def test_cell_that_another_process_stored_in_the_meantime_is_skipped(tmp_path, monkeypatch, capsys):
+    arguments = ["--methods", "lsh", "--bits", "8", "--seeds", "1"]
+    real, asked = run._is_stored, []
+
+    def stored_at_second_glance(store, cell):
+        asked.append(cell)
+        return len(asked) > 3 or real(store, cell)  # three cells are planned, then run
+
+    monkeypatch.setattr(run, "_is_stored", stored_at_second_glance)
+    assert call(tmp_path, *arguments) == 2  # nothing was run, so there is nothing to show
+    error = capsys.readouterr().err
+    assert error.count("stored by another process") == 3
+    assert "failed" not in error

@@ -197,3 +197,20 @@ def test_bank_hands_out_tokens_in_the_shape_of_tokens():
     assert data.views(torch.tensor([1, 2]), 2).shape == (2, 2, 3, 5)
     plain = ViewBank(bank[:, 0], None, 0, CPU)
     assert torch.equal(plain.views(torch.tensor([1]), 2)[1, 0], bank[1, 0].float())
+
+
+def test_note_of_an_array_that_was_deleted_says_nothing_of_the_next(data, tmp_path, monkeypatch):
+    """Killed before its first block is noted, the second extraction must not count as finished."""
+    cache = FeatureCache(tmp_path, CPU)
+    whole = cache.features(data, PIXELS).array.clone()
+    (final,) = tmp_path.rglob("*.npy")
+    final.unlink()
+
+    def die(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module._Note, "write", die)
+    with pytest.raises(KeyboardInterrupt):
+        cache.features(data, PIXELS)
+    monkeypatch.undo()
+    assert torch.equal(cache.features(data, PIXELS).array, whole)

@@ -61,7 +61,7 @@ def test_digest_covers_every_setting(suite):
     assert digest(suite) == digests[0]
 
 
-@pytest.mark.parametrize("source", ["source_digest", "source_of_pixels"])
+@pytest.mark.parametrize("source", ["source_digest", "source_of_pixels", "training_source"])
 def test_digest_covers_the_code_of_method_and_augmentation(suite, monkeypatch, source):
     before = digest(suite)
     monkeypatch.setattr(f"benchmarks.grid.{source}", lambda *given: "changed")
@@ -152,3 +152,37 @@ def test_value_of_another_type_is_refused():
 def test_malformed_override_is_refused(item):
     with pytest.raises(GridError, match=r"expected METHOD\.PARAM=VALUE"):
         parse_overrides([item])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"optimizer": "adamw"}, "optimizer must be adam or sgd, got 'adamw'"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"lr": -1.0}, "lr must be above 0"),
+        ({"bank_size": 1}, "bank_size must be at least the 2 views"),
+        ({"tau": float("nan")}, "expected a finite number"),
+    ],
+)
+def test_settings_that_cannot_train_are_refused(overrides, words):
+    with pytest.raises(GridError, match=words):
+        method_spec("cibhash", overrides)
+
+
+@pytest.mark.parametrize("name", ["epochs_at", "source"])
+def test_notes_of_a_recipe_are_no_settings(name):
+    with pytest.raises(UnknownName, match="setting of cibhash"):
+        method_spec("cibhash", {name: "x"})
+
+
+def test_fresh_views_show_in_the_label_of_trained_methods(suite):
+    specs = [method_spec("lsh"), method_spec("cibhash")]
+    keys = [cell.key.method for cell in expand([suite], specs, [8], 1, "fresh")]
+    assert keys == ["lsh", "cibhash(views=fresh)"]
+
+
+def test_digest_of_a_suite_tells_weights_and_sizes_apart(suite):
+    other = Suite(suite.data, backbone("pixels", 4))
+    assert len({suite.digest, other.digest}) == 2
+    assert Suite(load("synthetic"), backbone("pixels")).digest == suite.digest

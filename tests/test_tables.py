@@ -280,3 +280,11 @@ def test_a_kind_and_not_a_name_makes_a_yardstick():
     assert [row.method for row in board_of(records).sections[0].yardsticks] == [
         *("float", "oracle", "random"),
     ]
+
+
+def test_another_copy_of_the_data_shares_no_table():
+    """The same protocol on a recompressed copy, or under other weights: the newest stays."""
+    other = make_record().protocol_info | {"inputs": "a recompressed copy"}
+    old = make_record(method="itq")
+    new = make_record(protocol_info=other, created="2026-06-01T00:00:00+00:00")
+    assert select([old, new]) == ([new], [old])
