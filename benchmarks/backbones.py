@@ -10,10 +10,11 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,28 @@ class Backbone(ABC):
     @abstractmethod
     def tokens(self, images: Tensor) -> Tensor:
         """Features of the parts of each image, (B, 3, S, S) -> (B, T, D)."""
+
+    def check_trainable(self) -> None:
+        """Raise BackboneError if there are no weights to train."""
+        raise BackboneError(
+            f"backbone {self.name}: has no weights to train; choose a network with --backbone, "
+            "or leave --finetune out"
+        )
+
+    def trainable(self) -> Backbone:
+        """Return a copy whose weights can be trained.
+
+        Raises
+        ------
+        BackboneError
+            If there are none.
+        """
+        self.check_trainable()
+        return self
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Weights, where there are any."""
+        return iter(())
 
 
 class Pixels(Backbone):
@@ -166,6 +189,21 @@ class TimmBackbone(Backbone):
             _load_in_order(self.name, model, self._weights())
         model.eval().requires_grad_(False)
         return model.to(self._device, memory_format=torch.channels_last)
+
+    def check_trainable(self) -> None:
+        """Pass: there are weights."""
+
+    def trainable(self) -> Backbone:
+        """Return a copy with gradients; dropout and normalisation stay in evaluation mode."""
+        network = copy.deepcopy(self.network).requires_grad_(True)
+        twin = copy.copy(self)
+        twin.__dict__["network"] = network  # where the cached property keeps it
+        return twin
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Weights of the network."""
+        own: Iterator[nn.Parameter] = self.network.parameters()
+        return own
 
     @cached_property
     def digest(self) -> str:

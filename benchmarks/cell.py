@@ -17,12 +17,14 @@ from torch import Tensor
 from benchmarks.backbones import Backbone
 from benchmarks.environment import Environment
 from benchmarks.evaluation import Codes, RetrievalStats, evaluate, rank_floats
-from benchmarks.features import Cached, FeatureCache, FreshViews, Kind, ViewBank
+from benchmarks.features import Cached, FeatureCache, Kind
 from benchmarks.grid import Cell, Suite, seed_of
 from benchmarks.metrics import precision_recall_curve, retrieval_metrics
+from benchmarks.targets import target_of
 from benchmarks.trainer import OnEpoch, Trainer
+from benchmarks.training_sets import EndToEnd, FreshViews, ViewBank
 from datasets.augment import AUGMENTATIONS
-from datasets.base import RetrievalDataset, lookup
+from datasets.base import ImageSource, RetrievalDataset, lookup
 from methods import HashMethod
 from methods.base import TrainingSet
 from results.store import RunRecord
@@ -123,14 +125,14 @@ def run_cell(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     watch = Stopwatch(device=device)
-    features = inputs.features(_kind(cell))
-    watch.seconds["features"] = features.seconds
     data = cell.suite.data
     history: list[dict[str, float]] = []
     arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
     curves: dict[str, dict[str, list[float]]] = {}
 
     if cell.method.name == "float":
+        features = inputs.features("features")
+        watch.seconds["features"] = features.seconds
         with watch("evaluate"):
             per_query = _rank_floats(cell, features.array)
     else:
@@ -142,8 +144,10 @@ def run_cell(
             with watch("fit"):
                 method.fit(training, trainer)
             with watch("encode"):
-                query = _encode(method, features.array, data.query)
-                database = _encode(method, features.array, data.database)
+                query, database = (
+                    _encode(method, training, cell, inputs, rows)
+                    for rows in (data.query, data.database)
+                )
         with watch("evaluate"):
             stats = evaluate(
                 Codes(query, data.labels[data.query]),
@@ -161,7 +165,7 @@ def run_cell(
         protocol=cell.key.protocol,
         backbone=cell.key.backbone,
         method=cell.key.method,
-        kind="yardstick" if cell.method.cls is None else "method",
+        kind=_record_kind(cell),
         bits=cell.key.bits,
         seed=cell.key.seed,
         digest=cell.digest,
@@ -182,48 +186,77 @@ def run_cell(
 
 def _prepare(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> tuple[HashMethod, TrainingSet]:
     """Build the method from the cell's seed, and the inputs of its training images."""
-    data, recipe, device = cell.suite.data, cell.method.recipe, inputs.cache.device
     cls = cell.method.cls
     assert cls is not None, "a yardstick is not fitted"
-    kind = _kind(cell)
-    features = inputs.features(kind).array
-    seed = seed_of(cell.key)
-    torch.manual_seed(seed)
-    method = cls(features.shape[-1], cell.key.bits, **cell.method.params).to(device)
-    plain = features[data.train.to(device)]
+    training = _training_set(cell, inputs, watch)
+    torch.manual_seed(seed_of(cell.key))
+    method = cls(training.features.shape[-1], cell.key.bits, **cell.method.params)
+    return method.to(inputs.cache.device), training
+
+
+def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> TrainingSet:
+    data, recipe, device = cell.suite.data, cell.method.recipe, inputs.cache.device
+    seed, kind, backbone = seed_of(cell.key), _kind(cell), cell.suite.backbone
+    target = target_of(data, cell.method.learns_from, cell.text_encoder)
+    if cell.method.finetune:
+        augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
+        images = _images(cell).read(data.train)
+        with watch("features"):
+            return EndToEnd(images, backbone, kind, augmentation, seed, device, target)
+    features = inputs.features(kind)
+    watch.seconds["features"] = features.seconds
+    plain = features.array[data.train.to(device)]
     if not cell.method.is_trained:
-        return method, ViewBank(plain, None, seed, device)
+        return ViewBank(plain, None, seed, device)
     if cell.views == "bank":
         bank = inputs.bank(recipe.augmentation, recipe.bank_size, kind)
         watch.seconds["features"] += bank.seconds
-        return method, ViewBank(plain, bank.array, seed, device)
+        return ViewBank(plain, bank.array, seed, device, target)
+    augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
+    images = _images(cell).read(data.train)
+    return FreshViews(plain, images, backbone, kind, augmentation, seed, device, target)
+
+
+def _images(cell: Cell) -> ImageSource:
+    data = cell.suite.data
     if data.images is None:
         raise CellError(
-            f"{cell.method.name}: fresh views need images, and {data.name} has features only; "
-            "leave --views fresh out"
+            f"{cell.method.name}: new views need images, and {data.name} has features only; "
+            "leave --views fresh and --finetune out"
         )
-    augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
-    images = data.images.read(data.train)
-    backbone = cell.suite.backbone
-    return method, FreshViews(plain, images, backbone, kind, augmentation, seed, device)
+    return data.images
 
 
 def _kind(cell: Cell) -> Kind:
-    """Say what the cell's method consumes; yardsticks take features."""
+    """Say what the cell's method consumes."""
     kind = "features" if cell.method.cls is None else cell.method.cls.consumes
     if kind == "images":
         raise CellError(
             f"{cell.method.name}: trains on images, and this runner gives features and tokens of a "
-            "frozen backbone; choose a method that consumes one of them"
+            "backbone; choose a method that consumes one of them, and --finetune to train both"
         )
     return kind
 
 
-def _encode(method: HashMethod, features: Tensor, rows: Tensor) -> Tensor:
+def _record_kind(cell: Cell) -> str:
+    """Say what a record counts as: rows of different kinds are never ranked together."""
+    if cell.method.cls is None:
+        return "yardstick"
+    return "method" if cell.method.learns_from == "none" else cell.method.learns_from
+
+
+def _encode(
+    method: HashMethod, training: TrainingSet, cell: Cell, inputs: SuiteInputs, rows: Tensor
+) -> Tensor:
     """Codes of some rows, gathered a chunk at a time: tokens of all of them may not fit."""
-    rows = rows.to(features.device)
-    chunk = max(1, _ENCODE_NUMBERS // features[0].numel())
-    return torch.cat([method.encode(features[part]) for part in rows.split(chunk)])
+    chunk = max(1, _ENCODE_NUMBERS // training.features[0].numel())
+    if isinstance(training, EndToEnd):
+        images = _images(cell)
+        parts = (training.extract(images.read(part)) for part in rows.split(chunk))
+    else:
+        features = inputs.features(_kind(cell)).array
+        parts = (features[part] for part in rows.to(features.device).split(chunk))
+    return torch.cat([method.encode(part) for part in parts])
 
 
 def _random_codes(cell: Cell) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ from torch import Tensor
 import datasets.augment
 import datasets.resample
 from benchmarks.backbones import Backbone
-from datasets.augment import AUGMENTATIONS, Augmentation, augment, draws, resize
+from datasets.augment import AUGMENTATIONS, augment, draws, resize
 from datasets.base import ImageSource, RetrievalDataset, lookup
 
 BLOCK = 512
@@ -219,95 +219,6 @@ class _Note:
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(asdict(self)))
         temporary.replace(path)
-
-
-class ViewBank:
-    """A training set whose views were computed before: `TrainingSet` over cached features.
-
-    Parameters
-    ----------
-    features : Tensor, float16 or float32, shape (N, ...)
-        Unaugmented inputs of the training images.
-    bank : Tensor, float16, shape (N, V, ...), or None
-        Views to choose from; None where the method trains without views.
-    seed : int
-        Of the draws.
-    device : torch.device
-        Where the views are handed out.
-    """
-
-    def __init__(
-        self, features: Tensor, bank: Tensor | None, seed: int, device: torch.device
-    ) -> None:
-        self.features = features.to(device, torch.float32)
-        self._bank = None if bank is None else bank.to(device)
-        self._generator = torch.Generator(device).manual_seed(seed)
-
-    def __len__(self) -> int:
-        """Count the training images, N."""
-        return len(self.features)
-
-    def views(self, index: Tensor, n_views: int) -> Tensor:
-        """Choose `n_views` different views of each row at random, float32, (V, B, ...)."""
-        if self._bank is None:
-            plain = self.features[index]
-            return plain.expand(n_views, *plain.shape)
-        keys = torch.rand(
-            len(index), self._bank.shape[1], generator=self._generator, device=index.device
-        )
-        choice = keys.argsort(1)[:, :n_views].T  # (V, B), without replacement
-        return self._bank[index.expand(n_views, -1), choice].float()
-
-
-class FreshViews:
-    """A training set that augments anew at every step: `TrainingSet` over images.
-
-    Parameters
-    ----------
-    features : Tensor, shape (N, ...)
-        Unaugmented inputs of the training images.
-    images : Tensor, uint8, shape (N, 3, H, W)
-        The training images.
-    backbone : Backbone
-        Frozen; its features of the views are what the method sees.
-    kind : "features" or "tokens"
-        What the method consumes.
-    recipe : Augmentation
-        How views are drawn.
-    seed : int
-        Of the draws.
-    device : torch.device
-        Where everything is kept.
-    """
-
-    def __init__(
-        self,
-        features: Tensor,
-        images: Tensor,
-        backbone: Backbone,
-        kind: Kind,
-        recipe: Augmentation,
-        seed: int,
-        device: torch.device,
-    ) -> None:
-        self.features = features.to(device, torch.float32)
-        self._images = images.to(device)
-        self._extract = getattr(backbone.to(device), kind)
-        self._recipe = recipe
-        self._size = backbone.input_size or images.shape[-1]
-        self._generator = torch.Generator().manual_seed(seed)
-
-    def __len__(self) -> int:
-        """Count the training images, N."""
-        return len(self.features)
-
-    @torch.no_grad()
-    def views(self, index: Tensor, n_views: int) -> Tensor:
-        """Draw `n_views` new views of each row, float32, (V, B, ...)."""
-        uniforms = draws(n_views * len(index), self._generator)
-        images = self._images[index.repeat(n_views)]
-        features: Tensor = self._extract(augment(images, uniforms, self._recipe, self._size))
-        return features.view(n_views, len(index), *features.shape[1:])
 
 
 def _images(data: RetrievalDataset, what: str) -> ImageSource:

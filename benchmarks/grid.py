@@ -9,41 +9,27 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
-import benchmarks.features
+import benchmarks.targets
+import benchmarks.text
 import benchmarks.trainer
+import benchmarks.training_sets
 from benchmarks.backbones import Backbone
 from benchmarks.features import source_of_pixels
-from datasets.base import RetrievalDataset, lookup
-from methods import METHODS, HashMethod, Recipe
+from benchmarks.specs import GridError, MethodSpec
+from benchmarks.text import DEFAULT_ENCODER
+from datasets.base import RetrievalDataset
 from results.store import SCHEMA
-
-YARDSTICKS = ("random", "float")
-"""Rows that tables show apart: random codes, and cosine ranking of the features themselves."""
 
 DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}
 """Backbone by data set; natural images take `NATURAL_BACKBONE`."""
 NATURAL_BACKBONE = "efficientnet_lite0"
 
-_NO_SETTINGS = ("epochs_at", "source")
-"""Fields of a recipe that `epochs` replaces, or that shape no number."""
-
 Views = Literal["bank", "fresh"]
-RecipeName = Literal["paper", "common"]
-
-COMMON = Recipe(
-    epochs=30, batch_size=64, lr=1e-3, augmentation="cibhash", source="the same for every method"
-)
-"""What ``--recipe common`` trains every method by, to tell a loss from its recipe."""
-
-
-class GridError(Exception):
-    """Settings that make no grid; the message is one line meant for the user."""
 
 
 @dataclass(frozen=True)
@@ -76,143 +62,12 @@ def seed_of(key: RunKey) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
-@dataclass(frozen=True)
-class MethodSpec:
-    """A method with its settings, or a yardstick (`cls` is None).
-
-    Attributes
-    ----------
-    name : str
-        Key of METHODS, or a yardstick.
-    params : dict
-        Every hyper-parameter of the constructor with its value.
-    recipe : Recipe
-        How it trains, the user's changes applied.
-    changes : dict
-        What the user changed, in the order given.
-    """
-
-    name: str
-    cls: type[HashMethod] | None
-    params: dict[str, Any] = field(default_factory=dict)
-    recipe: Recipe = field(default_factory=Recipe)
-    changes: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def label(self) -> str:
-        """Row of the tables.
-
-        Examples
-        --------
-        >>> method_spec("cibhash", {"tau": 0.5}).label
-        'cibhash(tau=0.5)'
-        """
-        settings = ",".join(f"{name}={value}" for name, value in self.changes.items())
-        return f"{self.name}({settings})" if settings else self.name
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether the shared trainer minimises a loss of it."""
-        return self.cls is not None and self.cls.loss is not HashMethod.loss
-
-    def settings(self, n_bits: int) -> dict[str, Any]:
-        """All that shapes a number of this method at a code length, as JSON data."""
-        if self.cls is None:
-            return {"name": self.name}
-        settings = {
-            "name": self.name,
-            "class": f"{self.cls.__module__}:{self.cls.__qualname__}",
-            "source": source_digest(self.cls),
-            "params": self.params,
-        }
-        if self.is_trained:
-            recipe = asdict(self.recipe) | {"epochs": self.recipe.epochs_for(n_bits)}
-            del recipe["epochs_at"], recipe["source"]
-            settings["recipe"] = recipe
-        return settings
-
-
-@cache
-def source_digest(cls: type[HashMethod]) -> str:
-    """SHA-256 over a method's file and the shared pieces that it imports."""
-    module = inspect.getmodule(cls)
-    assert module is not None, "a class is defined in a module"
-    shared = [
-        inspect.getsource(piece)
-        for _, piece in sorted(vars(module).items())
-        if getattr(piece, "__module__", None) == "methods.functional"
-    ]
-    return hashlib.sha256("\n".join([inspect.getsource(module), *shared]).encode()).hexdigest()
-
-
 @cache
 def training_source() -> str:
     """SHA-256 of the training loop and of what hands it views: another loop, another number."""
-    pieces = (benchmarks.trainer, benchmarks.features.ViewBank, benchmarks.features.FreshViews)
+    pieces = (benchmarks.trainer, benchmarks.training_sets, benchmarks.targets, benchmarks.text)
     source = "\n".join(inspect.getsource(piece) for piece in pieces)
     return hashlib.sha256(source.encode()).hexdigest()
-
-
-def method_spec(
-    name: str,
-    overrides: Mapping[str, Any] | None = None,
-    epochs: int | None = None,
-    recipe: RecipeName = "paper",
-) -> MethodSpec:
-    """Look a method up and apply the user's settings.
-
-    Parameters
-    ----------
-    name : str
-        Key of METHODS, or a yardstick.
-    overrides : mapping
-        Hyper-parameters of the constructor or fields of the recipe, by name.
-    epochs : int
-        For a trained method, instead of the recipe's.
-    recipe : "paper" or "common"
-        The method's own recipe, or `COMMON` for a trained method.
-
-    Raises
-    ------
-    UnknownName
-        If there is no such method or setting; close names are suggested.
-    GridError
-        If a value is of another type than the default.
-    """
-    known: dict[str, type[HashMethod] | None] = {**METHODS, **dict.fromkeys(YARDSTICKS)}
-    cls = lookup("method", name, known)
-    changes = dict(overrides or {})
-    if cls is None:
-        for parameter in changes:
-            lookup(f"setting of {name}", parameter, {})
-        return MethodSpec(name, None)
-    spec = MethodSpec(name, cls, _constructor_defaults(cls), cls.recipe)
-    if epochs is not None and spec.is_trained:
-        changes.setdefault("epochs", epochs)
-    start = COMMON if recipe == "common" and spec.is_trained else cls.recipe
-    schedule = {
-        f.name: getattr(start, f.name) for f in fields(Recipe) if f.name not in _NO_SETTINGS
-    }
-    settable = spec.params | (schedule if spec.is_trained else {})
-    for parameter, value in changes.items():
-        default = lookup(f"setting of {name}", parameter, settable)
-        changes[parameter] = _typed(f"{name}.{parameter}", value, default)
-    scheduled = {k: v for k, v in changes.items() if k not in spec.params}
-    if "epochs" in changes:
-        scheduled["epochs_at"] = {}
-    try:
-        changed = replace(start, **scheduled)
-    except ValueError as error:
-        raise GridError(f"{name}: {error}; give another value") from error
-    if spec.is_trained and changed.bank_size < cls.n_views:
-        raise GridError(
-            f"{name}: bank_size must be at least the {cls.n_views} views that the method takes, "
-            f"got {changed.bank_size}; give a larger one"
-        )
-    params = spec.params | {k: v for k, v in changes.items() if k in spec.params}
-    if start is COMMON:
-        changes = {"recipe": "common", **changes}
-    return replace(spec, params=params, recipe=changed, changes=changes)
 
 
 @dataclass(frozen=True)
@@ -226,6 +81,22 @@ class Suite:
     def label(self) -> str:
         """Name of the backbone and its input size; precomputed features have none."""
         return "features" if self.data.features is not None else self.backbone.label
+
+    def lacks(self, spec: MethodSpec) -> str | None:
+        """Say what a method needs and this suite cannot give; None if nothing is missing."""
+        if spec.cls is None:
+            return None
+        data, cls = self.data, spec.cls
+        wanted = {"captions": data.captions, "hierarchy": data.hierarchy}
+        if cls.supervision != "none" and wanted[cls.supervision] is None:
+            return f"{spec.name} learns from {cls.supervision}, and {data.name} has none"
+        if data.images is not None:
+            return None
+        if cls.consumes == "tokens":
+            return f"{spec.name} needs tokens, and {data.name} has features only"
+        if spec.is_trained:
+            return f"{spec.name} needs augmented views, and {data.name} has features only"
+        return None
 
     @property
     def digest(self) -> str:
@@ -242,6 +113,13 @@ class Cell:
     suite: Suite
     method: MethodSpec
     views: Views
+    text_encoder: str = DEFAULT_ENCODER
+
+    @property
+    def _views(self) -> str | None:
+        if not self.method.is_trained:
+            return None
+        return "fresh" if self.method.finetune else self.views
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -259,7 +137,8 @@ class Cell:
             "training": training_source() if self.method.is_trained else None,
             "method": self.method.settings(self.key.bits),
             "bits": self.key.bits,
-            "views": self.views if self.method.is_trained else None,
+            "views": self._views,
+            "text_encoder": self.text_encoder if self.method.learns_from == "captions" else None,
             "schema": SCHEMA,
         }
 
@@ -276,6 +155,7 @@ def expand(
     bits: Sequence[int],
     n_seeds: int,
     views: Views = "bank",
+    text_encoder: str = DEFAULT_ENCODER,
 ) -> list[Cell]:
     """All cells of a grid, those that share features next to each other.
 
@@ -293,59 +173,17 @@ def expand(
     def cells() -> Iterator[Cell]:
         for suite in suites:
             for spec in methods:
-                fresh = {"views": "fresh"} if views == "fresh" and spec.is_trained else {}
-                labelled = replace(spec, changes=spec.changes | fresh)
+                marks: dict[str, Any] = {}
+                if views == "fresh" and spec.is_trained and not spec.finetune:
+                    marks["views"] = "fresh"  # a fine-tuned backbone has no others
+                if text_encoder != DEFAULT_ENCODER and spec.learns_from == "captions":
+                    marks["text_encoder"] = text_encoder
+                labelled = replace(spec, changes=spec.changes | marks)
                 sizes = [0] if spec.name == "float" else bits
                 for b in sizes:
                     for seed in range(1 if spec.name == "float" else n_seeds):
                         names = (suite.data.name, suite.data.protocol.name, suite.label)
-                        yield Cell(RunKey(*names, labelled.label, b, seed), suite, spec, views)
+                        key = RunKey(*names, labelled.label, b, seed)
+                        yield Cell(key, suite, spec, views, text_encoder)
 
     return list(cells())
-
-
-def parse_overrides(items: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Read ``METHOD.PARAM=VALUE`` items; values are JSON, or text where they are not.
-
-    Raises
-    ------
-    GridError
-        If an item has another form.
-
-    Examples
-    --------
-    >>> parse_overrides(["cibhash.tau=0.5", "cibhash.augmentation=wch"])
-    {'cibhash': {'tau': 0.5, 'augmentation': 'wch'}}
-    """
-    overrides: dict[str, dict[str, Any]] = {}
-    for item in items:
-        target, equals, text = item.partition("=")
-        method, dot, parameter = target.partition(".")
-        if not (equals and dot and method and parameter):
-            raise GridError(f"--set: expected METHOD.PARAM=VALUE, got {item!r}")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        overrides.setdefault(method, {})[parameter] = value
-    return overrides
-
-
-def _constructor_defaults(cls: type[HashMethod]) -> dict[str, Any]:
-    """Keyword-only arguments of a method's constructor and their defaults."""
-    parameters = inspect.signature(cls).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-
-
-def _typed(name: str, value: Any, default: Any) -> Any:
-    """Return `value` as the type of `default`, an int passing for a float."""
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise GridError(f"--set {name}: expected a finite number, got {value}")
-    if type(value) is not type(default):
-        raise GridError(
-            f"--set {name}: expected {type(default).__name__} as in the default {default!r}, "
-            f"got {value!r}"
-        )
-    return value

@@ -22,26 +22,19 @@ from benchmarks.backbones import BACKBONES, backbone
 from benchmarks.cell import SuiteInputs, run_cell
 from benchmarks.environment import DeviceError, Environment, environment
 from benchmarks.features import FeatureCache
-from benchmarks.grid import (
-    DEFAULT_BACKBONE,
-    NATURAL_BACKBONE,
-    YARDSTICKS,
-    Cell,
-    GridError,
-    Suite,
-    expand,
-    method_spec,
-    parse_overrides,
-)
+from benchmarks.grid import DEFAULT_BACKBONE, NATURAL_BACKBONE, Cell, Suite, expand
 from benchmarks.progress import Display
+from benchmarks.specs import YARDSTICKS, GridError, MethodSpec, method_spec, parse_overrides
+from benchmarks.text import DEFAULT_ENCODER, check_encoder
 from datasets import DATASETS, load, protocol_of
 from datasets.base import DatasetError, lookup
 from datasets.protocols import PROTOCOLS
-from methods import METHODS
+from methods import METHODS, HashMethod
 from results.report import load_board, render_board
 from results.store import ResultStore, StoreError
 from results.tables import leaderboard_plain
 
+LISTS = ("methods", "recipes", "datasets", "protocols", "backbones")
 OK, SOME_FAILED, BAD_ARGUMENTS, INTERRUPTED = 0, 1, 2, 130
 
 _USER_ERRORS = (DatasetError, GridError, DeviceError, StoreError)
@@ -71,11 +64,11 @@ def _main(options: argparse.Namespace) -> int:
         env = environment(options.device)
         store = ResultStore(options.out)
         store.check_writable()
-        cells = _cells(options)
+        cells, skipped = _cells(options)
         todo = [cell for cell in cells if options.force or not _is_stored(store, cell)]
     except _USER_ERRORS as error:
         return _fail(error)
-    print(_plan(cells, todo))
+    print("\n".join([*_plan(cells, todo), *(f"skipped: {reason}" for reason in skipped)]))
     if options.dry_run:
         return OK
     try:
@@ -120,13 +113,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--epochs", type=int, metavar="N", help="for every trained method; default: its recipe")
     add("--recipe", choices=["paper", "common"], default="paper", help="how trained methods train")
     add("--views", choices=["bank", "fresh"], default="bank", help="augmented views, kept or new")
+    add("--finetune", action="store_true", help="train the backbone too, from the images")
+    add("--text-encoder", default=DEFAULT_ENCODER, metavar="NAME", help="lsa or st:MODEL")
     add("--set", nargs="+", default=[], metavar="METHOD.PARAM=VALUE", help="change a setting")
     add("--out", type=Path, default=Path("results"), metavar="DIR")
     add("--cache", type=Path, default=user_cache_path("hashbench"), metavar="DIR", help="features")
     add("--dry-run", action="store_true", help="print the plan and stop")
     add("--force", action="store_true", help="run stored cells again")
     add("--no-report", action="store_true", help="write the records only")
-    add("--list", choices=["methods", "datasets", "protocols", "backbones"], help="and stop")
+    add("--list", choices=LISTS, help="and stop")
     return parser
 
 
@@ -139,11 +134,33 @@ def _listing(what: str) -> list[str]:
     if what == "protocols":
         protocols = [p for named in PROTOCOLS.values() for p in named.values()]
         return [f"{p.label:<20} {p.sizes}" for p in protocols]
+    if what == "recipes":
+        return [line for name, cls in METHODS.items() for line in _recipes(name, cls)]
     return list(BACKBONES)
 
 
-def _cells(options: argparse.Namespace) -> list[Cell]:
-    """Build the grid: the first moment at which a wrong name or a missing file shows."""
+def _recipes(name: str, cls: type[HashMethod]) -> list[str]:
+    """Describe how a method is trained on a frozen backbone, and how its paper trains."""
+    if not MethodSpec(name, cls).is_trained:
+        return [f"{name:<18} closed form"]
+    lines = []
+    for mode, finetune in (("frozen backbone", False), ("--finetune", True)):
+        spec = method_spec(name, finetune=finetune)
+        settings = spec.settings(32)
+        values = settings["recipe"] | settings["params"]
+        if at := dict(spec.recipe.epochs_at):
+            values |= {f"epochs at {bits} bits": epochs for bits, epochs in at.items()}
+        lines.append(f"{name:<18} {mode}: {', '.join(f'{k}={v}' for k, v in values.items())}")
+        lines.append(f"{'':<18} from: {spec.recipe.source}")
+    return lines
+
+
+def _cells(options: argparse.Namespace) -> tuple[list[Cell], list[str]]:
+    """Build the grid: the first moment at which a wrong name or a missing file shows.
+
+    Of all methods, those that a data set cannot feed are left out, with the reason; a method that
+    was named is an error then.
+    """
     overrides = parse_overrides(options.set)
     names = list(METHODS) if "all" in options.methods else options.methods
     names = list(dict.fromkeys([*names, *YARDSTICKS]))  # in the order given, each once
@@ -151,13 +168,24 @@ def _cells(options: argparse.Namespace) -> list[Cell]:
         lookup("method in --set", name, dict.fromkeys(names))
     if options.epochs is not None and options.epochs < 1:
         raise GridError(f"--epochs: must be at least 1, got {options.epochs}")
-    methods = [
-        method_spec(name, overrides.get(name), options.epochs, options.recipe) for name in names
-    ]
+    check_encoder(options.text_encoder)
+    settings = (options.epochs, options.recipe, options.finetune)
+    methods = [method_spec(name, overrides.get(name), *settings) for name in names]
     datasets = dict.fromkeys(protocol_of(name).label for name in options.datasets)
     suites = [_suite(name, options) for name in datasets]
+    skipped = [reason for suite in suites for reason in _lacks(suite, methods)]
+    if skipped and "all" not in options.methods:
+        raise GridError(f"--methods: {skipped[0]}; choose another data set, or leave it out")
     bits = list(dict.fromkeys(options.bits))
-    return expand(suites, methods, bits, options.seeds, options.views)
+    cells = expand(suites, methods, bits, options.seeds, options.views, options.text_encoder)
+    return [cell for cell in cells if cell.suite.lacks(cell.method) is None], skipped
+
+
+def _lacks(suite: Suite, methods: Sequence[MethodSpec]) -> list[str]:
+    """Say which methods the suite cannot feed, and check that its backbone can be trained."""
+    if any(spec.finetune for spec in methods):
+        suite.backbone.check_trainable()
+    return [reason for spec in methods if (reason := suite.lacks(spec)) is not None]
 
 
 def _suite(name: str, options: argparse.Namespace) -> Suite:
@@ -172,11 +200,11 @@ def _is_stored(store: ResultStore, cell: Cell) -> bool:
     return store.has(*names, key.bits, key.seed, cell.digest)
 
 
-def _plan(cells: Sequence[Cell], todo: Sequence[Cell]) -> str:
+def _plan(cells: Sequence[Cell], todo: Sequence[Cell]) -> list[str]:
     suites = dict.fromkeys(cell.suite for cell in cells)
     lines = [f"{s.data.protocol.label} on {s.label}: {s.data.protocol.sizes}" for s in suites]
     lines.append(f"{len(cells)} cells, {len(cells) - len(todo)} stored, {len(todo)} to run")
-    return "\n".join(lines)
+    return lines
 
 
 def _run(

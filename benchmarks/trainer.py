@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,7 +66,8 @@ class Trainer:
         epochs = self.recipe.epochs_for(method.n_bits)
         size = min(self.recipe.batch_size, len(data))
         steps = len(data) // size
-        optimizer = _optimizer(self.recipe, method)
+        optimizer = _optimizer(self.recipe, method, data)
+        schedule = _schedule(self.recipe, optimizer, epochs)
         method.train()
         for epoch in range(epochs):
             order = torch.randperm(len(data), generator=order_of)[: steps * size]
@@ -78,11 +81,12 @@ class Trainer:
                 optimizer.step()
                 for name, term in terms.items():
                     totals[name] = totals.get(name, 0) + term.detach()
+            schedule.step()
             losses = {name: float(total) / steps for name, total in totals.items()}
             self._check_losses(method, epoch + 1, losses)
             self.history.append(losses)
             self.on_epoch(epoch + 1, epochs, losses)
-        self._check_parameters(method, epochs)
+        self._check_parameters(method, data, epochs)
         method.eval()
 
     def _check_losses(self, method: HashMethod, epoch: int, losses: dict[str, float]) -> None:
@@ -93,8 +97,9 @@ class Trainer:
                     f"epoch {epoch}; lower the learning rate or check the features"
                 )
 
-    def _check_parameters(self, method: HashMethod, epoch: int) -> None:
-        for name, parameter in method.named_parameters():
+    def _check_parameters(self, method: HashMethod, data: TrainingSet, epoch: int) -> None:
+        backbone = (("of the backbone", parameter) for parameter in data.parameters())
+        for name, parameter in chain(method.named_parameters(), backbone):
             if not parameter.isfinite().all():
                 raise TrainingError(
                     f"{type(method).__name__}: parameter {name!r} is not finite after "
@@ -102,17 +107,30 @@ class Trainer:
                 )
 
 
-def _optimizer(recipe: Recipe, method: HashMethod) -> torch.optim.Optimizer:
+def _optimizer(recipe: Recipe, method: HashMethod, data: TrainingSet) -> torch.optim.Optimizer:
+    """Optimizer of the method's parameters, and of the backbone's at a rate of their own."""
     parameters = [p for p in method.parameters() if p.requires_grad]
     if not parameters:
         raise TrainingError(
             f"{type(method).__name__}: a trained method needs parameters, got none; "
             "define fit for a closed form"
         )
+    groups: list[dict[str, Any]] = [{"params": parameters, "lr": recipe.lr}]
+    if backbone := list(data.parameters()):
+        groups.append({"params": backbone, "lr": recipe.backbone_lr})
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(
-            parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
-        )
-    return torch.optim.SGD(
-        parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=0.9, fused=True
-    )
+        return torch.optim.Adam(groups, weight_decay=recipe.weight_decay, fused=True)
+    return torch.optim.SGD(groups, weight_decay=recipe.weight_decay, momentum=0.9, fused=True)
+
+
+def _schedule(
+    recipe: Recipe, optimizer: torch.optim.Optimizer, epochs: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """Factor of the learning rates, by the epoch."""
+
+    def factor(epoch: int) -> float:
+        if recipe.schedule == "constant":
+            return 1.0
+        return (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

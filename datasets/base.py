@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -166,6 +167,8 @@ class RetrievalDataset:
         Row numbers. No query is in the database or among the training rows.
     hierarchy : Tensor or None, float, shape (C, C)
         Similarity of classes in [0, 1].
+    captions : sequence of sequences of str, or None
+        Sentences about each image, at least one of them; N images.
 
     Raises
     ------
@@ -182,6 +185,7 @@ class RetrievalDataset:
     query: Tensor
     database: Tensor
     hierarchy: Tensor | None = None
+    captions: Sequence[Sequence[str]] | None = None
 
     def __post_init__(self) -> None:
         self._check_inputs()
@@ -204,6 +208,7 @@ class RetrievalDataset:
                 f"got {self.protocol.cutoff}"
             )
         self._check_hierarchy()
+        self._check_captions()
 
     def _refuse(self, message: str) -> None:
         raise DatasetError(f"{self.name}/{self.protocol.name}: {message}")
@@ -260,6 +265,17 @@ class RetrievalDataset:
         if not bool(((self.hierarchy >= 0) & (self.hierarchy <= 1)).all()):
             self._refuse("hierarchy must be in [0, 1], it holds other values")
 
+    def _check_captions(self) -> None:
+        if self.captions is None:
+            return
+        if len(self.captions) != len(self.labels):
+            self._refuse(f"{len(self.labels)} label rows for captions of {len(self.captions)}")
+        for row, sentences in enumerate(self.captions):
+            if isinstance(sentences, str) or not any(sentences):
+                self._refuse(
+                    f"captions of row {row} must be one sentence or more, got {sentences!r}"
+                )
+
     @cached_property
     def data_digest(self) -> str:
         """What identifies the inputs alone: the key of the feature cache, 64 hex digits."""
@@ -275,4 +291,6 @@ class RetrievalDataset:
         if self.hierarchy is not None:
             rest.append(self.hierarchy)
         text = f"{self.protocol.digest} {tensor_digest(*rest)} {self.data_digest}"
+        if self.captions is not None:
+            text += json.dumps([list(sentences) for sentences in self.captions])
         return hashlib.sha256(text.encode()).hexdigest()

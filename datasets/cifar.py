@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from datasets.base import DatasetError, RetrievalDataset
+from datasets.hierarchy import lcs_similarity, nested_tree
 from datasets.hub import HubFile, HubSource, fetch
 from datasets.parquet import ParquetImages, read_classes
 from datasets.protocols import Protocol_
@@ -34,7 +35,25 @@ CIFAR10 = HubSource(
     ),
 )
 PARTS = {"train": 50_000, "test": 10_000}  # rows of each file, in the order of `files`
-N_CLASSES = 10
+CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+# The hypernyms of WordNet 3.0 (Princeton University) that set the classes apart.
+WORDNET: dict[str, object] = {
+    "vehicle": {
+        "craft": {"airplane": {}, "ship": {}},
+        "motor vehicle": {"automobile": {}, "truck": {}},
+    },
+    "vertebrate": {
+        "bird": {},
+        "frog": {},
+        "placental": {
+            "carnivore": {"cat": {}, "dog": {}},
+            "ungulate": {"deer": {}, "horse": {}},
+        },
+    },
+}
 SIZE = 32  # pixels
 
 
@@ -63,11 +82,14 @@ def load_cifar10(protocol: Protocol_, data_root: Path | None) -> RetrievalDatase
     images = ParquetImages(files, "img", SIZE)
     classes, parts, start = [], {}, 0
     for (part, n_rows), file in zip(PARTS.items(), files, strict=True):
-        classes.append(read_classes(file.path, "label", N_CLASSES))
+        classes.append(read_classes(file.path, "label", len(CLASSES)))
         if len(classes[-1]) != n_rows:
             raise DatasetError(f"{file.path}: expected {n_rows} rows, got {len(classes[-1])}")
         parts[part] = torch.arange(start, start + n_rows)
         start += n_rows
-    labels = torch.nn.functional.one_hot(torch.cat(classes), N_CLASSES).bool()
+    labels = torch.nn.functional.one_hot(torch.cat(classes), len(CLASSES)).bool()
     split = protocol.split(labels, parts)
-    return RetrievalDataset("cifar10", protocol, images, None, labels, **split._asdict())
+    hierarchy = lcs_similarity(nested_tree(WORDNET), CLASSES)
+    return RetrievalDataset(
+        "cifar10", protocol, images, None, labels, **split._asdict(), hierarchy=hierarchy
+    )

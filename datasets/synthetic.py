@@ -1,9 +1,10 @@
 """Separable blobs: 600 colour images of 8 x 8 pixels in 5 classes, made here, for tests.
 
 An image shows a bright blob whose place and colour depend on its class, a second blob that does
-not, and noise. Classes overlap, so better codes score better, and everything sensible is well
-above chance, which is 0.2. All arithmetic is on integers, so the images are the same on every
-machine.
+not, and noise. Two captions tell of the first blob, one of its place and one of its colour, and a
+tree joins the classes by the side they are on. Classes overlap, so better codes score better, and
+everything sensible is well above chance, which is 0.2. All arithmetic is on integers, so the images
+are the same on every machine.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 
 from datasets.base import MemoryImages, RetrievalDataset
+from datasets.hierarchy import lcs_similarity, nested_tree
 from datasets.protocols import Protocol_
 
 N_IMAGES = 600
@@ -31,6 +33,13 @@ _CLASSES = np.array(
         [64, 64, 180, 60, 180],
     ]
 )
+_NAMES = ("red", "green", "blue", "yellow", "violet")
+_PLACES = ("top left", "top right", "bottom left", "bottom right", "middle")
+_TREE: dict[str, object] = {
+    "left": {"red": {}, "blue": {}},
+    "right": {"green": {}, "yellow": {}},
+    "middle": {"violet": {}},
+}
 _PLACE_JITTER = 28  # sixteenths of a pixel, either way
 _COLOUR_JITTER = 80  # of 255, either way
 _RADIUS = 52  # sixteenths of a pixel
@@ -63,8 +72,20 @@ def load_synthetic(protocol: Protocol_, data_root: Path | None = None) -> Retrie
     images = torch.from_numpy(_render(classes))
     labels = torch.nn.functional.one_hot(torch.from_numpy(classes), len(_CLASSES)).bool()
     split = protocol.split(labels)
+    captions = [
+        (f"a blob at the {_PLACES[c]} of the picture", f"something {_NAMES[c]} on grey")
+        for c in classes
+    ]
+    hierarchy = lcs_similarity(nested_tree(_TREE), _NAMES)
     return RetrievalDataset(
-        "synthetic", protocol, MemoryImages(images), None, labels, **split._asdict()
+        "synthetic",
+        protocol,
+        MemoryImages(images),
+        None,
+        labels,
+        **split._asdict(),
+        hierarchy=hierarchy,
+        captions=captions,
     )
 
 

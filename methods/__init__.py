@@ -6,7 +6,7 @@ The order of `METHODS` is the order of every table and of the colours in every f
 from methods.base import Batch, HashMethod, Recipe
 from methods.cibhash import CIBHash
 from methods.itq import ITQ
-from methods.kl_hash import KLHash
+from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
 from methods.lsh import LSH
 from methods.nsh import NSH
 from methods.wch import WCH
@@ -18,6 +18,8 @@ METHODS: dict[str, type[HashMethod]] = {
     "nsh": NSH,
     "wch": WCH,
     "kl_hash": KLHash,
+    "kl_hash_captions": KLHashCaptions,
+    "kl_hash_hierarchy": KLHashHierarchy,
 }
 
 __all__ = ["METHODS", "Batch", "HashMethod", "Recipe"]

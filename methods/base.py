@@ -9,12 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, Self, final
+from typing import Any, ClassVar, Literal, Protocol, Self, final
 
 import torch
 from torch import Tensor, nn
 
 Input = Literal["features", "tokens", "images"]
+Supervision = Literal["none", "captions", "hierarchy"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,18 @@ class Recipe:
         ``"adam"`` or ``"sgd"`` (with momentum 0.9).
     lr, weight_decay : float
         Learning rate and L2 penalty.
+    backbone_lr : float
+        Learning rate of the backbone, where it is trained too.
+    schedule : str
+        ``"constant"``, or ``"cosine"``: both rates fall to 0 over the epochs, along half a cosine.
     augmentation : str
         Name of the recipe that draws the views (``datasets.augment.AUGMENTATIONS``).
     bank_size : int
         Augmented views kept for each training image when views come from a bank.
+    params : Mapping[str, Any]
+        Hyper-parameters of the method that go with it, where they are not the constructor's.
     source : str
-        Where these values were read.
+        Where these values were read, and which are not the paper's.
     """
 
     epochs: int = 60
@@ -47,8 +54,11 @@ class Recipe:
     optimizer: Literal["adam", "sgd"] = "adam"
     lr: float = 1e-3
     weight_decay: float = 0.0
+    backbone_lr: float = 1e-5
+    schedule: Literal["constant", "cosine"] = "constant"
     augmentation: str = "none"
     bank_size: int = 10
+    params: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
 
     def __post_init__(self) -> None:
@@ -56,13 +66,18 @@ class Recipe:
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(f"Recipe: {name} must be at least 1, got {value}")
-        if not 0 < self.lr < float("inf") or not 0 <= self.weight_decay < float("inf"):
+        for name in ("lr", "backbone_lr"):
+            value = getattr(self, name)
+            if not 0 < value < float("inf"):
+                raise ValueError(f"Recipe: {name} must be finite and above 0, got {value}")
+        if not 0 <= self.weight_decay < float("inf"):
             raise ValueError(
-                "Recipe: lr must be above 0 and weight_decay at least 0, both finite, "
-                f"got {self.lr} and {self.weight_decay}"
+                f"Recipe: weight_decay must be finite and at least 0, got {self.weight_decay}"
             )
-        if self.optimizer not in ("adam", "sgd"):
-            raise ValueError(f"Recipe: optimizer must be adam or sgd, got {self.optimizer!r}")
+        for name, known in (("optimizer", ("adam", "sgd")), ("schedule", ("constant", "cosine"))):
+            value = getattr(self, name)
+            if value not in known:
+                raise ValueError(f"Recipe: {name} must be {' or '.join(known)}, got {value!r}")
 
     def epochs_for(self, n_bits: int) -> int:
         """Epochs at a code length.
@@ -95,7 +110,7 @@ class Batch:
 
 
 class TrainingSet(Protocol):
-    """The inputs of the training images; it has no labels to give."""
+    """The inputs of the training images, and the target that a method declares; no labels."""
 
     @property
     def features(self) -> Tensor:
@@ -108,6 +123,20 @@ class TrainingSet(Protocol):
 
     def views(self, index: Tensor, n_views: int) -> Tensor:
         """Augmented inputs of some rows, float32, shape (V, B, ...)."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """List what is trained beside the method: weights of the backbone, none if frozen."""
+        ...
+
+    def target_distances(self, rows: Tensor, others: Tensor) -> Tensor:
+        """Distances of images in what `HashMethod.supervision` declares, float32, shape (R, O).
+
+        Raises
+        ------
+        TypeError
+            If the method declares no supervision.
+        """
         ...
 
 
@@ -142,7 +171,12 @@ class HashMethod(nn.Module, ABC):
     paper: ClassVar[str]
     consumes: ClassVar[Input] = "features"
     n_views: ClassVar[int] = 1
+    supervision: ClassVar[Supervision] = "none"
+    """What it learns from beside images; tables rank each kind apart."""
     recipe: ClassVar[Recipe] = Recipe()
+    """How a head on a frozen backbone is trained."""
+    published: ClassVar[Recipe | None] = None
+    """How the paper trains, backbone included; None where `recipe` is that already."""
 
     head: nn.Module
     """Maps pooled features to scores; a test may put ``nn.Identity()`` here."""

@@ -47,7 +47,8 @@ class CIBHash(HashMethod):
         batch_size=64,
         lr=1e-3,
         augmentation="cibhash",
-        source="official code, github.com/zexuanqiu/CIBHash",
+        source="official code, github.com/zexuanqiu/CIBHash; its backbone is frozen, and the "
+        "backbone's learning rate is our own",
     )
 
     def __init__(

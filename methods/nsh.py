@@ -71,6 +71,18 @@ class NSH(HashMethod):
         augmentation="cibhash",
         source="our own, for a head on frozen features; the ports train 200 epochs at 1e-5",
     )
+    published = Recipe(
+        epochs=200,
+        batch_size=50,
+        lr=1e-5,
+        weight_decay=1e-5,
+        backbone_lr=1e-5,
+        augmentation="wch",
+        params={"m": 2, "tau": 0.3, "tau_s": 1.0, "lambda_q": 1.0},
+        source="not told by the paper. Port kamwoh/sdc: m, tau, tau_s, lambda_q, weight decay; it "
+        "and OH, the authors' next method, agree on Adam at 1e-5, batch 50 and 200 epochs. "
+        "Augmentation: of WCH, by the same first author",
+    )
 
     def __init__(
         self,

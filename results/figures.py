@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from results.frames import method_key
-from results.sections import Board, Section
+from results.sections import Board, Row, Section
 
 INK = "#26262a"  # text, axes and the yardsticks; on the page this one colour follows the theme
 # Okabe and Ito's palette for colour-blind readers, without its yellow (too faint on white), and
@@ -87,7 +87,7 @@ def map_against_bits(board: Board) -> Figure:
             style = styles[row.method]
             of_row = values[values["method"] == row.method]
             if row.codeless:
-                axes.axhline(of_row["value"].mean(), label=row.method, **style)
+                axes.axhline(of_row["value"].mean(), label=_label(row), **style)
             elif len(of_row):  # else every run failed
                 sns.lineplot(
                     of_row,
@@ -95,7 +95,7 @@ def map_against_bits(board: Board) -> Figure:
                     y="value",
                     errorbar=None if row.yardstick else "sd",
                     err_kws={"alpha": 0.18, "linewidth": 0},
-                    label=row.method,
+                    label=_label(row),
                     legend=False,
                     ax=axes,
                     **style,
@@ -141,7 +141,7 @@ def precision_recall(board: Board) -> Figure | None:
                 axes.plot(
                     recall,
                     precision,
-                    label=row.method,
+                    label=_label(row),
                     markevery=every,
                     **(styles[row.method] | {"markersize": 4}),
                 )
@@ -230,6 +230,11 @@ def _panels(sections: Sequence[Section]) -> tuple[Figure, list[Axes]]:
             )
             axes.yaxis.set_major_locator(MaxNLocator(6))
     return figure, panels
+
+
+def _label(row: Row) -> str:
+    """Name of a row in a legend, marked where it learns from more than images."""
+    return row.method if row.kind in ("method", "yardstick") else f"{row.method} [{row.kind}]"
 
 
 def _scale_by_bits(axes: Axes, bits: Sequence[int]) -> None:

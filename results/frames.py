@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,8 @@ from results.statistics import mean_interval
 
 ENTRY = ["dataset", "protocol", "backbone", "method", "bits", "metric"]
 RUN_COLUMNS = [*ENTRY[:5], "seed", "metric", "value"]
-LEADERBOARD_COLUMNS = [*ENTRY, "mean", "std", "n", "ci_low", "ci_high", "rank"]
-YARDSTICKS = frozenset({"random", "float"})
+LEADERBOARD_COLUMNS = [*ENTRY, "mean", "std", "n", "ci_low", "ci_high", "rank", "kind"]
+YARDSTICKS = MappingProxyType({"random": "yardstick", "float": "yardstick"})
 LOWER_IS_BETTER = "empty@"  # the share of queries that found nothing
 
 
@@ -70,7 +71,7 @@ def runs_frame(records: Iterable[RunRecord], method_order: Sequence[str] = ()) -
 def leaderboard(
     runs: pd.DataFrame,
     method_order: Sequence[str] = (),
-    yardsticks: Collection[str] = YARDSTICKS,
+    kinds: Mapping[str, str] = YARDSTICKS,
 ) -> pd.DataFrame:
     """Return means over seeds, with the columns of ``leaderboard.csv``.
 
@@ -80,14 +81,15 @@ def leaderboard(
         As `runs_frame` gives it.
     method_order : sequence of str
         Order of the rows; methods that it lacks follow by the alphabet.
-    yardsticks : collection of str
-        Methods that get no rank.
+    kinds : mapping from str to str
+        What a method counts as (`results.schema.KINDS`); one that it lacks counts as "method".
 
     Returns
     -------
     DataFrame
         ``std``, ``ci_low`` and ``ci_high`` are NaN where n is 1. ``rank`` is 1 for the best mean
-        of its data set, protocol, backbone, bits and metric; equal means share the lower rank.
+        of its data set, protocol, backbone, bits, metric and kind; equal means share the lower
+        rank, and yardsticks have none.
     """
     table = (
         runs.groupby(ENTRY, sort=False)["value"]
@@ -103,8 +105,9 @@ def leaderboard(
     # Rounded, so that equal seeds added in another order still tie.
     score = table["mean"].round(12)
     score = score.where(~table["metric"].str.startswith(LOWER_IS_BETTER), -score)
-    ranked = table[~table["method"].isin(list(yardsticks))]
-    column = [name for name in ENTRY if name != "method"]
+    table["kind"] = [kinds.get(method, "method") for method in table["method"]]
+    ranked = table[table["kind"] != "yardstick"]
+    column = [name for name in ENTRY if name != "method"] + ["kind"]
     ranks = (
         ranked.assign(score=score)
         .groupby(column, sort=False)["score"]

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from results.sections import TIES, Board
-from results.tables import APART, EMPTY
+from results.tables import EMPTY
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -39,6 +39,5 @@ def page(board: Board, figures: Mapping[str, str], files: tuple[str, ...] = ()) 
         figures={caption: Markup(svg) for caption, svg in figures.items()},
         files=files,
         ties=TIES,
-        apart=APART,
         empty=EMPTY,
     )

@@ -10,7 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 SCHEMA: int = 1
-KINDS = ("method", "yardstick")
+KINDS = ("method", "captions", "hierarchy", "yardstick")
+"""What a row counts as: an unsupervised method, one that learns from more than images, or neither.
+
+Rows of different kinds are never ranked together.
+"""
 PROTOCOL_COUNTS = ("n_query", "n_train", "n_database", "cutoff")
 PROTOCOL_TEXTS = ("rule", "relevance", "source", "digest")
 
@@ -26,7 +30,7 @@ class RunRecord:
     protocol: str
     backbone: str  # "efficientnet_lite0@128"
     method: str  # row of the tables: "cibhash", or "cibhash(tau=0.5)" where settings were changed
-    kind: str  # "method" | "yardstick"
+    kind: str  # one of KINDS
     bits: int  # 0 for a yardstick without codes
     seed: int  # index of the repetition
     digest: str  # 64 hex digits over everything that shaped the number
@@ -117,7 +121,7 @@ def _faults(data: dict[str, Any]) -> Iterator[str]:
     for name in ("bits", "seed"):
         if not _is_count(data[name]):
             yield f"{name}: expected a whole number from 0, got {data[name]!r}"
-    if data["kind"] == "method" and data["bits"] == 0:
+    if data["kind"] != "yardstick" and data["bits"] == 0:
         yield "bits: a method has at least 1; 0 is for yardsticks without codes"
     if not isinstance(data["digest"], str) or not re.fullmatch("[0-9a-f]{64}", data["digest"]):
         yield f"digest: expected 64 lower-case hex digits, got {data['digest']!r}"

@@ -9,16 +9,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import pandas as pd
 
-from results.frames import YARDSTICKS, leaderboard, method_key, metric_key, runs_frame
+from results.frames import leaderboard, method_key, metric_key, runs_frame
 from results.store import Failure, RunRecord, Scan
 
 TIES = "Equal Hamming distances count as the mean over all their orders."
+HEADINGS = {
+    "method": "",
+    "captions": "learn from captions too, ranked apart",
+    "hierarchy": "learn from the classes' hierarchy too, ranked apart",
+    "yardstick": "yardsticks, not ranked",
+}
+"""What stands above the rows of each kind, in the order of a table."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Cell:
     mean: float
     std: float | None  # None where one seed gives no spread
     n: int  # seeds
-    best: bool  # rank 1 among the methods of its column
+    best: bool  # rank 1 among the rows of its kind in its column
 
 
 @dataclass(frozen=True)
@@ -36,13 +43,18 @@ class Row:
     """One method or yardstick."""
 
     method: str
-    yardstick: bool
+    kind: str  # one of `results.schema.KINDS`
     cells: dict[tuple[str, int], Cell]  # by metric and bits
     failed: frozenset[int]  # bits at which a run failed
 
     def cell(self, metric: str, bits: int) -> Cell | None:
         """Return the entry at `bits`; a yardstick without codes holds for every length."""
         return self.cells.get((metric, bits), self.cells.get((metric, 0)))
+
+    @property
+    def yardstick(self) -> bool:
+        """Whether the row only helps to judge the others."""
+        return self.kind == "yardstick"
 
     @property
     def codeless(self) -> bool:
@@ -52,7 +64,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """One table: rows are methods, then yardsticks; columns are bits."""
+    """One table: rows by kind, methods first and yardsticks last; columns are bits."""
 
     dataset: str
     protocol: str
@@ -71,14 +83,13 @@ class Section:
         return f"{self.dataset} / {self.protocol} / {self.backbone}"
 
     @property
-    def methods(self) -> tuple[Row, ...]:
-        """The rows that are ranked."""
-        return tuple(row for row in self.rows if not row.yardstick)
+    def blocks(self) -> tuple[tuple[str, tuple[Row, ...]], ...]:
+        """The rows of each kind that has any, under their heading; that of methods is empty."""
+        by_kind = [(text, self._of_kind(kind)) for kind, text in HEADINGS.items()]
+        return tuple((text, rows) for text, rows in by_kind if rows)
 
-    @property
-    def yardsticks(self) -> tuple[Row, ...]:
-        """The rows set apart."""
-        return tuple(row for row in self.rows if row.yardstick)
+    def _of_kind(self, kind: str) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.kind == kind)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -125,7 +136,9 @@ class Section:
         entries = [self.entry(row, bits) for row in self.rows for bits in self.bits]
         uneven = any("(n=" in entry for entry in entries)
         other = " unless an entry says otherwise" if uneven else ""
-        return f"{self.metric}, {spread}{other}. Best mean of a column in bold, untested."
+        best = "Best mean of a column in bold, untested"
+        kinds = {row.kind for row in self.rows} - {"yardstick"}
+        return f"{self.metric}, {spread}{other}. {best}{', by kind' if len(kinds) > 1 else ''}."
 
 
 @dataclass(frozen=True)
@@ -143,14 +156,14 @@ class Board:
 def build(scan: Scan, method_order: Sequence[str] = ()) -> Board:
     """Arrange one reading of the store for the report."""
     shown, superseded = select(scan.records)
-    yardsticks = YARDSTICKS | {rec.method for rec in shown if rec.kind == "yardstick"}
+    kinds = {record.method: record.kind for record in shown}
     runs = runs_frame(shown, method_order)
-    table = leaderboard(runs, method_order, yardsticks)
+    table = leaderboard(runs, method_order, kinds)
     return Board(
         records=tuple(shown),
         runs=runs,
         leaderboard=table,
-        sections=tuple(_sections(shown, table, scan.failures, yardsticks, method_order)),
+        sections=tuple(_sections(shown, table, scan.failures, kinds, method_order)),
         notes=tuple(_notes(superseded, scan)),
         method_order=tuple(method_order),
     )
@@ -195,12 +208,12 @@ def _sections(
     records: Sequence[RunRecord],
     table: pd.DataFrame,
     failures: Sequence[Failure],
-    yardsticks: Collection[str],
+    kinds: Mapping[str, str],
     method_order: Sequence[str],
 ) -> Iterable[Section]:
     cells: dict[tuple[str, str, str], dict[str, dict[tuple[str, int], Cell]]] = {}
     for entry in table.itertuples(index=False, name=None):
-        dataset, protocol, backbone, method, bits, metric, mean, std, n, _, _, rank = entry
+        dataset, protocol, backbone, method, bits, metric, mean, std, n, _, _, rank, _ = entry
         methods = cells.setdefault((dataset, protocol, backbone), {})
         methods.setdefault(method, {})[metric, bits] = Cell(
             mean=mean,
@@ -213,6 +226,7 @@ def _sections(
         key = (failure.dataset, failure.protocol, failure.backbone)
         failed.setdefault(key, {}).setdefault(failure.method, set()).add(failure.bits)
     first = {(record.dataset, record.protocol, record.backbone): record for record in records}
+    order = {kind: place for place, kind in enumerate(HEADINGS)}
     for key, rows in cells.items():
         lost = failed.get(key, {})
         metrics = sorted({metric for row in rows.values() for metric, _ in row}, key=metric_key)
@@ -231,11 +245,11 @@ def _sections(
             rows=tuple(
                 Row(
                     name,
-                    yardstick=name in yardsticks,
+                    kind=kinds.get(name, "method"),
                     cells=rows.get(name, {}),
                     failed=frozenset(lost.get(name, ())),
                 )
-                for name in sorted(names, key=lambda name: name in yardsticks)
+                for name in sorted(names, key=lambda name: order[kinds.get(name, "method")])
             ),
         )
 

@@ -19,7 +19,6 @@ __all__ = [
 ]
 
 EMPTY = "No record can be shown."
-APART = "yardsticks, not ranked"
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -80,14 +79,13 @@ def leaderboard_latex(board: Board) -> str:
             r"    \toprule",
             f"    {' & '.join(['method', *map(latex_escape, section.columns)])} \\\\",
             r"    \midrule",
-            *(f"    {_latex_row(section, row)}" for row in section.methods),
         ]
-        if section.yardsticks:
-            blocks += [
-                *([r"    \midrule"] if section.methods else []),
-                f"    \\multicolumn{{{width}}}{{l}}{{\\emph{{{APART}}}}} \\\\",
-                *(f"    {_latex_row(section, row)}" for row in section.yardsticks),
-            ]
+        for number_of_block, (heading, rows) in enumerate(section.blocks):
+            blocks += [r"    \midrule"] if number_of_block else []
+            if heading:
+                text = latex_escape(heading)
+                blocks += [f"    \\multicolumn{{{width}}}{{l}}{{\\emph{{{text}}}}} \\\\"]
+            blocks += [f"    {_latex_row(section, row)}" for row in rows]
         blocks += [r"    \bottomrule", r"  \end{tabular}", r"\end{table}"]
     return "\n".join(blocks) + "\n"
 
@@ -105,20 +103,12 @@ def leaderboard_plain(board: Board) -> str:
         widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
         rule = "-" * (sum(widths) + 2 * len(section.bits))
         shown = [_aligned(cells, widths) for cells in table]
-        split = 1 + len(section.methods)
-        lines += [
-            _plain(section.title),
-            f"{section.sizes}",
-            "",
-            shown[0],
-            rule,
-            *shown[1:split],
-            *([rule] if section.methods and section.yardsticks else []),
-            *shown[split:],
-            "",
-            section.caption().replace("in bold, untested", "marked *, untested"),
-            "",
-        ]
+        lines += [_plain(section.title), f"{section.sizes}", "", shown.pop(0)]
+        for heading, rows in section.blocks:
+            lines += [rule, *([f"({heading})"] if heading and rows[0].kind != "yardstick" else [])]
+            lines += [shown.pop(0) for _ in rows]
+        caption = section.caption().replace("in bold, untested", "marked *, untested")
+        lines += ["", caption, ""]
     lines += [_plain(note) for note in board.notes]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -155,10 +145,10 @@ def _markdown_table(
     header: Sequence[str], section: Section, entries: Callable[[Section, Row], list[str]]
 ) -> list[str]:
     rows = [[_markdown(name) for name in header], ["---", *["---:"] * (len(header) - 1)]]
-    rows += [[_markdown(section.label(row)), *entries(section, row)] for row in section.methods]
-    if section.yardsticks:  # Markdown has no rule inside a table: a row of its own sets them apart
-        rows += [[f"*{APART}*", *[""] * (len(header) - 1)]]
-    rows += [[_markdown(section.label(row)), *entries(section, row)] for row in section.yardsticks]
+    for heading, of_kind in section.blocks:
+        if heading:  # Markdown has no rule inside a table: a row of its own sets them apart
+            rows += [[f"*{_markdown(heading)}*", *[""] * (len(header) - 1)]]
+        rows += [[_markdown(section.label(row)), *entries(section, row)] for row in of_kind]
     return [f"| {' | '.join(row)} |" for row in rows]
 
 

@@ -138,3 +138,21 @@ def test_lookup_suggests_close_names_and_lists_all():
         lookup("data set", "zzz", known)
     assert str(caught.value) == "unknown data set 'zzz'; known: digits, cifar10"
     assert isinstance(caught.value, DatasetError)
+
+
+@pytest.mark.parametrize(
+    ("captions", "words"),
+    [
+        ([["a"]] * 3, "8 label rows for captions of 3"),
+        ([["a"]] * 7 + [[]], r"captions of row 7 must be"),
+        (["a dog"] * 8, r"captions of row 0 must be .* got 'a dog'"),
+    ],
+)
+def test_captions_are_sentences_of_every_image(captions, words):
+    with pytest.raises(DatasetError, match=words):
+        toy(captions=captions)
+
+
+def test_digest_tells_captions_apart():
+    told = [toy(captions=[[word]] * 8).digest for word in ("cat", "dog")]
+    assert len({*told, toy().digest}) == 3

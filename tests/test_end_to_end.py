@@ -307,3 +307,52 @@ def test_cell_that_another_process_stored_in_the_meantime_is_skipped(tmp_path, m
     error = capsys.readouterr().err
     assert error.count("stored by another process") == 3
     assert "failed" not in error
+
+
+def test_methods_that_a_data_set_cannot_feed_are_left_out_of_all_with_the_reason(tmp_path, capsys):
+    assert call(tmp_path, "--methods", "all", "--datasets", "digits", "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "skipped: kl_hash_captions learns from captions, and digits has none" in out
+    assert "skipped: kl_hash_hierarchy learns from hierarchy, and digits has none" in out
+
+
+def test_a_method_that_a_data_set_cannot_feed_is_an_error_when_named(tmp_path, capsys):
+    arguments = ("--methods", "kl_hash_captions", "--datasets", "digits")
+    assert call(tmp_path, *arguments) == 2
+    error = capsys.readouterr().err
+    assert "kl_hash_captions learns from captions, and digits has none; choose another" in error
+    assert len(error.splitlines()) == 1
+
+
+def test_rows_that_learn_from_more_are_marked_in_the_printed_table(grid):
+    folder, done = grid
+    assert "(learn from captions too, ranked apart)" in done.stdout
+    kinds = {r["method"]: r["kind"] for r in rows(folder / "out/report/leaderboard.csv")}
+    assert kinds["kl_hash_captions(epochs=2)"] == "captions"
+    assert kinds["kl_hash_hierarchy(epochs=2)"] == "hierarchy"
+    assert kinds["kl_hash(epochs=2)"] == "method"
+
+
+def test_unknown_text_encoder_is_refused(tmp_path, capsys):
+    assert call(tmp_path, "--text-encoder", "bert") == 2
+    assert "text encoder 'bert' is unknown; known: lsa, st:<model>" in capsys.readouterr().err
+
+
+def test_text_encoder_shows_in_the_rows_that_read_captions(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("benchmarks.run.check_encoder", lambda name: name)
+    arguments = ("--methods", "kl_hash", "kl_hash_captions", "--text-encoder", "st:m", "--dry-run")
+    from benchmarks.run import _cells, _parser
+
+    cells, _ = _cells(_parser().parse_args([*SMALL, *arguments]))
+    names = {cell.key.method for cell in cells}
+    assert "kl_hash_captions(epochs=2,text_encoder=st:m)" in names
+    assert "kl_hash(epochs=2)" in names
+
+
+def test_recipes_are_listed_with_their_sources(capsys):
+    assert run.main(["--list", "recipes"]) == 0
+    out = capsys.readouterr().out
+    assert "epochs at 16 bits=80" in out
+    assert "official code, github.com/RosieYuu/WCH" in out
+    for name in METHODS:
+        assert name in out

@@ -6,7 +6,8 @@ import torch
 
 from benchmarks import features as module
 from benchmarks.backbones import Pixels, backbone
-from benchmarks.features import FeatureCache, FeatureError, FreshViews, ViewBank
+from benchmarks.features import FeatureCache, FeatureError
+from benchmarks.training_sets import FreshViews, ViewBank
 from datasets import load
 from datasets.augment import AUGMENTATIONS, resize
 

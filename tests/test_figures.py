@@ -142,3 +142,11 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone():
     before = dict(mpl.rcParams)
     save(map_against_bits(board_of(grid())), "png")
     assert dict(mpl.rcParams) == before
+
+
+def test_legend_marks_rows_that_learn_from_more():
+    record = make_record(method="kl_hash_captions", kind="captions", bits=16)
+    figure = map_against_bits(board_of([*grid(), record]))
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "kl_hash_captions [captions]" in labels
+    assert "cibhash" in labels

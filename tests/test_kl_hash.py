@@ -5,7 +5,14 @@ import torch
 from torch.nn import functional as F
 
 from methods import Batch
-from methods.kl_hash import KLHash, kl_divergence, relative_similarity
+from methods.kl_hash import (
+    KLHash,
+    KLHashCaptions,
+    KLHashHierarchy,
+    groups_at_zero,
+    kl_divergence,
+    relative_similarity,
+)
 
 BETA = torch.distributions.Beta(0.1, 0.1)
 
@@ -114,6 +121,79 @@ def test_target_is_the_cosine_of_centred_features_and_zero_between_views():
 def test_every_step_draws_a_fresh_target():
     torch.manual_seed(0)
     method = KLHash(6, 8)
-    method.x = F.normalize(torch.randn(4, 6), dim=1)
+    method.target = lambda rows: torch.rand(len(rows), len(rows))
     batch = Batch(torch.randn(2, 4, 6), torch.arange(4), 0.0)
     assert method.loss(batch)["kl"] != method.loss(batch)["kl"]
+
+
+class Keep:
+    """A trainer that trains nothing."""
+
+    def train(self, method, data):
+        pass
+
+
+class Distances:
+    """A training set whose target is given."""
+
+    def __init__(self, d):
+        self.d = d
+        self.features = torch.randn(len(d), 6, generator=torch.Generator().manual_seed(0))
+
+    def __len__(self):
+        return len(self.d)
+
+    def target_distances(self, rows, others):
+        return self.d[rows][:, others]
+
+
+CLASSES = torch.tensor([0, 1, 0, 2, 1])
+BY_CLASS = (CLASSES[:, None] - CLASSES).abs() / 2.0
+
+
+@pytest.mark.parametrize("cls", [KLHashCaptions, KLHashHierarchy])
+def test_declared_target_replaces_the_distances_of_the_features(cls):
+    torch.manual_seed(0)
+    method = cls(6, 8, lambda_kl=0.0).fit(Distances(BY_CLASS), Keep())
+    index, views = torch.tensor([3, 0, 2]), torch.randn(2, 3, 6)
+    z = torch.sigmoid(method.project(views)).flatten(0, 1)
+    d = BY_CLASS[index.repeat(2)][:, index.repeat(2)]
+    terms = method.loss(Batch(views, index, 0.0))
+    torch.testing.assert_close(terms["similarity"], relative_similarity(z, d, method.gamma, 2.0))
+    assert set(terms) == {"similarity", "kl"}
+
+
+def test_what_a_method_learns_from_is_declared():
+    assert KLHash.supervision == "none"
+    assert KLHashCaptions.supervision == "captions"
+    assert KLHashHierarchy.supervision == "hierarchy"
+
+
+def test_classes_are_the_groups_at_distance_zero():
+    groups = groups_at_zero(Distances(BY_CLASS))
+    assert groups.tolist() == [0, 1, 0, 2, 1]
+
+
+def test_classification_term_is_the_cross_entropy_of_a_linear_layer_over_z():
+    class Watch:
+        def train(self, method, data):
+            index, views = torch.arange(5), torch.randn(2, 5, 6)
+            self.got = method.loss(Batch(views, index, 0.0))["classification"]
+            z = torch.sigmoid(method.project(views))
+            both = torch.cat([method.classifier(z[0]), method.classifier(z[1])])
+            self.expected = 0.5 * F.cross_entropy(both, torch.cat([CLASSES, CLASSES]))
+            self.trained = {name for name, _ in method.named_parameters()}
+
+    torch.manual_seed(0)
+    watch = Watch()
+    method = KLHashHierarchy(6, 8, lambda_cls=0.5).fit(Distances(BY_CLASS), watch)
+    torch.testing.assert_close(watch.got, watch.expected)
+    assert "classifier.weight" in watch.trained
+    assert set(method.state_dict()) == set(KLHashHierarchy(6, 8).state_dict())
+
+
+def test_classes_that_overlap_are_refused():
+    """Image 1 has both labels: it is at distance 0 from images that are apart."""
+    d = torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    with pytest.raises(ValueError, match="some images have several labels; set lambda_cls = 0"):
+        KLHashHierarchy(6, 8, lambda_cls=1.0).fit(Distances(d), Keep())

@@ -92,3 +92,10 @@ def test_a_page_without_records_says_so(skipped):
     text = "".join(outline(page_of([], skipped=skipped)).text)
     assert "No record can be shown." in text
     assert ("broken" in text) == bool(skipped)
+
+
+def test_rows_that_learn_from_captions_are_set_apart_under_a_heading():
+    record = make_record(method="kl_hash_captions", kind="captions")
+    text = page(build(Scan([*grid(), record], [], []), ORDER), {})
+    heading = text.index("learn from captions too, ranked apart")
+    assert text.index("cibhash") < heading < text.index("kl_hash_captions") < text.index("random")

@@ -34,13 +34,13 @@ def rows_of(text, name):
 def test_frames_have_the_columns_of_the_files():
     runs = runs_frame(grid())
     assert ",".join(runs) == "dataset,protocol,backbone,method,bits,seed,metric,value"
-    expected = "dataset,protocol,backbone,method,bits,metric,mean,std,n,ci_low,ci_high,rank"
+    expected = "dataset,protocol,backbone,method,bits,metric,mean,std,n,ci_low,ci_high,rank,kind"
     assert ",".join(leaderboard(runs)) == expected
 
 
 def test_frames_of_nothing_keep_their_columns():
     assert len(runs_frame([])) == 0
-    assert list(leaderboard(runs_frame([])))[-1] == "rank"
+    assert list(leaderboard(runs_frame([])))[-1] == "kind"
 
 
 def test_mean_spread_and_interval_agree_with_scipy():
@@ -58,7 +58,7 @@ def test_one_seed_has_no_spread():
     table = leaderboard(runs_frame([make_record()]))
     assert table[["std", "ci_low", "ci_high"]].isna().all(axis=None)
     text = table.to_csv(index=False).splitlines()[1]
-    assert text == "digits,300-1497,pixels,lsh,16,mAP,0.3,,1,,,1"
+    assert text == "digits,300-1497,pixels,lsh,16,mAP,0.3,,1,,,1,method"
 
 
 def test_ranks_go_to_methods_alone_and_ties_share_the_lower():
@@ -277,9 +277,9 @@ def test_outputs_do_not_depend_on_the_order_of_the_records():
 
 def test_a_kind_and_not_a_name_makes_a_yardstick():
     records = [*grid(seeds=1), replace(make_record(method="oracle"), kind="yardstick")]
-    assert [row.method for row in board_of(records).sections[0].yardsticks] == [
-        *("float", "oracle", "random"),
-    ]
+    heading, rows = board_of(records).sections[0].blocks[-1]
+    assert heading == "yardsticks, not ranked"
+    assert [row.method for row in rows] == ["float", "oracle", "random"]
 
 
 def test_another_copy_of_the_data_shares_no_table():
@@ -288,3 +288,51 @@ def test_another_copy_of_the_data_shares_no_table():
     old = make_record(method="itq")
     new = make_record(protocol_info=other, created="2026-06-01T00:00:00+00:00")
     assert select([old, new]) == ([new], [old])
+
+
+def with_supervised(seeds=2):
+    """The usual grid, and a row that learns from captions and is better than all."""
+    better = [
+        make_record(
+            method="kl_hash_captions",
+            kind="captions",
+            bits=bits,
+            seed=seed,
+            metrics={"mAP": 0.9, "mAP@1000": 0.95 + 0.01 * seed},
+        )
+        for bits in (16, 32, 64)
+        for seed in range(seeds)
+    ]
+    tree = [replace(record, method="tree", kind="hierarchy", digest="") for record in better]
+    tree = [make_record(**{**vars(record), "digest": ""}) for record in tree]
+    return [*grid(seeds=seeds), *better, *tree]
+
+
+def test_rows_that_learn_from_more_are_ranked_apart():
+    table = board_of(with_supervised()).leaderboard.query("metric == 'mAP@1000' and bits == 16")
+    ranks = dict(zip(table["method"], table["rank"], strict=True))
+    assert (ranks["cibhash"], ranks["itq"], ranks["lsh"]) == (1, 2, 3)
+    assert (ranks["kl_hash_captions"], ranks["tree"]) == (1, 1)
+    kinds = dict(zip(table["method"], table["kind"], strict=True))
+    assert (kinds["lsh"], kinds["kl_hash_captions"]) == ("method", "captions")
+    assert (kinds["tree"], kinds["random"]) == ("hierarchy", "yardstick")
+
+
+@pytest.mark.parametrize("form", [leaderboard_plain, leaderboard_markdown, leaderboard_latex])
+def test_every_table_marks_rows_that_learn_from_more_and_sets_them_apart(form):
+    text = form(board_of(with_supervised()))
+    places = [
+        text.index(words)
+        for words in (
+            *("lsh", "learn from captions too, ranked apart", "captions "),
+            *("hierarchy too, ranked apart", "tree ", "random"),
+        )
+    ]
+    assert places == sorted(places)
+    assert "by kind" in text
+
+
+def test_best_of_a_column_is_marked_in_each_kind():
+    section = board_of(with_supervised()).sections[0]
+    best = {row.method for row in section.rows if section.best(row, 16)}
+    assert best == {"cibhash", "kl_hash_captions", "tree"}

@@ -24,6 +24,9 @@ class Recorder:
         self.asked.append(index)
         return self.features[index].expand(n_views, -1, -1)
 
+    def parameters(self):
+        return iter(())
+
 
 class Probe(HashMethod):
     """Its loss is the mean score, so gradient descent lowers it without end."""

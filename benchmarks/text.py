@@ -1,0 +1,115 @@
+"""Sentence embeddings of captions, by the name of an encoder.
+
+==================  ================================================================================
+``lsa``             latent semantic analysis of the captions at hand; needs no weights
+``st:<model>``      a sentence-transformers model, from the hub or a folder; extra ``text``
+==================  ================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datasets.base import DatasetError
+
+LSA_DIMENSIONS = 128
+DEFAULT_ENCODER = "lsa"
+
+
+class TextError(DatasetError):
+    """Captions that cannot be embedded; the message is one line meant for the user."""
+
+
+def check_encoder(encoder: str) -> str:
+    """Return the name of an encoder that exists.
+
+    Raises
+    ------
+    TextError
+        If there is none of that name, or its library is absent.
+    """
+    kind, _, model = encoder.partition(":")
+    if encoder != "lsa" and (kind != "st" or not model):
+        raise TextError(f"text encoder {encoder!r} is unknown; known: lsa, st:<model>")
+    if kind == "st":
+        _sentence_transformers()
+    return encoder
+
+
+def embed(captions: Sequence[Sequence[str]], encoder: str = DEFAULT_ENCODER) -> Tensor:
+    """Embed the captions of images: the mean of the unit embeddings of an image's sentences.
+
+    Parameters
+    ----------
+    captions : sequence of sequences of str
+        One or more sentences an image, N images.
+    encoder : str
+        ``"lsa"``: TF-IDF of words and pairs of words, reduced to at most `LSA_DIMENSIONS` by a
+        truncated SVD, fitted on these captions alone. ``"st:<model>"``: a model by its name at the
+        hub or its folder, only ever read from safetensors.
+
+    Returns
+    -------
+    Tensor, float32, shape (N, E)
+
+    Raises
+    ------
+    TextError
+        If an image has no caption, no caption has a word, or the encoder cannot be had.
+
+    Examples
+    --------
+    >>> x = embed([["a red ball"], ["a red ball", "a red ball"], ["the sea at night"]])
+    >>> bool(x[0] @ x[1] > 0.99), bool(x[0] @ x[2] < 0.1)
+    (True, True)
+    """
+    check_encoder(encoder)
+    for row, sentences in enumerate(captions):
+        if not any(sentence.strip() for sentence in sentences):
+            raise TextError(f"captions: image {row} has none; give every image a sentence")
+    sentences = [sentence for own in captions for sentence in own]
+    vectors = _lsa(sentences) if encoder == "lsa" else _transformer(sentences, encoder[3:])
+    image = torch.repeat_interleave(
+        torch.arange(len(captions)), torch.tensor([len(own) for own in captions])
+    )
+    unit = torch.nn.functional.normalize(vectors, dim=1)
+    total = torch.zeros(len(captions), unit.shape[1]).index_add_(0, image, unit)
+    return total / image.bincount(minlength=len(captions))[:, None]
+
+
+def _lsa(sentences: Sequence[str]) -> Tensor:
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    try:
+        words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit_transform(sentences)
+    except ValueError as error:  # an empty vocabulary
+        raise TextError("captions: no caption has a word of two letters or more") from error
+    n_components = min(LSA_DIMENSIONS, words.shape[1], len(sentences))
+    reduced = TruncatedSVD(n_components, random_state=0).fit_transform(words)
+    return torch.from_numpy(reduced).float()
+
+
+def _transformer(sentences: Sequence[str], model: str) -> Tensor:
+    try:
+        network = _sentence_transformers()(model, model_kwargs={"use_safetensors": True})
+    except (OSError, ValueError) as error:  # no network, no such model
+        raise TextError(
+            f"text encoder st:{model} cannot be had ({' '.join(str(error).split())[:200]}); "
+            "connect, or give the folder of a saved model"
+        ) from error
+    return torch.from_numpy(network.encode(list(sentences), show_progress_bar=False)).float()
+
+
+def _sentence_transformers() -> Any:  # an optional library
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise TextError(
+            "text encoder st: needs sentence-transformers; pip install 'hashbench[text]'"
+        ) from error
+    return SentenceTransformer

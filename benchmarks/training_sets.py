@@ -1,0 +1,230 @@
+"""What a method trains on: inputs without labels, in the three ways that views can come.
+
+==============  ====================================================================================
+`ViewBank`      views of a frozen backbone that were computed before
+`FreshViews`    new views at every step, through a frozen backbone
+`EndToEnd`      new views at every step, through a backbone that is trained too
+==============  ====================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.backbones import Backbone
+from benchmarks.features import Kind
+from benchmarks.targets import Target
+from datasets.augment import Augmentation, augment, draws, resize
+
+_IMAGES = 256
+"""Images a pass through a backbone, where no gradient is kept."""
+
+
+class _Inputs:
+    """The part of `TrainingSet` that all of them share.
+
+    Parameters
+    ----------
+    features : Tensor, float16 or float32, shape (N, ...)
+        Unaugmented inputs of the training images.
+    target : Target or None
+        Where the method learns from more than images.
+    device : torch.device
+        Where everything is handed out.
+    """
+
+    def __init__(self, features: Tensor, target: Target | None, device: torch.device) -> None:
+        self.features = features.to(device, torch.float32)
+        self._target = None if target is None else target.to(device)
+
+    def __len__(self) -> int:
+        """Count the training images, N."""
+        return len(self.features)
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Nothing: the backbone is frozen."""
+        return iter(())
+
+    def target_distances(self, rows: Tensor, others: Tensor) -> Tensor:
+        """Distances in the target that the method declares, float32, shape (R, O)."""
+        if self._target is None:
+            raise TypeError(
+                "TrainingSet.target_distances: the method declares no supervision; "
+                'set supervision = "captions" or "hierarchy" on the class'
+            )
+        return self._target.distances(rows, others)
+
+
+class ViewBank(_Inputs):
+    """A training set whose views were computed before: `TrainingSet` over cached features.
+
+    Parameters
+    ----------
+    features : Tensor, float16 or float32, shape (N, ...)
+        Unaugmented inputs of the training images.
+    bank : Tensor, float16, shape (N, V, ...), or None
+        Views to choose from; None where the method trains without views.
+    seed : int
+        Of the draws.
+    device : torch.device
+        Where the views are handed out.
+    target : Target, optional
+        Where the method learns from more than images.
+    """
+
+    def __init__(
+        self,
+        features: Tensor,
+        bank: Tensor | None,
+        seed: int,
+        device: torch.device,
+        target: Target | None = None,
+    ) -> None:
+        super().__init__(features, target, device)
+        self._bank = None if bank is None else bank.to(device)
+        self._generator = torch.Generator(device).manual_seed(seed)
+
+    def views(self, index: Tensor, n_views: int) -> Tensor:
+        """Choose `n_views` different views of each row at random, float32, (V, B, ...)."""
+        if self._bank is None:
+            plain = self.features[index]
+            return plain.expand(n_views, *plain.shape)
+        keys = torch.rand(
+            len(index), self._bank.shape[1], generator=self._generator, device=index.device
+        )
+        choice = keys.argsort(1)[:, :n_views].T  # (V, B), without replacement
+        return self._bank[index.expand(n_views, -1), choice].float()
+
+
+class FreshViews(_Inputs):
+    """A training set that augments anew at every step: `TrainingSet` over images.
+
+    Parameters
+    ----------
+    features : Tensor, shape (N, ...)
+        Unaugmented inputs of the training images.
+    images : Tensor, uint8, shape (N, 3, H, W)
+        The training images.
+    backbone : Backbone
+        Its features of the views are what the method sees.
+    kind : "features" or "tokens"
+        What the method consumes.
+    recipe : Augmentation
+        How views are drawn.
+    seed : int
+        Of the draws.
+    device : torch.device
+        Where everything is kept.
+    target : Target, optional
+        Where the method learns from more than images.
+    """
+
+    def __init__(
+        self,
+        features: Tensor,
+        images: Tensor,
+        backbone: Backbone,
+        kind: Kind,
+        recipe: Augmentation,
+        seed: int,
+        device: torch.device,
+        target: Target | None = None,
+    ) -> None:
+        super().__init__(features, target, device)
+        self._images = images.to(device)
+        self._extract = getattr(backbone.to(device), kind)
+        self._recipe = recipe
+        self._size = backbone.input_size or images.shape[-1]
+        self._generator = torch.Generator().manual_seed(seed)
+
+    @torch.no_grad()
+    def views(self, index: Tensor, n_views: int) -> Tensor:
+        """Draw `n_views` new views of each row, float32, (V, B, ...)."""
+        return self._draw(index, n_views)
+
+    def _draw(self, index: Tensor, n_views: int) -> Tensor:
+        with torch.no_grad():
+            uniforms = draws(n_views * len(index), self._generator)
+            images = augment(
+                self._images[index.repeat(n_views)], uniforms, self._recipe, self._size
+            )
+        features: Tensor = self._extract(images)
+        return features.view(n_views, len(index), *features.shape[1:])
+
+
+class EndToEnd(FreshViews):
+    """A training set whose views carry gradients to a copy of the backbone.
+
+    The copy's weights are trained beside the method's. Statistics of its normalisation layers stay
+    those it comes with, and it computes in bfloat16 on CUDA.
+
+    Parameters
+    ----------
+    images : Tensor, uint8, shape (N, 3, H, W)
+        The training images.
+    backbone : Backbone
+        Copied; itself it stays as it is.
+    kind : "features" or "tokens"
+        What the method consumes.
+    recipe : Augmentation
+        How views are drawn.
+    seed : int
+        Of the draws.
+    device : torch.device
+        Where everything is kept.
+    target : Target, optional
+        Where the method learns from more than images.
+
+    Raises
+    ------
+    BackboneError
+        If the backbone has no weights to train.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        backbone: Backbone,
+        kind: Kind,
+        recipe: Augmentation,
+        seed: int,
+        device: torch.device,
+        target: Target | None = None,
+    ) -> None:
+        self._backbone = backbone.trainable().to(device)
+        self._kind, self._device = kind, device
+        features = self.extract(images)  # as the backbone sees them before it is trained
+        super().__init__(features, images, self._backbone, kind, recipe, seed, device, target)
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Weights of the backbone."""
+        return self._backbone.parameters()
+
+    def views(self, index: Tensor, n_views: int) -> Tensor:
+        """Draw `n_views` new views of each row with gradients, float32, (V, B, ...)."""
+        with self._autocast():
+            return self._draw(index, n_views).float()
+
+    @torch.no_grad()
+    def extract(self, images: Tensor) -> Tensor:
+        """Unaugmented inputs of images as the backbone sees them now, float32, shape (N, ...).
+
+        Parameters
+        ----------
+        images : Tensor, uint8, shape (N, 3, H, W)
+        """
+        size = self._backbone.input_size or images.shape[-1]
+        extract = getattr(self._backbone, self._kind)
+        with self._autocast():
+            parts = [
+                extract(resize(part.to(self._device), size)).float()
+                for part in images.split(_IMAGES)
+            ]
+        return torch.cat(parts)
+
+    def _autocast(self) -> torch.autocast:
+        on_cuda = self._device.type == "cuda"
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=on_cuda)

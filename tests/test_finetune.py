@@ -1,0 +1,169 @@
+"""End-to-end training: the backbone learns too, through the one training loop."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from benchmarks import run
+from benchmarks.backbones import BackboneError, backbone
+from benchmarks.specs import COMMON, method_spec
+from benchmarks.torchvision_stub import import_timm
+from benchmarks.trainer import Trainer
+from benchmarks.training_sets import EndToEnd
+from datasets import load
+from datasets.augment import AUGMENTATIONS
+from methods import METHODS
+from methods.base import Recipe
+from results.store import ResultStore
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # timm's own imports
+
+CPU = torch.device("cpu")
+TRAINED = [name for name in METHODS if method_spec(name).is_trained]
+
+
+@pytest.fixture(scope="module")
+def vit(tmp_path_factory):
+    """Name of a small ViT with local weights; at 32 pixels it sees 4 patches."""
+    torch.manual_seed(0)
+    model = import_timm().create_model("test_vit", pretrained=False, img_size=32)
+    path = tmp_path_factory.mktemp("vit") / "v.safetensors"
+    save_file(model.state_dict(), path)
+    return f"timm:test_vit={path}"
+
+
+def end_to_end(vit, kind="features"):
+    data = load("synthetic")
+    images = data.images.read(data.train[:64])
+    net = backbone(vit, 32)
+    return EndToEnd(images, net, kind, AUGMENTATIONS["cibhash"], 0, CPU), net, images
+
+
+def weights(net):
+    return [p.detach().clone() for p in net.parameters()]
+
+
+@pytest.mark.parametrize("name", ["cibhash", "wch"])
+def test_a_step_moves_the_weights_of_a_copy_and_not_the_backbone_itself(vit, name):
+    spec = method_spec(name, finetune=True)
+    training, net, images = end_to_end(vit, spec.cls.consumes)
+    frozen, before = weights(net), weights(training)
+    torch.manual_seed(0)
+    method = spec.cls(training.features.shape[-1], 8, **spec.params)
+    method.fit(training, Trainer(replace(spec.recipe, epochs=1, epochs_at={}, batch_size=32), 0))
+    assert all(torch.equal(a, b) for a, b in zip(frozen, net.parameters(), strict=True))
+    moved = [not torch.equal(a, b) for a, b in zip(before, training.parameters(), strict=True)]
+    assert sum(moved) > 0.9 * len(moved)  # all but the unused classifier
+    assert not torch.equal(training.extract(images), training.features)
+
+
+def test_weights_move_by_the_backbones_own_learning_rate(vit):
+    """Adam's first step moves every weight by its learning rate, whatever the gradient."""
+    training, _, _ = end_to_end(vit)
+    before = weights(training)
+    method = METHODS["cibhash"](training.features.shape[-1], 8)
+    head = method.head[1].weight.detach().clone()
+    recipe = Recipe(epochs=1, batch_size=64, lr=1e-3, backbone_lr=1e-6, augmentation="cibhash")
+    method.fit(training, Trainer(recipe, 0))
+    largest = max(
+        float((a - b.detach()).abs().max())
+        for a, b in zip(before, training.parameters(), strict=True)
+    )
+    assert largest == pytest.approx(1e-6, rel=0.2)
+    assert float((head - method.head[1].weight.detach()).abs().max()) == pytest.approx(
+        1e-3, rel=0.01
+    )
+
+
+def test_cosine_schedule_ends_in_small_steps(vit):
+    training, _, _ = end_to_end(vit)
+    rates = []
+
+    class Spy(METHODS["cibhash"]):
+        def loss(self, batch):
+            before = self.head[3].bias.detach().clone()
+            if rates:
+                rates[-1] = float((rates[-1] - before).abs().max())
+            rates.append(before)
+            return super().loss(batch)
+
+    recipe = Recipe(epochs=8, batch_size=64, lr=1e-3, schedule="cosine", augmentation="cibhash")
+    Spy(training.features.shape[-1], 8).fit(training, Trainer(recipe, 0))
+    assert rates[0] == pytest.approx(1e-3, rel=0.01)
+    assert rates[6] < 0.3 * rates[0]
+
+
+def test_unaugmented_inputs_start_as_the_frozen_features(vit):
+    training, net, images = end_to_end(vit)
+    with torch.no_grad():
+        from datasets.augment import resize
+
+        expected = net.features(resize(images, 32))
+    torch.testing.assert_close(training.features, expected)
+
+
+def test_a_backbone_without_weights_is_refused_before_any_work(tmp_path, capsys):
+    code = run.main(
+        ["--methods", "cibhash", "--datasets", "synthetic", "--finetune", "--out", f"{tmp_path}/o"]
+    )
+    assert code == 2
+    assert "backbone pixels: has no weights to train; choose a network" in capsys.readouterr().err
+    with pytest.raises(BackboneError):
+        backbone("pixels").trainable()
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_published_recipe_applies_to_fine_tuning_alone(name):
+    frozen, tuned = method_spec(name), method_spec(name, finetune=True)
+    published = METHODS[name].published or METHODS[name].recipe
+    assert tuned.recipe == published
+    assert frozen.recipe == METHODS[name].recipe
+    assert tuned.params == frozen.params | dict(published.params)
+    assert tuned.label == f"{name}(finetune)"
+    assert tuned.settings(32) != frozen.settings(32)
+    assert published.source
+
+
+def test_common_recipe_and_the_users_values_win_over_the_published():
+    tuned = method_spec("wch", {"tau_w": 0.4}, recipe="common", finetune=True)
+    assert tuned.recipe == COMMON
+    assert tuned.params["tau_w"] == 0.4
+    assert tuned.label == "wch(finetune,recipe=common,tau_w=0.4)"
+    assert method_spec("wch", {"tau_w": 0.4}, finetune=True).params["normalise"] is False
+
+
+def test_closed_forms_have_nothing_to_fine_tune():
+    assert method_spec("itq", finetune=True) == method_spec("itq")
+
+
+def test_the_command_trains_a_small_vit_from_images(vit, tmp_path, capsys):
+    """Methods on features and on tokens, from the arguments to the records."""
+    arguments = ["--methods", "itq", "cibhash", "wch", "--datasets", "synthetic", "--bits", "8"]
+    arguments += ["--seeds", "1", "--epochs", "1", "--backbone", vit, "--input-size", "32"]
+    arguments += ["--finetune", "--out", f"{tmp_path}/out", "--cache", f"{tmp_path}/cache"]
+    assert run.main(arguments) == 0
+    records = {record.method: record for record in ResultStore(tmp_path / "out").records()}
+    assert set(records) == {
+        *("itq", "random", "float", "cibhash(finetune,epochs=1)", "wch(finetune,epochs=1)"),
+    }
+    tuned = records["wch(finetune,epochs=1)"].settings["method"]
+    assert tuned["finetune"] is True
+    assert tuned["recipe"]["schedule"] == "cosine"
+    assert tuned["params"]["tau_w"] == 0.2
+    capsys.readouterr()
+    assert run.main(arguments) == 0
+    assert "5 cells, 5 stored, 0 to run" in capsys.readouterr().out
+
+
+@pytest.mark.gpu
+def test_fine_tuning_computes_in_bfloat16_on_cuda(vit):
+    data = load("synthetic")
+    images = data.images.read(data.train[:64])
+    device = torch.device("cuda")
+    training = EndToEnd(images, backbone(vit, 32), "features", AUGMENTATIONS["cibhash"], 0, device)
+    views = training.views(torch.arange(8, device=device), 2)
+    assert views.dtype == torch.float32
+    views.sum().backward()
+    assert any(p.grad is not None for p in training.parameters())

@@ -1,0 +1,103 @@
+import pytest
+
+from benchmarks.specs import (
+    COMMON,
+    GridError,
+    MethodSpec,
+    method_spec,
+    parse_overrides,
+    source_digest,
+)
+from datasets.base import UnknownName
+from methods import METHODS
+
+
+def test_source_digest_covers_the_shared_pieces_a_method_imports(monkeypatch):
+    sources = {name: source_digest(cls) for name, cls in METHODS.items()}
+    assert len(set(sources.values())) == len({cls.__module__ for cls in METHODS.values()})
+    import inspect
+
+    import methods.functional
+
+    real = inspect.getsource
+    source_digest.cache_clear()
+    monkeypatch.setattr(
+        "inspect.getsource",
+        lambda piece: "changed" if piece is methods.functional.nt_xent else real(piece),
+    )
+    assert source_digest(METHODS["cibhash"]) != sources["cibhash"]
+    assert source_digest(METHODS["lsh"]) == sources["lsh"]
+    source_digest.cache_clear()
+
+
+def test_settings_reach_constructor_and_recipe_and_show_in_the_label():
+    spec = method_spec("cibhash", {"tau": 1, "lr": 0.01}, epochs=5)
+    assert spec.params["tau"] == 1.0
+    assert isinstance(spec.params["tau"], float)
+    assert spec.params["beta"] == 0.001
+    assert (spec.recipe.lr, spec.recipe.epochs_for(16)) == (0.01, 5)
+    assert spec.label == "cibhash(tau=1.0,lr=0.01,epochs=5)"
+
+
+def test_common_recipe_is_the_same_for_every_trained_method_and_shows_in_the_label():
+    specs = [method_spec(name, recipe="common") for name in METHODS]
+    trained = [spec for spec in specs if spec.is_trained]
+    assert all(spec.recipe == COMMON for spec in trained)
+    assert all(spec.label == f"{spec.name}(recipe=common)" for spec in trained)
+    assert method_spec("lsh", recipe="common") == method_spec("lsh")
+    spec = method_spec("cibhash", {"lr": 0.01}, epochs=3, recipe="common")
+    assert spec.label == "cibhash(recipe=common,lr=0.01,epochs=3)"
+    assert (spec.recipe.lr, spec.recipe.epochs_for(16)) == (0.01, 3)
+    assert spec.recipe.batch_size == COMMON.batch_size
+
+
+def test_epochs_leave_closed_forms_alone():
+    assert method_spec("lsh", epochs=5) == method_spec("lsh")
+    assert method_spec("random", epochs=5) == MethodSpec("random", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "message"),
+    [
+        ("cibhsh", {}, "did you mean 'cibhash'"),
+        ("cibhash", {"tua": 0.5}, "did you mean 'tau'"),
+        ("lsh", {"epochs": 5}, "setting of lsh"),
+        ("random", {"tau": 5}, "setting of random"),
+    ],
+)
+def test_unknown_names_are_refused_with_suggestions(name, overrides, message):
+    with pytest.raises(UnknownName, match=message):
+        method_spec(name, overrides)
+
+
+def test_value_of_another_type_is_refused():
+    with pytest.raises(GridError, match=r"cibhash.tau: expected float .* got 'warm'"):
+        method_spec("cibhash", {"tau": "warm"})
+
+
+@pytest.mark.parametrize("item", ["tau=0.5", "cibhash.tau", "cibhash.=1", ".tau=1", ""])
+def test_malformed_override_is_refused(item):
+    with pytest.raises(GridError, match=r"expected METHOD\.PARAM=VALUE"):
+        parse_overrides([item])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"optimizer": "adamw"}, "optimizer must be adam or sgd, got 'adamw'"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"lr": -1.0}, "lr must be finite and above 0"),
+        ({"bank_size": 1}, "bank_size must be at least the 2 views"),
+        ({"tau": float("nan")}, "expected a finite number"),
+    ],
+)
+def test_settings_that_cannot_train_are_refused(overrides, words):
+    with pytest.raises(GridError, match=words):
+        method_spec("cibhash", overrides)
+
+
+@pytest.mark.parametrize("name", ["epochs_at", "source"])
+def test_notes_of_a_recipe_are_no_settings(name):
+    with pytest.raises(UnknownName, match="setting of cibhash"):
+        method_spec("cibhash", {name: "x"})

@@ -1,0 +1,108 @@
+import pytest
+import torch
+
+from benchmarks.targets import CaptionTarget, HierarchyTarget, target_of
+from benchmarks.text import TextError, check_encoder, embed
+from benchmarks.training_sets import ViewBank
+from datasets import load
+
+CPU = torch.device("cpu")
+SIMILARITY = torch.tensor([[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+def all_distances(target, n):
+    return target.distances(torch.arange(n), torch.arange(n))
+
+
+def test_hierarchy_distance_is_one_minus_the_similarity_of_the_nearest_labels():
+    labels = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 1], [0, 0, 0]]).bool()
+    d = all_distances(HierarchyTarget(labels, SIMILARITY), 5)
+    assert d.tolist() == [
+        [0.0, 0.5, 1.0, 0.5, 1.0],
+        [0.5, 0.0, 1.0, 0.0, 1.0],
+        [1.0, 1.0, 0.0, 0.0, 1.0],
+        [0.5, 0.0, 0.0, 0.0, 1.0],
+        [1.0, 1.0, 1.0, 1.0, 1.0],
+    ]
+
+
+def test_caption_distance_is_one_minus_the_cosine():
+    d = all_distances(CaptionTarget(torch.tensor([[2.0, 0.0], [0.0, 3.0], [1.0, 1.0]])), 3)
+    assert d[0, 1].item() == pytest.approx(1)
+    assert d[0, 2].item() == pytest.approx(1 - 0.5**0.5)
+    assert d.diagonal().tolist() == pytest.approx([0, 0, 0], abs=1e-6)
+    assert (d >= 0).all()
+
+
+def test_rows_of_a_target_are_rows_of_the_training_set():
+    data = load("synthetic")
+    classes = data.labels[data.train].float().argmax(1)
+    for supervision in ("captions", "hierarchy"):
+        d = all_distances(target_of(data, supervision, "lsa"), len(classes))
+        same = classes[:, None] == classes
+        assert d[same].max() < 1e-5
+        assert d[~same].min() > 0.1
+    assert target_of(data, "none", "lsa") is None
+
+
+def test_a_method_that_declares_nothing_is_given_no_target():
+    bank = ViewBank(torch.zeros(3, 2), None, 0, CPU)
+    with pytest.raises(TypeError, match="declares no supervision; set supervision"):
+        bank.target_distances(torch.arange(2), torch.arange(2))
+
+
+def test_an_image_with_two_sentences_lies_between_those_with_one():
+    red, both, sea = embed(
+        [["a red ball"], ["a red ball", "the sea at night"], ["the sea at night"]]
+    )
+    assert red @ sea < 0.1
+    assert both @ red == pytest.approx(float(both @ sea), abs=0.05)
+    assert both @ red > 0.3
+
+
+@pytest.mark.parametrize(
+    ("captions", "words"),
+    [
+        ([["a ball"], []], "image 1 has none"),
+        ([[" "]], "image 0 has none"),
+        ([["!"]], "has a word"),
+    ],
+)
+def test_captions_without_words_are_refused(captions, words):
+    with pytest.raises(TextError, match=words):
+        embed(captions)
+
+
+@pytest.mark.parametrize("name", ["bert", "st:", "st", "lsa:2"])
+def test_unknown_encoders_are_refused(name):
+    with pytest.raises(TextError, match=r"known: lsa, st:<model>"):
+        check_encoder(name)
+
+
+@pytest.fixture(scope="module")
+def sentence_model(tmp_path_factory):
+    """A tiny sentence-transformers model: one vector a word, their mean a sentence."""
+    library = pytest.importorskip("sentence_transformers", reason="needs the extra `text`")
+    from sentence_transformers.models import StaticEmbedding
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = {word: i for i, word in enumerate(["[UNK]", "red", "ball", "sea"])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    weights = torch.eye(4).numpy()
+    folder = tmp_path_factory.mktemp("model")
+    embedding = StaticEmbedding(tokenizer, embedding_weights=weights)
+    library.SentenceTransformer(modules=[embedding], device="cpu").save(str(folder))
+    return folder
+
+
+def test_a_saved_sentence_model_embeds_captions(sentence_model):
+    x = embed([["red"], ["red ball"], ["sea"]], f"st:{sentence_model}")
+    assert x.shape == (3, 4)
+    assert x[0] @ x[1] == pytest.approx(0.5**0.5, abs=1e-5)
+    assert x[0] @ x[2] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_sentence_model_that_is_not_there_is_named(sentence_model):
+    with pytest.raises(TextError, match=r"text encoder st:.*nowhere cannot be had"):
+        embed([["red"]], f"st:{sentence_model}/nowhere")
