@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.torchvision_stub import import_beside_torchvision
 from datasets.base import DatasetError
 
 LSA_DIMENSIONS = 128
@@ -107,9 +108,8 @@ def _transformer(sentences: Sequence[str], model: str) -> Tensor:
 
 def _sentence_transformers() -> Any:  # an optional library
     try:
-        from sentence_transformers import SentenceTransformer
+        return import_beside_torchvision("sentence_transformers").SentenceTransformer
     except ImportError as error:
         raise TextError(
             "text encoder st: needs sentence-transformers; pip install 'hashbench[text]'"
         ) from error
-    return SentenceTransformer

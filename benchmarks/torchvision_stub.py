@@ -1,14 +1,16 @@
-"""Import timm beside a torchvision whose compiled operators do not load.
+"""Import libraries beside a torchvision whose compiled operators do not load.
 
-timm imports torchvision, and a torchvision wheel built for CUDA fails to import beside a CPU build
-of torch: it describes operators that it could not load. Declaring the two that it insists on lets
-its Python part import; nothing here calls them.
+timm and transformers import torchvision, and a torchvision wheel built for CUDA fails to import
+beside a CPU build of torch: it describes operators that it could not load. Declaring the two that
+it insists on lets its Python part import; nothing here calls them.
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from types import ModuleType
 
 import torch
@@ -19,7 +21,6 @@ _SCHEMAS = (
 )
 
 
-@cache
 def import_timm() -> ModuleType:
     """Import and return timm.
 
@@ -28,19 +29,34 @@ def import_timm() -> ModuleType:
     ImportError
         If timm is not installed.
     """
+    return import_beside_torchvision("timm")
+
+
+@cache
+def import_beside_torchvision(library: str) -> ModuleType:
+    """Import and return a library that imports torchvision itself, where there is one.
+
+    Raises
+    ------
+    ImportError
+        If the library is not installed.
+
+    Examples
+    --------
+    >>> import_beside_torchvision("timm").is_model("vgg16")
+    True
+    """
     try:
-        import torchvision  # noqa: F401  # imported first, to see whether it can be
+        with suppress(ImportError):  # without torchvision there is nothing to mend
+            import_module("torchvision")
     except RuntimeError:  # "operator torchvision::nms does not exist"
         for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
             del sys.modules[name]
-        library = torch.library.Library("torchvision", "DEF")
+        declared = torch.library.Library("torchvision", "DEF")
         for schema in _SCHEMAS:
-            library.define(schema)
-        _KEEP.append(library)
-    import timm
-
-    module: ModuleType = timm
-    return module
+            declared.define(schema)
+        _KEEP.append(declared)
+    return import_module(library)
 
 
 _KEEP: list[torch.library.Library] = []  # a library that is collected takes its schemas with it

@@ -1,8 +1,11 @@
+from importlib.util import find_spec
+
 import pytest
 import torch
 
 from benchmarks.targets import CaptionTarget, HierarchyTarget, target_of
 from benchmarks.text import TextError, check_encoder, embed
+from benchmarks.torchvision_stub import import_beside_torchvision
 from benchmarks.training_sets import ViewBank
 from datasets import load
 
@@ -82,8 +85,10 @@ def test_unknown_encoders_are_refused(name):
 @pytest.fixture(scope="module")
 def sentence_model(tmp_path_factory):
     """A tiny sentence-transformers model: one vector a word, their mean a sentence."""
-    library = pytest.importorskip("sentence_transformers", reason="needs the extra `text`")
-    from sentence_transformers.models import StaticEmbedding
+    if find_spec("sentence_transformers") is None:
+        pytest.skip("needs the extra `text`")
+    library = import_beside_torchvision("sentence_transformers")
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     words = {word: i for i, word in enumerate(["[UNK]", "red", "ball", "sea"])}
