@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.torchvision_stub import import_timm
-from datasets.base import DatasetError, lookup
+from datasets.base import DatasetError, lookup, one_line
 
 
 class BackboneError(DatasetError):
@@ -182,7 +182,7 @@ class TimmBackbone(Backbone):
         except (OSError, RuntimeError, ValueError) as error:  # no network, no such repository
             raise BackboneError(
                 f"backbone {self.name}: the weights of {self._model_name} could not be had "
-                f"({_one_line(error)}); connect, set HF_ENDPOINT to a mirror, or give a local file "
+                f"({one_line(error)}); connect, set HF_ENDPOINT to a mirror, or give a local file "
                 f"as timm:{self._model_name}=FILE"
             ) from error
         if self._weights is not None:
@@ -277,7 +277,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the readers raise what they like on a damaged file
         raise BackboneError(
-            f"backbone weights: {path} cannot be read: {_one_line(error)}"
+            f"backbone weights: {path} cannot be read: {one_line(error)}"
         ) from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
@@ -303,7 +303,7 @@ def _load_in_order(name: str, model: nn.Module, state: dict[str, Tensor]) -> Non
         model.load_state_dict(state)
     except RuntimeError as error:  # the same keys, other shapes
         raise BackboneError(
-            f"backbone {name}: the weights do not fit the model: {_one_line(error)}"
+            f"backbone {name}: the weights do not fit the model: {one_line(error)}"
         ) from error
 
 
@@ -337,7 +337,3 @@ def backbone(name: str, input_size: int | None = None) -> Backbone:
     if name.startswith("timm:"):
         return _timm(name, input_size)
     return lookup("backbone", name, BACKBONES)(name, input_size)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -27,7 +27,7 @@ from benchmarks.progress import Display
 from benchmarks.specs import YARDSTICKS, GridError, MethodSpec, method_spec, parse_overrides
 from benchmarks.text import DEFAULT_ENCODER, check_encoder
 from datasets import DATASETS, load, protocol_of
-from datasets.base import DatasetError, lookup
+from datasets.base import DatasetError, lookup, one_line
 from datasets.protocols import PROTOCOLS
 from methods import METHODS, HashMethod
 from results.report import load_board, render_board
@@ -226,7 +226,7 @@ def _run(
                     metric = f"mAP@{suite.data.protocol.cutoff}"
                     note = f"{metric} {record.metrics[metric]:.4f}"
                 except Exception as error:  # one failure is one cell; the others go on
-                    note = _one_line(error)
+                    note = one_line(error)
                     failed.append(f"{cell.key}: {note}")
                     _mark_failed(store, cell, note)
                 display.cell_done(cell.key, note)
@@ -241,12 +241,8 @@ def _mark_failed(store: ResultStore, cell: Cell, error: str) -> None:
         )
 
 
-def _one_line(error: BaseException | str) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def _fail(error: Exception | str) -> int:
-    sys.stderr.write(f"error: {_one_line(error)}\n")
+    sys.stderr.write(f"error: {one_line(error)}\n")
     return BAD_ARGUMENTS
 
 

@@ -163,6 +163,9 @@ def method_spec(
     for parameter, value in changes.items():
         default = lookup(f"setting of {name}", parameter, settable)
         changes[parameter] = _typed(f"{name}.{parameter}", value, default)
+    # What is given as it stands changes nothing; but epochs also stand for every code length.
+    as_it_stands = settable | ({"epochs": None} if start.epochs_at else {})
+    changes = {k: v for k, v in changes.items() if v != as_it_stands[k]}
     scheduled = {k: v for k, v in changes.items() if k not in spec.params}
     if "epochs" in changes:
         scheduled["epochs_at"] = {}

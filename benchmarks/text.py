@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.torchvision_stub import import_beside_torchvision
-from datasets.base import DatasetError
+from datasets.base import DatasetError, one_line
 
 LSA_DIMENSIONS = 128
 DEFAULT_ENCODER = "lsa"
@@ -100,7 +100,7 @@ def _transformer(sentences: Sequence[str], model: str) -> Tensor:
         network = _sentence_transformers()(model, model_kwargs={"use_safetensors": True})
     except (OSError, ValueError) as error:  # no network, no such model
         raise TextError(
-            f"text encoder st:{model} cannot be had ({' '.join(str(error).split())[:200]}); "
+            f"text encoder st:{model} cannot be had ({one_line(error)}); "
             "connect, or give the folder of a saved model"
         ) from error
     return torch.from_numpy(network.encode(list(sentences), show_progress_bar=False)).float()

@@ -70,6 +70,12 @@ known: digits, cifar10
     raise UnknownName(f"unknown {kind} {name!r}; {hint}known: {', '.join(known)}")
 
 
+def one_line(error: BaseException | str) -> str:
+    """Return the message of an error on one line, at most 200 characters, never empty."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
 def tensor_digest(*tensors: Tensor) -> str:
     """SHA-256 over type, shape and bytes of tensors, 64 hexadecimal digits.
 

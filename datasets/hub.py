@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from datasets.base import DatasetError
+from datasets.base import DatasetError, one_line
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,6 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({one_line(error)})") from error
-
-
-def one_line(error: BaseException) -> str:
-    """Return the message of an error on one line, at most 200 characters, never empty."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def _find(source: HubSource, data_root: Path) -> list[Path]:

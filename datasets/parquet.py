@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.base import DatasetError, ImageSource
-from datasets.hub import LocalFile, one_line
+from datasets.base import DatasetError, ImageSource, one_line
+from datasets.hub import LocalFile
 
 if TYPE_CHECKING:
     import pyarrow.parquet

@@ -101,3 +101,10 @@ def test_settings_that_cannot_train_are_refused(overrides, words):
 def test_notes_of_a_recipe_are_no_settings(name):
     with pytest.raises(UnknownName, match="setting of cibhash"):
         method_spec("cibhash", {name: "x"})
+
+
+def test_a_setting_given_as_it_stands_changes_nothing():
+    assert method_spec("nsh", {"tau": 0.2, "lr": 1e-3}) == method_spec("nsh")
+    assert method_spec("nsh", epochs=30) == method_spec("nsh")
+    # 60 epochs at 16 bits too, where the recipe has 80
+    assert method_spec("cibhash", epochs=60).label == "cibhash(epochs=60)"
