@@ -227,10 +227,21 @@ class TimmBackbone(Backbone):
         return pooled.float()
 
     def tokens(self, images: Tensor) -> Tensor:
-        """Cells of a CNN's last feature map, or patch tokens of a transformer."""
+        """Cells of a CNN's last feature map, or patch tokens of a transformer.
+
+        Raises
+        ------
+        BackboneError
+            If the network gives one vector an image and no parts.
+        """
         maps = self._maps(images).float()
+        if maps.ndim == 2:
+            raise BackboneError(
+                f"backbone {self.name}: gives one vector an image and no tokens; choose another "
+                "backbone, or a method that consumes features"
+            )
         if maps.ndim == 3:  # (B, prefix + T, D): class and register tokens stand first
-            return maps[:, self.network.num_prefix_tokens :]
+            return maps[:, getattr(self.network, "num_prefix_tokens", 0) :]
         if getattr(self.network, "output_fmt", "NCHW") == "NHWC":
             return maps.flatten(1, 2)
         return maps.flatten(2).mT

@@ -200,3 +200,10 @@ def test_weights_with_another_classifier_are_refused(tmp_path):
     save_file(model.state_dict(), tmp_path / "seven.safetensors")
     with pytest.raises(BackboneError, match="do not fit the model"):
         backbone(f"timm:test_resnet={tmp_path}/seven.safetensors").digest  # noqa: B018
+
+
+def test_a_network_without_parts_has_no_tokens(monkeypatch):
+    net = backbone("efficientnet_lite0", 64)
+    monkeypatch.setattr(net.network, "forward_features", lambda x: x.flatten(1))
+    with pytest.raises(BackboneError, match="gives one vector an image and no tokens"):
+        net.tokens(images(size=64))

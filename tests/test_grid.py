@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import pytest
+import torch
 
 from benchmarks.backbones import backbone
 from benchmarks.grid import RunKey, Suite, expand, seed_of
@@ -85,3 +88,22 @@ def test_digest_of_a_suite_tells_weights_and_sizes_apart(suite):
     other = Suite(suite.data, backbone("pixels", 4))
     assert len({suite.digest, other.digest}) == 2
     assert Suite(load("synthetic"), backbone("pixels")).digest == suite.digest
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("wch", "wch needs tokens, and synthetic has features only"),
+        ("nsh", "nsh needs augmented views, and synthetic has features only"),
+        ("kl_hash_captions", "kl_hash_captions learns from captions, and synthetic has none"),
+        ("kl_hash_hierarchy", "kl_hash_hierarchy learns from hierarchy, and synthetic has none"),
+        ("itq", None),
+        ("float", None),
+    ],
+)
+def test_what_a_suite_lacks_is_said_before_training(suite, name, words):
+    bare = replace(
+        suite.data, images=None, features=torch.randn(600, 4), captions=None, hierarchy=None
+    )
+    assert Suite(bare, suite.backbone).lacks(method_spec(name)) == words
+    assert suite.lacks(method_spec(name)) is None
