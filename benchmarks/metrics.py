@@ -21,8 +21,9 @@ Conventions, and who uses another:
 - RAMAP: see `radius_aware_average_precision`, which says how sure its definition is.
 - NDCG@k: discount 1 / log2(1 + rank); the ideal order is of the whole database. The gain is the
   caller's: ``similarity="exponential"`` is 2^r - 1 for r shared labels, as DSRH (Zhao et al., CVPR
-  2015) and He et al. (CVPR 2018) have it and as a record's NDCG@100 should; ``"shared"`` is r, the
-  gain of scikit-learn's `ndcg_score`, which averages ties as we do.
+  2015) and the code of MIHash (Cakir, He et al.) have it and as a record's NDCG@100 should;
+  ``"shared"`` is r, the gain of scikit-learn's `ndcg_score`, which averages ties as we do. Where no
+  item has a gain MIHash scores 1.
 - ACG@k: mean gain of the nearest k, as in DSRH, where the gain is the number of shared labels.
 - HP@k: summed class similarity of the nearest k over that of the ideal order. AHP@k is the plain
   mean of HP@1 .. HP@k, as the code of HPDH has it; Barz and Denzler's code takes the trapezoid rule
