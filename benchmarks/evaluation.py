@@ -92,6 +92,7 @@ def evaluate(
     database: Codes | Iterable[Codes],
     *,
     similarity: Similarity | None = None,
+    by_grade: bool = False,
     device: str | torch.device = "auto",
 ) -> RetrievalStats:
     """Count database items, relevant items and gain at every Hamming distance from each query.
@@ -102,11 +103,14 @@ def evaluate(
         Q codes of K bits with labels over C classes.
     database : Codes or iterable of Codes
         An iterable is read piece by piece; nothing but the counts is kept. Pieces may be empty.
-    similarity : array, shape (C, C), or "shared" or "jaccard", optional
+    similarity : array, shape (C, C), or "shared", "exponential" or "jaccard", optional
         Graded relevance. With an array of class similarities in [0, 1], the gain of an item is the
         highest similarity of a label of the query (row) and a label of the item (column);
-        "shared" is the number of labels in common, "jaccard" that number over the size of the
-        union. An item without labels has gain 0.
+        "shared" is the number r of labels in common, "exponential" is 2^r - 1, "jaccard" is r over
+        the size of the union. An item without labels has gain 0.
+    by_grade : bool
+        Also count each gain at each distance, which the best and worst order of ties need where
+        relevance is graded. For G different gains it takes G more passes and 8 Q G (K + 1) bytes.
     device : str or torch.device
         "cpu" (numba, all cores), "cuda" (torch), or "auto": CUDA where present.
 
@@ -117,7 +121,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        If codes are not binary, widths or numbers of classes differ, or there is no query.
+        If codes are not binary, widths or numbers of classes differ, there is no query, or
+        `by_grade` is set without a similarity.
 
     Examples
     --------
@@ -132,6 +137,8 @@ def evaluate(
     n_classes = query.labels.shape[1]
     if n_query == 0:
         raise ValueError("evaluate: expected at least 1 query, got 0; check the protocol's split.")
+    if by_grade and similarity is None:
+        raise ValueError("evaluate: by_grade counts gains, got no similarity; choose one as well.")
     graded = None if similarity is None else grading.checked_similarity(similarity, n_classes)
     step = PIECE if graded is None else GRADED_PIECE
     backend = counting.backend(device)
@@ -139,7 +146,8 @@ def evaluate(
     if graded is None:
         total = RetrievalStats(zeros, zeros)
     else:
-        none = Grades(np.zeros(0), np.zeros((n_query, 0), np.int64))
+        by_distance = np.zeros((n_query, 0, n_bits + 1), np.int64) if by_grade else None
+        none = Grades(np.zeros(0), np.zeros((n_query, 0), np.int64), by_distance)
         total = RetrievalStats(zeros, zeros, zeros.astype(np.float64), none)
     for number, given in enumerate([database] if isinstance(database, Codes) else database):
         who = "database" if isinstance(database, Codes) else f"database piece {number}"
@@ -161,7 +169,8 @@ def evaluate(
             if graded is None:
                 total += RetrievalStats(*counts)
             else:
-                total += RetrievalStats(*counts, *grading.gain(*pairs, graded, backend))
+                gains = grading.gain(*pairs, graded, backend, by_grade)
+                total += RetrievalStats(*counts, *gains)
     return total
 
 

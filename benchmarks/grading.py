@@ -16,10 +16,12 @@ from torch import Tensor
 from benchmarks import counting
 
 Values = Tensor | NDArray[Any]
-Similarity = Values | Literal["shared", "jaccard"]
+Similarity = Values | Literal["shared", "exponential", "jaccard"]
 
 GAIN_UNIT = 2.0**-26
 MAX_GRADES = 2**14  # different gains for which an ideal ranking is kept
+MAX_GRADES_BY_DISTANCE = 2**8  # the same where they are also kept for each distance
+MAX_SHARED = 30  # labels in common whose gain 2^r - 1 adds up exactly over millions of items
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,31 +34,49 @@ class Grades:
         The different gains, in ascending order.
     items : ndarray, int64, shape (Q, G)
         Database items that have this gain for the query.
+    by_distance : ndarray, int64, shape (Q, G, K + 1), optional
+        Those at distance 0..K, where asked for: what the best and worst order of ties need.
     """
 
     values: NDArray[np.float64]
     items: NDArray[np.int64]
+    by_distance: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        if len(self.values) > MAX_GRADES:
+        most = MAX_GRADES if self.by_distance is None else MAX_GRADES_BY_DISTANCE
+        if len(self.values) > most:
             raise ValueError(
-                f"Grades: at most {MAX_GRADES} different gains can be kept, got"
+                f"Grades: at most {most} different gains can be kept, got"
                 f" {len(self.values)}; round the similarity, for example to 3 digits."
             )
 
     def __add__(self, other: Grades) -> Grades:
+        if (self.by_distance is None) != (other.by_distance is None):
+            raise ValueError(
+                "Grades: all shards or none count each gain by distance, got one of each; evaluate"
+                " every shard with the same by_grade."
+            )
         values = np.union1d(self.values, other.values)
-        return Grades(values, self.over(values) + other.over(values))
+        one, two = self.over(values), other.over(values)
+        if one.by_distance is None or two.by_distance is None:
+            return Grades(values, one.items + two.items)
+        return Grades(values, one.items + two.items, one.by_distance + two.by_distance)
 
-    def over(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Return the counts as columns of a longer list of gains."""
-        items = np.zeros((len(self.items), len(values)), np.int64)
-        items[:, np.searchsorted(values, self.values)] = self.items
-        return items
+    def over(self, values: NDArray[np.float64]) -> Grades:
+        """Return the same counts for a longer list of gains."""
+        column = np.searchsorted(values, self.values)
+
+        def spread(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+            longer = np.zeros((len(counts), len(values), *counts.shape[2:]), np.int64)
+            longer[:, column] = counts
+            return longer
+
+        by_distance = None if self.by_distance is None else spread(self.by_distance)
+        return Grades(values, spread(self.items), by_distance)
 
 
 def checked_similarity(similarity: Similarity, n_classes: int) -> NDArray[np.float64] | str:
-    """Return the similarity as an array in [0, 1], or as one of the two names.
+    """Return the similarity as an array in [0, 1], or as one of the three names.
 
     Raises
     ------
@@ -64,9 +84,9 @@ def checked_similarity(similarity: Similarity, n_classes: int) -> NDArray[np.flo
         If it is neither.
     """
     if isinstance(similarity, str):
-        if similarity not in ("shared", "jaccard"):
+        if similarity not in ("shared", "exponential", "jaccard"):
             raise ValueError(
-                "evaluate: similarity must be 'shared', 'jaccard' or a matrix, got"
+                "evaluate: similarity must be 'shared', 'exponential', 'jaccard' or a matrix, got"
                 f" {similarity!r}; choose one of these."
             )
         return similarity
@@ -93,10 +113,12 @@ def gain(
     labels: Values,
     similarity: NDArray[np.float64] | str,
     backend: counting.Backend,
+    by_grade: bool = False,
 ) -> tuple[NDArray[np.float64], Grades]:
     """Return the gain per distance, and how often each gain occurs in this piece.
 
-    Items with the same labels have the same gain, so gains are computed between label sets.
+    Items with the same labels have the same gain, so gains are computed between label sets. With
+    `by_grade`, each gain is also counted at each distance, in one more pass for each gain.
     """
     sets, item_set = _label_sets(labels)
     sizes = np.bincount(item_set, minlength=len(sets))
@@ -109,10 +131,22 @@ def gain(
         values, grade = np.unique(table, return_inverse=True)
         grade = grade.reshape(table.shape)
         items = np.array([np.bincount(row, sizes, len(values)) for row in grade], np.int64)
-        parts.append(Grades(values, items[query_set]))
+        by_distance = None
+        if by_grade:
+            passes = [
+                backend.gains(query_bits[rows], bits, query_set, item_set, (grade == g) * 1.0)
+                for g in range(len(values))
+            ]
+            by_distance = np.stack(passes, axis=1).astype(np.int64)
+        parts.append(Grades(values, items[query_set], by_distance))
     values = np.unique(np.concatenate([part.values for part in parts]))
-    grades = Grades(values, np.concatenate([part.over(values) for part in parts]))
-    return np.concatenate(gains), grades
+    parts = [part.over(values) for part in parts]
+    kept = [part.by_distance for part in parts if part.by_distance is not None]
+    return np.concatenate(gains), Grades(
+        values,
+        np.concatenate([part.items for part in parts]),
+        np.concatenate(kept) if by_grade else None,
+    )
 
 
 def _label_sets(labels: Values) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
@@ -131,6 +165,13 @@ def _gain_table(
         shared = query_sets.astype(np.float64) @ sets.T.astype(np.float64)
         if similarity == "shared":
             return shared
+        if similarity == "exponential":
+            if (most := shared.max(initial=0)) > MAX_SHARED:
+                raise ValueError(
+                    f"evaluate: gains 2^r - 1 are exact up to {MAX_SHARED} labels in common, got"
+                    f" {int(most)}; use similarity='shared' or 'jaccard'."
+                )
+            return np.asarray(2.0**shared - 1.0)
         union = query_sets.sum(axis=1)[:, None] + sets.sum(axis=1) - shared
         gain = shared / np.maximum(union, 1)
     else:

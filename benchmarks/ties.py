@@ -12,7 +12,9 @@ rank", CVPR 2018.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -24,6 +26,8 @@ from benchmarks.evaluation import RetrievalStats
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Ties = Literal["expected", "best", "worst"]
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,19 +58,10 @@ class Groups:
 
     @classmethod
     def of(cls, stats: RetrievalStats, k: int | None) -> Groups:
-        """Cut counts at k items; None, or a cutoff beyond the database, keeps all of it.
-
-        Raises
-        ------
-        ValueError
-            If k is below 1.
-        """
-        if k is not None and k < 1:
-            raise ValueError(f"metrics: a cutoff must be at least 1, got {k}; None ranks all")
+        """Cut counts at k items, as `cutoff_of` has it."""
         n, r = stats.items, stats.relevant
         end, found = n.cumsum(1), r.cumsum(1)
-        size = int(end[:, -1].max(initial=0))
-        k = size if k is None else min(k, size)
+        k = cutoff_of(stats, k)
         whole = end <= k
         cut = (~whole).argmax(1)[:, None]  # the first group that reaches beyond k
         is_cut = ~whole.all(1)
@@ -128,6 +123,31 @@ def check_choice(name: str, given: str, known: tuple[str, ...]) -> None:
     """Raise ValueError unless `given` is one of the known words for the setting `name`."""
     if given not in known:
         raise ValueError(f"metrics: {name} must be one of {', '.join(known)}, got {given!r}")
+
+
+def cutoff_of(stats: RetrievalStats, k: int | None) -> int:
+    """Return the cutoff k in items; None, or one beyond the database, is the whole database.
+
+    A cutoff that is cut short is logged as a warning, once a process for each k and database size.
+
+    Raises
+    ------
+    ValueError
+        If k is below 1.
+    """
+    if k is not None and k < 1:
+        raise ValueError(f"metrics: a cutoff must be at least 1, got {k}; None ranks all")
+    size = int(stats.items[:1].sum())  # every query ranks the same items
+    if k is None:
+        return size
+    if k > size:
+        _say_once(k, size)
+    return min(k, size)
+
+
+@cache
+def _say_once(k: int, size: int) -> None:
+    _LOG.warning("metrics: the cutoff %d ends at the last of the %d database items", k, size)
 
 
 def full_groups(groups: Groups, ties: Ties) -> Floats:

@@ -18,6 +18,7 @@ from benchmarks.counting import (
     pack,
 )
 from benchmarks.evaluation import Codes, RetrievalStats, evaluate, rank_floats
+from benchmarks.grading import Grades
 
 FEW = settings(max_examples=40, deadline=None)
 
@@ -100,7 +101,7 @@ def test_a_case_worked_on_paper():
     assert stats.n_without_relevant == 0
 
 
-@pytest.mark.parametrize("similarity", [None, "shared", "jaccard", "matrix"])
+@pytest.mark.parametrize("similarity", [None, "shared", "exponential", "jaccard", "matrix"])
 def test_shards_in_any_cut_equal_the_whole_to_the_last_digit(similarity):
     query, database = Codes(*codes(7, 24, 5, 0)), Codes(*codes(300, 24, 5, 1))
     if similarity == "matrix":
@@ -132,6 +133,41 @@ def test_jaccard_and_class_similarity_by_hand():
     similarity = np.array([[1, 0.5, 0.25], [0.5, 1, 0], [0.25, 0, 1]])
     gain = evaluate(query, database, similarity=similarity, device="cpu").gain
     np.testing.assert_allclose(gain, [[1, 1, 0.25]])
+
+
+def test_exponential_gain_by_hand():
+    query = Codes(np.zeros((1, 1)), np.array([[1, 1, 1]]))
+    labels = np.array([[0, 0, 0], [1, 0, 0], [1, 0, 1], [1, 1, 1]])
+    stats = evaluate(query, Codes(np.zeros((4, 1)), labels), similarity="exponential", device="cpu")
+    assert stats.gain.tolist() == [[0 + 1 + 3 + 7, 0]]
+    assert stats.grades.values.tolist() == [0, 1, 3, 7]
+
+
+@pytest.mark.parametrize("similarity", ["shared", "jaccard"])
+@pytest.mark.parametrize("step", [7, 10**6])
+def test_each_gain_is_counted_at_each_distance(monkeypatch, similarity, step):
+    """Against a loop over pairs; more queries than one table of gains holds."""
+    monkeypatch.setattr("benchmarks.evaluation.GRADED_PIECE", step)
+    (query, q_labels), (items, labels) = codes(70, 6, 4, 0), codes(30, 6, 4, 1)
+    stats = evaluate(
+        Codes(query, q_labels),
+        Codes(items, labels),
+        similarity=similarity,
+        by_grade=True,
+        device="cpu",
+    )
+    values = stats.grades.values
+    expected = np.zeros((70, len(values), 7), int)
+    for i, j in itertools.product(range(70), range(30)):
+        shared = (q_labels[i] & labels[j]).sum()
+        union = max((q_labels[i] | labels[j]).sum(), 1)
+        gain = shared if similarity == "shared" else shared / union
+        expected[i, np.abs(values - gain).argmin(), (query[i] != items[j]).sum()] += 1
+    np.testing.assert_array_equal(stats.items, expected.sum(1))
+    np.testing.assert_array_equal(stats.relevant, expected[:, values > 0].sum(1))
+    np.testing.assert_array_equal(stats.grades.by_distance, expected)
+    np.testing.assert_array_equal(stats.grades.items, expected.sum(2))
+    np.testing.assert_allclose(stats.gain, (expected * values[:, None]).sum(1), atol=1e-6)
 
 
 def test_inputs_stay_unmodified():
@@ -175,12 +211,36 @@ def test_what_does_not_fit_is_refused(query, database, words):
     [
         (np.zeros((3, 3)), "a row and a column for each of the 2 classes"),
         (np.full((2, 2), 1.5), r"\[0, 1\], got 1.5 in row 0"),
-        ("cosine", "'shared', 'jaccard' or a matrix"),
+        ("cosine", "'shared', 'exponential', 'jaccard' or a matrix"),
     ],
 )
 def test_similarity_that_is_none_is_refused(similarity, words):
     with pytest.raises(ValueError, match=words):
         evaluate(good(), good(n=0), similarity=similarity, device="cpu")
+
+
+def test_gains_that_would_not_add_up_exactly_are_refused():
+    many = Codes(np.zeros((1, 2), bool), np.ones((1, 31), bool))
+    with pytest.raises(ValueError, match="exact up to 30 labels in common, got 31"):
+        evaluate(many, many, similarity="exponential", device="cpu")
+
+
+def test_gains_are_counted_only_where_there_are_any_and_not_too_many():
+    with pytest.raises(ValueError, match="by_grade counts gains, got no similarity"):
+        evaluate(good(), good(), by_grade=True, device="cpu")
+    values, items = np.arange(257.0), np.ones((1, 257), int)
+    Grades(values, items)
+    with pytest.raises(ValueError, match="at most 256 different gains can be kept, got 257"):
+        Grades(values, items, items[..., None])
+
+
+def test_shards_must_agree_on_counting_gains():
+    one, other = (
+        evaluate(good(), good(), similarity="shared", by_grade=by_grade, device="cpu")
+        for by_grade in (False, True)
+    )
+    with pytest.raises(ValueError, match="all shards or none count each gain by distance"):
+        one + other
 
 
 def test_stats_of_other_queries_do_not_add_up():

@@ -1,107 +1,44 @@
-"""Metrics against enumeration of every tie order, against scikit-learn, and on paper."""
+"""Metrics on paper, against shuffled sorts, and what they refuse."""
 
-import itertools
-from fractions import Fraction
+import logging
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score
 
 from benchmarks.evaluation import Codes, RetrievalStats, evaluate
+from benchmarks.grading import Grades
 from benchmarks.metrics import (
+    acg,
+    average_hierarchical_precision,
     average_precision,
     empty_within_radius,
+    hierarchical_precision,
+    mean_average_hierarchical_precision,
     mean_average_precision,
+    ndcg,
     precision_at,
     precision_recall_curve,
     precision_within_radius,
+    radius_aware_average_precision,
+    ramap,
     recall_at,
     retrieval_metrics,
 )
+from benchmarks.ties import _say_once
 
-DENOMINATORS = ("found", "all", "min")
+OF_GAINS = (ndcg, acg, hierarchical_precision, average_hierarchical_precision)
 
 
 def stats_of(items, relevant):
     return RetrievalStats(np.array([items]), np.array([relevant]))
 
 
-@st.composite
-def small_groups(draw):
-    """Up to 9 items in up to 4 groups, and a cutoff that may lie beyond them."""
-    items = draw(
-        st.lists(st.integers(0, 4), min_size=1, max_size=4).filter(lambda n: 0 < sum(n) < 10)
-    )
-    relevant = [draw(st.integers(0, n)) for n in items]
-    return items, relevant, draw(st.integers(1, sum(items) + 2))
-
-
-def orders(items, relevant):
-    """Every order of relevance (0 or 1) that equal distances allow, equally likely."""
-    places = [
-        [[int(i in chosen) for i in range(n)] for chosen in itertools.combinations(range(n), r)]
-        for n, r in zip(items, relevant, strict=True)
-    ]
-    return [[x for group in choice for x in group] for choice in itertools.product(*places)]
-
-
-def ap_by_hand(order, k, denominator):
-    hits, total = 0, Fraction(0)
-    for rank, relevant in enumerate(order[:k], 1):
-        if relevant:
-            hits += 1
-            total += Fraction(hits, rank)
-    below = {"found": hits, "all": sum(order), "min": min(sum(order), k, len(order))}[denominator]
-    return total / below if below else Fraction(0)
-
-
-def assert_over_orders(metric, by_hand, items, relevant):
-    """Mean, maximum and minimum over all orders, in exact arithmetic."""
-    values = [by_hand(order) for order in orders(items, relevant)]
-    expected = {"expected": sum(values) / len(values), "best": max(values), "worst": min(values)}
-    for ties, value in expected.items():
-        got = metric(stats_of(items, relevant), ties)
-        assert got == pytest.approx([float(value)], abs=1e-14), ties
-
-
-@pytest.mark.parametrize("denominator", DENOMINATORS)
-@given(small_groups())
-@settings(max_examples=150, deadline=None)
-def test_average_precision_over_all_tie_orders(denominator, case):
-    items, relevant, k = case
-    assert_over_orders(
-        lambda s, ties: average_precision(s, k, ties, denominator),
-        lambda order: ap_by_hand(order, k, denominator),
-        items,
-        relevant,
-    )
-
-
-@given(small_groups())
-@settings(max_examples=80, deadline=None)
-def test_precision_and_recall_over_all_tie_orders(case):
-    items, relevant, k = case
-    assert_over_orders(
-        lambda s, ties: precision_at(s, k, ties),
-        lambda order: Fraction(sum(order[:k]), min(k, len(order))),
-        items,
-        relevant,
-    )
-    assert_over_orders(
-        lambda s, ties: recall_at(s, k, ties),
-        lambda order: Fraction(sum(order[:k]), max(sum(order), 1)),
-        items,
-        relevant,
-    )
-
-
 def test_relevant_first_is_not_always_the_best_order():
     """A hit at rank 1, then a tie of which one item is kept: leaving its hit out scores higher."""
     stats = stats_of([1, 2, 2], [1, 0, 1])
     assert average_precision(stats, 4, "best") == pytest.approx([1.0])
-    assert ap_by_hand([1, 0, 0, 1, 0], 4, "found") == Fraction(3, 4)
+    hit_in = stats_of([1, 1, 1, 1, 1], [1, 0, 0, 1, 0])
+    assert average_precision(hit_in, 4) == pytest.approx([3 / 4])
 
 
 def test_average_precision_on_paper():
@@ -112,15 +49,6 @@ def test_average_precision_on_paper():
     assert average_precision(stats, 2, denominator="all") == pytest.approx([0.5])
     assert average_precision(stats, 1, denominator="min") == pytest.approx([1.0])
     assert mean_average_precision(stats) == pytest.approx(5 / 6)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_scikit_learn_agrees_where_there_are_no_ties(seed):
-    rng = np.random.default_rng(seed)
-    relevant = rng.random(50) < 0.3
-    stats = stats_of(np.ones(50, int), relevant.astype(int))
-    expected = average_precision_score(relevant, -np.arange(50))
-    assert average_precision(stats) == pytest.approx([expected], abs=1e-13)
 
 
 def random_stats(seed=0, n=4000, bits=12):
@@ -147,51 +75,12 @@ def test_large_ties_agree_with_shuffled_sorts():
     assert mean_average_precision(stats, 100) == pytest.approx(np.mean(runs), abs=4 * error)
 
 
-def test_neither_order_of_the_database_nor_polarity_of_a_bit_matters():
-    query, database, stats = random_stats()
-    order = np.random.default_rng(2).permutation(len(database.bits))
-    flip = np.arange(12) == 3
-    moved = evaluate(
-        Codes(query.bits ^ flip, query.labels),
-        Codes(database.bits[order] ^ flip, database.labels[order]),
-        device="cpu",
-    )
-    for name, values in retrieval_metrics(stats, 100).items():
-        np.testing.assert_array_equal(values, retrieval_metrics(moved, 100)[name])
-
-
-def test_constant_codes_score_the_base_rate():
-    query, database, _ = random_stats()
-    constant = evaluate(
-        Codes(query.bits & False, query.labels),
-        Codes(database.bits & False, database.labels),
-        device="cpu",
-    )
-    base = (query.labels.astype(int) @ database.labels.sum(0)) / len(database.bits)
-    metrics = retrieval_metrics(constant, 100)
-    np.testing.assert_allclose(metrics["P@100"], base)
-    np.testing.assert_allclose(metrics["P@H<=2"], base)
-    # A hit at rank i sees (i-1) others: AP exceeds the base rate by about log(M) / M.
-    np.testing.assert_allclose(metrics["mAP"], base, atol=0.005)
-
-
-@pytest.mark.parametrize("denominator", DENOMINATORS)
-def test_expected_lies_between_worst_and_best(denominator):
-    _, _, stats = random_stats()
-    for k in (1, 10, 500, None):
-        worst, expected, best = (
-            average_precision(stats, k, ties, denominator) for ties in ("worst", "expected", "best")
-        )
-        assert (worst <= expected + 1e-12).all()
-        assert (expected <= best + 1e-12).all()
-        assert (worst < best).any()
-
-
 def test_query_without_relevant_items_scores_zero_and_stays_in_the_mean():
     stats = RetrievalStats(np.array([[1, 1], [1, 1]]), np.array([[0, 0], [1, 1]]))
     assert average_precision(stats).tolist() == [0, 1]
-    assert recall_at(stats, 1).tolist() == [0, 0.5]
+    assert recall_at(stats, 1).tolist() == [0, 1 / 2]
     assert mean_average_precision(stats) == 0.5
+    assert stats.n_without_relevant == 1
 
 
 def test_cutoff_beyond_the_database_ends_at_its_last_item():
@@ -200,10 +89,29 @@ def test_cutoff_beyond_the_database_ends_at_its_last_item():
     assert precision_at(stats_of([2], [1]), 100).tolist() == [0.5]
 
 
+def test_cutoff_beyond_the_database_is_said_once(caplog):
+    _say_once.cache_clear()
+    with caplog.at_level(logging.WARNING, "benchmarks.ties"):
+        average_precision(stats_of([3], [1]), 3)
+        average_precision(stats_of([3], [1]), None)
+        assert not caplog.messages
+        for metric in (average_precision, precision_at, recall_at):
+            metric(stats_of([3], [1]), 7)
+        assert caplog.messages == ["metrics: the cutoff 7 ends at the last of the 3 database items"]
+
+
 @pytest.mark.parametrize("k", [0, -1])
-def test_cutoff_below_one_is_refused(k):
+@pytest.mark.parametrize("metric", [average_precision, precision_at, recall_at, *OF_GAINS])
+def test_cutoff_below_one_is_refused(metric, k):
     with pytest.raises(ValueError, match=f"at least 1, got {k}"):
-        average_precision(stats_of([2], [1]), k)
+        metric(graded([[1.0]]), k)
+
+
+def test_an_empty_database_scores_zero():
+    nothing = graded([[], []])
+    assert nothing.items.tolist() == [[0, 0]]
+    for metric in (precision_at, recall_at, average_precision, *OF_GAINS):
+        assert metric(nothing, 5).tolist() == [0]
 
 
 def test_radius_metrics_on_paper():
@@ -217,6 +125,121 @@ def test_radius_metrics_on_paper():
     assert recall.tolist() == [0, 0.25, 0.25, 1]
 
 
+def test_radius_aware_average_precision_on_paper():
+    """Precisions 0 (empty ball), 1, 1/2, 1/2; with K = 3 bits balls are 1, 4, 7 and 8 buckets."""
+    stats = RetrievalStats(
+        np.array([[0, 1, 1, 2], [0, 0, 0, 4]]), np.array([[0, 1, 0, 1], [0, 0, 0, 2]])
+    )
+    assert radius_aware_average_precision(stats, 3) == pytest.approx([2 / 4, 0.5 / 4])
+    assert radius_aware_average_precision(stats, 1) == pytest.approx([1 / 2, 0])
+    costly = radius_aware_average_precision(stats, 3, time_cost=True)
+    assert costly == pytest.approx([(1 / 4 + 0.5 / 7 + 0.5 / 8) / 4, 0.5 / 8 / 4])
+    assert ramap(stats, 3) == pytest.approx(2.5 / 8)
+    assert ramap(stats, 3, time_cost=True) == pytest.approx(costly.mean())
+    assert ramap(stats, 9) == ramap(stats, 3)
+
+
+def test_a_ball_of_more_buckets_than_a_float_can_hold_scores_zero():
+    stats = RetrievalStats(np.ones((1, 3001), int), np.ones((1, 3001), int))
+    first = 1 + 1 / 3001 + 1 / (1 + 3000 + 3000 * 2999 / 2)
+    raap = radius_aware_average_precision(stats, 3000, time_cost=True)
+    assert raap == pytest.approx([first / 3001], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "metric", [precision_within_radius, empty_within_radius, radius_aware_average_precision, ramap]
+)
+def test_a_ball_needs_a_radius_and_codes(metric):
+    with pytest.raises(ValueError, match="at least 0 bits, got -1"):
+        metric(stats_of([2], [1]), -1)
+    floats = RetrievalStats(np.array([[1, 1]]), np.array([[1, 0]]), hamming=False)
+    with pytest.raises(ValueError, match="got a ranking by floats"):
+        metric(floats, 1)
+
+
+# ------------------------------------------------------------------------------ graded relevance
+
+
+def graded(groups, by_grade=True):
+    """One query, from the gains at each distance."""
+    values = np.unique([gain for group in groups for gain in group])
+    counts = np.array([[[group.count(value) for group in groups] for value in values]], int)
+    counts = counts.reshape(1, len(values), len(groups))
+    gain = (counts * values[:, None]).sum(1)
+    grades = Grades(values, counts.sum(2), counts if by_grade else None)
+    return RetrievalStats(counts.sum(1), counts[:, values > 0].sum(1), gain, grades)
+
+
+def test_ndcg_and_acg_on_paper():
+    """Gains 1, 3, 0 in this order; the ideal order is 3, 1, 0."""
+    stats = graded([[1.0], [3.0], [0.0]])
+    log3 = np.log2(3)
+    assert ndcg(stats, 2) == pytest.approx([(1 + 3 / log3) / (3 + 1 / log3)])
+    assert ndcg(stats, 1) == pytest.approx([1 / 3])
+    assert acg(stats, 2).tolist() == [2]
+    assert acg(stats, 3) == pytest.approx([4 / 3])
+
+
+def test_tied_gains_on_paper():
+    """Gains 3 and 0 share a distance: each position holds 3/2 in the mean."""
+    stats = graded([[3.0, 0.0], [1.0]])
+    assert acg(stats, 1).tolist() == [1.5]
+    assert acg(stats, 1, "best").tolist() == [3]
+    assert acg(stats, 1, "worst").tolist() == [0]
+    log3 = np.log2(3)
+    assert ndcg(stats, 2) == pytest.approx([(1.5 + 1.5 / log3) / (3 + 1 / log3)])
+
+
+def test_hierarchical_precision_on_paper():
+    """Similarities 1/2, 1, 0, where the ideal order is 1, 1/2, 0: HP is 1/2, 1, 1."""
+    stats = graded([[0.5], [1.0], [0.0]])
+    assert [hierarchical_precision(stats, k).item() for k in (1, 2, 3)] == [0.5, 1, 1]
+    assert average_hierarchical_precision(stats, 3) == pytest.approx([2.5 / 3])
+    trapezoid = ((0.5 + 1) / 2 + (1 + 1) / 2) / 3
+    assert average_hierarchical_precision(stats, 3, area="trapezoid") == pytest.approx([trapezoid])
+    assert mean_average_hierarchical_precision(stats, 3) == pytest.approx(2.5 / 3)
+
+
+def test_the_ideal_order_scores_one_except_under_the_trapezoid():
+    stats = graded([[1.0, 1.0], [0.5], [0.25, 0.25]])
+    assert ndcg(stats, 4) == pytest.approx([1])
+    assert hierarchical_precision(stats, 4) == pytest.approx([1])
+    assert average_hierarchical_precision(stats, 4) == pytest.approx([1])
+    assert average_hierarchical_precision(stats, 4, area="trapezoid") == pytest.approx([3 / 4])
+
+
+@pytest.mark.parametrize("metric", OF_GAINS)
+def test_metrics_of_gains_refuse_stats_that_lack_them(metric):
+    with pytest.raises(ValueError, match=f"{metric.__name__}: expected graded relevance"):
+        metric(stats_of([2], [1]), 1)
+    sums = graded([[1.0, 0.0]], by_grade=False)
+    metric(sums, 1)
+    for ties in ("best", "worst"):
+        with pytest.raises(ValueError, match=f"{metric.__name__}: the {ties} order .* by_grade"):
+            metric(sums, 1, ties)
+
+
+def test_unknown_area_is_refused():
+    with pytest.raises(ValueError, match="area must be one of mean, trapezoid, got 'sum'"):
+        average_hierarchical_precision(graded([[1.0]]), 1, area="sum")
+
+
+# ------------------------------------------------------------------------------------ the record
+
+
+def test_metrics_of_gains_have_the_names_of_the_record():
+    stats = graded([[1.0, 0.0], [0.5]])
+    plain = list(retrieval_metrics(RetrievalStats(stats.items, stats.relevant), 2))
+    shared = retrieval_metrics(stats, 2)
+    assert list(shared) == [*plain, "NDCG@100"]
+    np.testing.assert_array_equal(shared["NDCG@100"], ndcg(stats, 100))
+    tree = retrieval_metrics(stats, 2, hierarchy_cutoff=3)
+    assert list(tree) == [*plain, "mAHP@3"]
+    np.testing.assert_array_equal(tree["mAHP@3"], average_hierarchical_precision(stats, 3))
+    with pytest.raises(ValueError, match="expected graded relevance"):
+        retrieval_metrics(RetrievalStats(stats.items, stats.relevant), 2, hierarchy_cutoff=3)
+
+
 def test_names_of_the_metrics_and_their_absence_for_floats():
     _, _, stats = random_stats()
     names = ["mAP", "mAP@100", "P@100", "R@100", "P@H<=2", "empty@H<=2"]
@@ -225,17 +248,10 @@ def test_names_of_the_metrics_and_their_absence_for_floats():
     assert list(retrieval_metrics(floats, 100)) == names[:4]
 
 
-def test_pieces_of_many_queries_equal_the_whole(monkeypatch):
-    _, _, stats = random_stats()
-    whole = average_precision(stats, 500)
-    monkeypatch.setattr("benchmarks.metrics._CHUNK", 64)
-    np.testing.assert_array_equal(average_precision(stats, 500), whole)
-
-
-@pytest.mark.parametrize("metric", [average_precision, precision_at, recall_at])
+@pytest.mark.parametrize("metric", [average_precision, precision_at, recall_at, *OF_GAINS])
 def test_unknown_order_of_ties_is_refused(metric):
     with pytest.raises(ValueError, match="ties must be one of expected, best, worst, got 'mean'"):
-        metric(stats_of([2], [1]), 1, "mean")
+        metric(graded([[1.0]]), 1, "mean")
 
 
 def test_unknown_denominator_is_refused():
