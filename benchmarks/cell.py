@@ -16,10 +16,9 @@ from torch import Tensor
 
 from benchmarks.backbones import Backbone
 from benchmarks.environment import Environment
-from benchmarks.evaluation import Codes, RetrievalStats, evaluate, rank_floats
 from benchmarks.features import Cached, FeatureCache, Kind
 from benchmarks.grid import Cell, Suite, seed_of
-from benchmarks.metrics import precision_recall_curve, retrieval_metrics
+from benchmarks.scoring import protocol_info, score_codes, score_floats
 from benchmarks.targets import target_of
 from benchmarks.trainer import OnEpoch, Trainer
 from benchmarks.training_sets import EndToEnd, FreshViews, ViewBank
@@ -133,13 +132,12 @@ def run_cell(
     data = cell.suite.data
     history: list[dict[str, float]] = []
     arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
-    curves: dict[str, dict[str, list[float]]] = {}
 
     if cell.method.name == "float":
         features = inputs.features("features")
         watch.seconds["features"] = features.seconds
         with watch("evaluate"):
-            per_query = _rank_floats(cell, features.array)
+            scores = score_floats(features.array, data)
     else:
         if cell.method.cls is None:
             query, database = _random_codes(cell)
@@ -154,17 +152,11 @@ def run_cell(
                     for rows in (data.query, data.database)
                 )
         with watch("evaluate"):
-            stats = evaluate(
-                Codes(query, data.labels[data.query]),
-                Codes(database, data.labels[data.database]),
-                device=device,
-            )
-            per_query = retrieval_metrics(stats, data.protocol.cutoff)
-            curves["precision_recall"] = _curve(stats)
+            scores = score_codes(query, database, data, device)
         arrays["query_codes"] = np.packbits(query.cpu().numpy(), axis=1)
         arrays["database_codes"] = np.packbits(database.cpu().numpy(), axis=1)
 
-    arrays["query_ap"] = per_query[f"mAP@{data.protocol.cutoff}"].astype(np.float32)
+    arrays["query_ap"] = scores.query_ap
     record = RunRecord(
         dataset=cell.key.dataset,
         protocol=cell.key.protocol,
@@ -175,9 +167,9 @@ def run_cell(
         seed=cell.key.seed,
         digest=cell.digest,
         settings=cell.settings,
-        protocol_info=_protocol_info(cell),
-        metrics={name: float(values.mean()) for name, values in per_query.items()},
-        curves=curves,
+        protocol_info=protocol_info(data, cell.suite.digest),
+        metrics=scores.metrics,
+        curves=scores.curves,
         history=history,
         timings=watch.seconds,
         peak_memory_mib=_peak_memory_mib(device),
@@ -272,46 +264,6 @@ def _random_codes(cell: Cell) -> tuple[Tensor, Tensor]:
         for rows in (cell.suite.data.query, cell.suite.data.database)
     )
     return query, database
-
-
-def _rank_floats(cell: Cell, features: Tensor) -> dict[str, np.ndarray]:
-    """Per-query metrics of the exact cosine ranking."""
-    data = cell.suite.data
-    chunks = [
-        retrieval_metrics(stats, data.protocol.cutoff)
-        for stats in rank_floats(
-            features[data.query.to(features.device)],
-            data.labels[data.query],
-            features[data.database.to(features.device)],
-            data.labels[data.database],
-            device=features.device,
-        )
-    ]
-    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-
-
-def _curve(stats: RetrievalStats) -> dict[str, list[float]]:
-    precision, recall = precision_recall_curve(stats)
-    return {
-        "radius": [float(r) for r in range(len(precision))],
-        "precision": precision.tolist(),
-        "recall": recall.tolist(),
-    }
-
-
-def _protocol_info(cell: Cell) -> dict[str, str | int]:
-    protocol = cell.suite.data.protocol
-    return {
-        "n_query": protocol.n_query,
-        "n_train": protocol.n_train,
-        "n_database": protocol.n_database,
-        "cutoff": protocol.cutoff,
-        "rule": protocol.rule,
-        "relevance": protocol.relevance,
-        "source": protocol.source,
-        "digest": protocol.digest,
-        "inputs": cell.suite.digest,
-    }
 
 
 def _peak_memory_mib(device: torch.device) -> float:

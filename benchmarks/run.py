@@ -14,12 +14,12 @@ from dataclasses import asdict
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import NoReturn
 
 from platformdirs import user_cache_path
 
 from benchmarks.backbones import BACKBONES, backbone
 from benchmarks.cell import SuiteInputs, run_cell
+from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, Parser, fail
 from benchmarks.environment import DeviceError, Environment, environment
 from benchmarks.features import FeatureCache
 from benchmarks.grid import DEFAULT_BACKBONE, NATURAL_BACKBONE, Cell, Suite, expand
@@ -35,7 +35,6 @@ from results.store import ResultStore, StoreError
 from results.tables import leaderboard_plain
 
 LISTS = ("methods", "recipes", "datasets", "protocols", "backbones")
-OK, SOME_FAILED, BAD_ARGUMENTS, INTERRUPTED = 0, 1, 2, 130
 
 _USER_ERRORS = (DatasetError, GridError, DeviceError, StoreError)
 """Errors whose message is one line meant for the user."""
@@ -67,14 +66,14 @@ def _main(options: argparse.Namespace) -> int:
         cells, skipped = _cells(options)
         todo = [cell for cell in cells if options.force or not _is_stored(store, cell)]
     except _USER_ERRORS as error:
-        return _fail(error)
+        return fail(error)
     print("\n".join([*_plan(cells, todo), *(f"skipped: {reason}" for reason in skipped)]))
     if options.dry_run:
         return OK
     try:
         options.cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        return _fail(f"cache folder {options.cache}: {error.strerror}; choose another with --cache")
+        return fail(f"cache folder {options.cache}: {error.strerror}; choose another with --cache")
     failed = _run(todo, store, env, options.cache, force=options.force)
     for line in failed:
         sys.stderr.write(f"failed: {line}\n")
@@ -84,20 +83,12 @@ def _main(options: argparse.Namespace) -> int:
         if not options.no_report:
             render_board(board, store.root / "report")
     except StoreError as error:
-        return _fail(error)
+        return fail(error)
     return SOME_FAILED if failed else OK
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the message and leave with exit code 2."""
-        self.exit(BAD_ARGUMENTS, f"error: {message}; see --help\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m benchmarks.run",
         description="Grid over methods, bits, data sets and seeds; skip what is stored.",
     )
@@ -239,11 +230,6 @@ def _mark_failed(store: ResultStore, cell: Cell, error: str) -> None:
         store.mark_failed(
             **asdict(cell.key), digest=cell.digest, error=error, traceback=traceback.format_exc()
         )
-
-
-def _fail(error: Exception | str) -> int:
-    sys.stderr.write(f"error: {one_line(error)}\n")
-    return BAD_ARGUMENTS
 
 
 if __name__ == "__main__":
