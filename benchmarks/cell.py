@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,14 +20,16 @@ from benchmarks.environment import Environment
 from benchmarks.features import Cached, FeatureCache, Kind
 from benchmarks.grid import Cell, Suite, seed_of
 from benchmarks.scoring import protocol_info, score_codes, score_floats
-from benchmarks.targets import target_of
+from benchmarks.targets import Target, target_of
 from benchmarks.trainer import OnEpoch, Trainer
 from benchmarks.training_sets import EndToEnd, FreshViews, ViewBank
 from datasets.augment import AUGMENTATIONS
 from datasets.base import ImageSource, RetrievalDataset, lookup
 from methods import HashMethod
-from methods.base import TrainingSet
+from methods.base import Supervision, TrainingSet
 from results.store import RunRecord
+
+T = TypeVar("T")
 
 _ENCODE_NUMBERS = 2**25
 """Numbers gathered at a time when images are encoded."""
@@ -46,7 +49,7 @@ class SuiteInputs:
 
     suite: Suite
     cache: FeatureCache
-    _got: dict[object, Cached | Exception] = field(default_factory=dict)
+    _got: dict[object, Any] = field(default_factory=dict)
 
     def features(self, kind: Kind) -> Cached:
         """Unaugmented features or tokens of every image, on the device of the cache."""
@@ -59,6 +62,11 @@ class SuiteInputs:
             lambda: self._on_device(self.cache.bank(*self._names, augmentation, n_views, kind)),
         )
 
+    def target(self, supervision: Supervision, text_encoder: str) -> Target | None:
+        """Build what a method that declares a supervision learns from."""
+        name = (supervision, text_encoder)
+        return self._once(name, lambda: target_of(self.suite.data, supervision, text_encoder))
+
     @property
     def _names(self) -> tuple[RetrievalDataset, Backbone]:
         return self.suite.data, self.suite.backbone
@@ -66,13 +74,13 @@ class SuiteInputs:
     def _on_device(self, cached: Cached) -> Cached:
         return Cached(cached.array.to(self.cache.device), cached.seconds)
 
-    def _once(self, name: object, get: Callable[[], Cached]) -> Cached:
+    def _once(self, name: object, get: Callable[[], T]) -> T:
         if name not in self._got:
             try:
                 self._got[name] = get()
             except Exception as error:  # kept, and raised below and for every later cell
                 self._got[name] = error
-        got = self._got[name]
+        got: T | Exception = self._got[name]
         if isinstance(got, Exception):
             raise got
         return got
@@ -194,7 +202,7 @@ def _prepare(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> tuple[HashMet
 def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> TrainingSet:
     data, recipe, device = cell.suite.data, cell.method.recipe, inputs.cache.device
     seed, kind, backbone = seed_of(cell.key), _kind(cell), cell.suite.backbone
-    target = target_of(data, cell.method.learns_from, cell.text_encoder)
+    target = inputs.target(cell.method.learns_from, cell.text_encoder)
     if cell.method.finetune:
         augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
         images = _images(cell).read(data.train)

@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--recipe", choices=["paper", "common"], default="paper", help="how trained methods train")
     add("--views", choices=["bank", "fresh"], default="bank", help="augmented views, kept or new")
     add("--finetune", action="store_true", help="train the backbone too, from the images")
-    add("--text-encoder", default=DEFAULT_ENCODER, metavar="NAME", help="lsa or st:MODEL")
+    add("--text-encoder", default=DEFAULT_ENCODER, metavar="NAME", help="lsa, minilm or st:MODEL")
     add("--set", nargs="+", default=[], metavar="METHOD.PARAM=VALUE", help="change a setting")
     add("--out", type=Path, default=Path("results"), metavar="DIR")
     add("--cache", type=Path, default=user_cache_path("hashbench"), metavar="DIR", help="features")
