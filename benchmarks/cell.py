@@ -16,10 +16,11 @@ from torch import Tensor
 
 from benchmarks.backbones import Backbone
 from benchmarks.environment import Environment
-from benchmarks.evaluation import Codes, RetrievalStats, evaluate, rank_floats
+from benchmarks.evaluation import Codes, RetrievalStats, evaluate
 from benchmarks.features import Cached, FeatureCache, Kind
 from benchmarks.grid import Cell, Suite, seed_of
 from benchmarks.metrics import precision_recall_curve, retrieval_metrics
+from benchmarks.ranking import rank_floats
 from benchmarks.targets import target_of
 from benchmarks.trainer import OnEpoch, Trainer
 from benchmarks.training_sets import EndToEnd, FreshViews, ViewBank
