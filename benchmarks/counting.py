@@ -1,12 +1,14 @@
 """Count database items by Hamming distance and relevance, in ways that agree to the digit.
 
 `count_numpy` is the oracle, the plainest code that can be right. `count_numba` runs on the CPU,
-`count_torch` on any torch device. For every query they return how many items lie at each distance
-0..K, and how many of those share a label with it. `gain_*` sum a graded relevance instead.
+`count_torch` on any torch device, and `count_triton` on CUDA where Triton is installed. For every
+query they return how many items lie at each distance 0..K, and how many of those share a label with
+it. `gain_*` sum a graded relevance instead.
 """
 
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -42,12 +44,16 @@ def backend(device: str | torch.device = "auto") -> Backend:
     Parameters
     ----------
     device : str or torch.device
-        "cpu" is the numba kernel, any other device the torch path; "auto" is CUDA where present.
+        "cpu" is the numba kernel, CUDA the Triton kernel where Triton is installed, and any other
+        device the torch path; "auto" is CUDA where present.
     """
     device = resolve(device)
     if device.type == "cpu":
         return Backend(count_numba, gain_numba)
-    return Backend(partial(count_torch, device=device), partial(gain_torch, device=device))
+    counts = count_torch
+    if device.type == "cuda" and find_spec("triton"):
+        from benchmarks.counting_triton import count_triton as counts
+    return Backend(partial(counts, device=device), partial(gain_torch, device=device))
 
 
 def count_numpy(query_bits: Bits, query_labels: Bits, bits: Bits, labels: Bits) -> Counts:

@@ -122,7 +122,8 @@ def evaluate(
         Also count each gain at each distance, which the best and worst order of ties need where
         relevance is graded. For G different gains it takes G more passes and 8 Q G (K + 1) bytes.
     device : str or torch.device
-        "cpu" (numba, all cores), "cuda" (torch), or "auto": CUDA where present.
+        "cpu" (numba, all cores), "cuda" (Triton, or torch without it), or "auto": CUDA where
+        present.
 
     Returns
     -------
