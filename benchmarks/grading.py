@@ -156,7 +156,7 @@ def gain_of_items(
 
 
 def _grades(
-    table: NDArray[np.float64], query_set: counting.Array, item_set: counting.Array
+    table: NDArray[np.float64], query_set: NDArray[np.int64], item_set: NDArray[np.int64]
 ) -> Grades:
     """Count how often each gain of a table occurs in a piece, for each query."""
     sizes = np.bincount(item_set, minlength=table.shape[1])

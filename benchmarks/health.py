@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks import counting
+from benchmarks.packing import packed_words
 
 _ROWS = 2**16  # codes multiplied at a time; their counts are exact in float32
 
@@ -138,7 +139,7 @@ def _mean_correlation(together: NDArray[np.int64], n: int) -> float:
 
 def _buckets(bits: NDArray[np.bool_]) -> tuple[int, int]:
     """Return how many different codes there are, and how often the commonest occurs."""
-    words = counting.pack(bits)
+    words = packed_words(bits)
     order = np.lexsort(words.T)
     is_new = np.zeros(len(words), bool)  # differs from the code before it
     is_new[0] = True

@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.evaluation import Codes, RetrievalStats, evaluate, rank_floats
+from benchmarks.evaluation import Codes, RetrievalStats, evaluate
 from benchmarks.grading import Similarity
 from benchmarks.health import code_health
 from benchmarks.metrics import precision_recall_curve, retrieval_metrics
+from benchmarks.ranking import rank_floats
 from benchmarks.ties import Floats
 from datasets.base import RetrievalDataset, tensor_digest
 

@@ -1,6 +1,7 @@
 """Counts per Hamming distance: three counters against each other, and what `evaluate` refuses."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ from benchmarks.counting import (
     gain_numba,
     gain_numpy,
     gain_torch,
-    pack,
 )
-from benchmarks.evaluation import Codes, RetrievalStats, evaluate, rank_floats
+from benchmarks.counting_numba import PLANES_BYTES, WORDS
+from benchmarks.evaluation import Codes, RetrievalStats, evaluate
 from benchmarks.grading import Grades
+from benchmarks.packing import PackedBits
 
 FEW = settings(max_examples=40, deadline=None)
 
@@ -61,13 +63,33 @@ def test_cuda_counts_the_same(problem):
         np.testing.assert_array_equal(got, expected)
 
 
-@pytest.mark.parametrize("n", [4095, 4096, 4097, 9001])
-def test_block_edges_of_the_kernel_lose_nothing(n):
-    query, database = codes(3, 32, 10, 0), codes(n, 32, 10, 1)
-    for got, expected in zip(
-        count_numba(*both(query, database)), count_numpy(*both(query, database)), strict=True
-    ):
+@pytest.mark.parametrize("bits", [1, 7, 8, 127, 128, 1023, 1024])
+@pytest.mark.parametrize("classes", [1, 8, 1024])
+def test_the_shortest_and_longest_codes_and_labels(bits, classes):
+    """With the far ends of the distances and of the labels: equal, opposite, all and none."""
+    (query, q_labels), (items, labels) = codes(5, bits, classes, 0), codes(70, bits, classes, 1)
+    items[0], items[1], items[2], items[3] = query[0], ~query[0], True, False
+    labels[:2], q_labels[0], q_labels[1] = True, True, False
+    problem = (query, q_labels, items, labels)
+    for counts in (count_numba(*problem), count_torch(*problem)):
+        for got, expected in zip(counts, count_numpy(*problem), strict=True):
+            np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(("bits", "block"), [(32, 64 * WORDS), (1024, 8 * PLANES_BYTES // 1024)])
+@pytest.mark.parametrize("beyond", [-65, -1, 0, 1, 64, 9001])
+def test_block_edges_of_the_kernel_lose_nothing(bits, block, beyond):
+    problem = both(codes(3, bits, 10, 0), codes(block + beyond, bits, 10, 1))
+    for got, expected in zip(count_numba(*problem), count_numpy(*problem), strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("n", [4095, 4096, 4097, 9001])
+def test_block_edges_of_the_gain_kernel_lose_nothing(n):
+    (query, _), (items, _) = codes(3, 32, 1, 0), codes(n, 32, 1, 1)
+    sets = np.zeros(3, int), np.arange(n) % 3
+    problem = (query, items, *sets, np.array([[0.25, 0.5, 1]]))
+    np.testing.assert_array_equal(gain_numba(*problem), gain_numpy(*problem))
 
 
 @given(problems(), st.integers(1, 4))
@@ -81,12 +103,6 @@ def test_gains_of_three_counters_agree(problem, n_sets):
     oracle = gain_numpy(*problem)
     np.testing.assert_array_equal(gain_numba(*problem), oracle)
     np.testing.assert_array_equal(gain_torch(*problem), oracle)
-
-
-def test_packing_fills_up_with_zeros():
-    bits = np.ones((2, 17), bool)
-    assert pack(bits).shape == (2, 2)
-    assert np.unpackbits(pack(bits).view(np.uint8)).sum() == 34
 
 
 def test_a_case_worked_on_paper():
@@ -170,6 +186,85 @@ def test_each_gain_is_counted_at_each_distance(monkeypatch, similarity, step):
     np.testing.assert_allclose(stats.gain, (expected * values[:, None]).sum(1), atol=1e-6)
 
 
+def test_an_empty_shard_is_the_neutral_element():
+    query, database = Codes(*codes(4, 20, 3, 0)), Codes(*codes(50, 20, 3, 1))
+    empty = evaluate(query, Codes(database.bits[:0], database.labels[:0]), device="cpu")
+    whole = evaluate(query, database, device="cpu")
+    assert empty.items.shape == (4, 21)
+    assert not empty.items.any()
+    for stats in (whole + empty, empty + whole, evaluate(query, [], device="cpu") + whole):
+        np.testing.assert_array_equal(stats.items, whole.items)
+        np.testing.assert_array_equal(stats.relevant, whole.relevant)
+
+
+def on_disk(folder, database):
+    """The same codes and labels as memory maps, packed."""
+    maps = []
+    for name, values in (("codes", database.bits), ("labels", database.labels)):
+        path = folder / f"{name}.npy"
+        np.save(path, np.packbits(values, axis=1))
+        maps.append(PackedBits(np.load(path, mmap_mode="r"), values.shape[1]))
+    return Codes(*maps)
+
+
+@pytest.mark.parametrize("similarity", [None, "jaccard"])
+@pytest.mark.parametrize(("bits", "classes"), [(21, 5), (64, 16)])
+def test_packed_codes_on_disk_count_the_same(tmp_path, monkeypatch, bits, classes, similarity):
+    query, database = Codes(*codes(7, bits, classes, 0)), Codes(*codes(300, bits, classes, 1))
+    whole = evaluate(query, database, similarity=similarity, device="cpu")
+    monkeypatch.setattr("benchmarks.evaluation.PIECE", 128)
+    maps = on_disk(tmp_path, database)
+    packed = Codes(
+        *(PackedBits(np.packbits(x, axis=1), x.shape[1]) for x in codes(7, bits, classes, 0))
+    )
+    mixed = Codes(maps.bits, database.labels)
+    for q, b in ((query, maps), (packed, maps), (packed, mixed), (packed, database)):
+        stats = evaluate(q, b, similarity=similarity, device="cpu")
+        np.testing.assert_array_equal(stats.items, whole.items)
+        np.testing.assert_array_equal(stats.relevant, whole.relevant)
+        if similarity:
+            np.testing.assert_array_equal(stats.gain, whole.gain)
+    columns = Codes(
+        *(PackedBits(np.asfortranarray(x.rows), x.width) for x in (maps.bits, maps.labels))
+    )
+    stats = evaluate(query, columns, similarity=similarity, device="cpu")
+    np.testing.assert_array_equal(stats.relevant, whole.relevant)
+    problem = (packed.bits, packed.labels, maps.bits, maps.labels)
+    np.testing.assert_array_equal(count_torch(*problem)[0], whole.items)
+    np.testing.assert_array_equal(count_numpy(*problem)[1], whole.relevant)
+
+
+def test_maps_of_booleans_count_the_same_on_every_device(tmp_path):
+    query, database = codes(7, 21, 5, 0), codes(300, 21, 5, 1)
+    maps = []
+    for i, values in enumerate(database):
+        np.save(tmp_path / f"{i}.npy", values)
+        maps.append(np.load(tmp_path / f"{i}.npy", mmap_mode="r"))
+    for count in (count_numba, count_torch):
+        for got, expected in zip(count(*query, *maps), count_numpy(*query, *database), strict=True):
+            np.testing.assert_array_equal(got, expected)
+
+
+def test_memory_does_not_grow_with_the_database(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.evaluation.PIECE", 2**12)
+    query = Codes(*codes(2, 64, 10, 0))
+    peaks = []
+    for n in (2**14, 2**19):
+        maps = []
+        for name, n_bytes in (("codes", 8), ("labels", 2)):
+            path = tmp_path / f"{name}-{n}"
+            path.write_bytes(bytes(n * n_bytes))
+            rows = np.memmap(path, np.uint8, "r", shape=(n, n_bytes))
+            maps.append(PackedBits(rows, {8: 64, 2: 10}[n_bytes]))
+        evaluate(query, Codes(*maps), device="cpu")  # compiled before it is measured
+        tracemalloc.start()
+        evaluate(query, Codes(*maps), device="cpu")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
+    assert peaks[1] < 2**20  # the codes alone are four times as large
+
+
 def test_inputs_stay_unmodified():
     query, database = codes(4, 16, 3, 0), codes(9, 16, 3, 1)
     copies = [x.copy() for x in both(query, database)]
@@ -188,6 +283,29 @@ def test_values_that_are_no_bits_are_named(value):
     bits[1, 2] = value
     with pytest.raises(ValueError, match=rf"database codes .* got {value} in row 1, column 2"):
         evaluate(good(), Codes(bits, good().labels), device="cpu")
+    with pytest.raises(ValueError, match=rf"query codes .* got {value} in row 1, column 2"):
+        evaluate(Codes(torch.tensor(bits), good().labels), good(), device="cpu")
+
+
+def test_a_bad_value_is_named_by_its_row_in_the_whole_piece(monkeypatch):
+    monkeypatch.setattr("benchmarks.evaluation.PIECE", 4)
+    labels = np.ones((10, 2))
+    labels[9, 1] = 3
+    pieces = [good(), Codes(np.zeros((10, 4)), labels)]
+    with pytest.raises(ValueError, match=r"database piece 1 labels .* got 3.0 in row 9, column 1"):
+        evaluate(good(), iter(pieces), device="cpu")
+
+
+def test_packed_rows_of_another_width_are_refused():
+    rows = np.zeros((3, 1), np.uint8)
+    for width, wrong in ((9, rows), (0, rows), (8, rows[0]), (8, rows.astype(int))):
+        with pytest.raises(ValueError, match=rf"PackedBits: {width} columns take a uint8 matrix"):
+            PackedBits(wrong, width)
+    rows[2] = 0b00010010
+    with pytest.raises(ValueError, match=r"database codes of 4 packed .* byte of 18 in row 2"):
+        evaluate(good(), Codes(PackedBits(rows, 4), good().labels), device="cpu")
+    with pytest.raises(ValueError, match="equally many bits a code, got 4 and 7"):
+        evaluate(good(), Codes(PackedBits(rows, 7), good().labels), device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -248,51 +366,3 @@ def test_stats_of_other_queries_do_not_add_up():
     other = RetrievalStats(np.ones((2, 4), int), np.ones((2, 4), int))
     with pytest.raises(ValueError, match="same queries and code length"):
         one + other
-
-
-def test_float_ranking_is_the_sorted_cosine():
-    rng = np.random.default_rng(0)
-    q, b = rng.normal(size=(5, 8)).astype("f"), rng.normal(size=(40, 8)).astype("f")
-    q_labels, b_labels = np.eye(3)[rng.integers(0, 3, 5)], np.eye(3)[rng.integers(0, 3, 40)]
-    (stats,) = rank_floats(q, q_labels, b, b_labels, device="cpu")
-    cosine = (q / np.linalg.norm(q, axis=1)[:, None]) @ (b / np.linalg.norm(b, axis=1)[:, None]).T
-    order = np.argsort(-cosine, axis=1)
-    expected = np.take_along_axis((q_labels @ b_labels.T > 0), order, 1)
-    assert not stats.hamming
-    np.testing.assert_array_equal(stats.items, np.ones((5, 40)))
-    np.testing.assert_array_equal(stats.relevant, expected)
-
-
-def test_equal_floats_share_a_level():
-    b = np.array([[1.0, 0], [1, 0], [0, 1]])
-    (stats,) = rank_floats([[1.0, 0]], [[1]], b, [[1], [0], [1]], device="cpu")
-    assert stats.items.tolist() == [[2, 1, 0]]
-    assert stats.relevant.tolist() == [[1, 1, 0]]
-
-
-def test_float_ranking_refuses_non_finite_features():
-    b = np.array([[1.0, 0], [np.nan, 0]])
-    with pytest.raises(ValueError, match=r"database features must be finite, .* row 1"):
-        next(rank_floats([[1.0, 0]], [[1]], b, [[1], [0]], device="cpu"))
-
-
-@pytest.mark.parametrize("similarity", ["shared", "exponential", np.array([[1, 0.5], [0.5, 1]])])
-def test_float_ranking_sums_gains_by_level(similarity):
-    """Two items at equal similarity, then one: gains of a level are summed."""
-    features = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    labels = np.array([[1, 1], [1, 0], [0, 1]], dtype=bool)
-    query = np.array([[1, 0], [1, 1]], dtype=bool)
-    (stats,) = rank_floats(
-        features[:2], query, features, labels, similarity=similarity, device="cpu"
-    )
-    if isinstance(similarity, str):
-        worth = {"shared": [[1, 1, 0], [2, 1, 1]], "exponential": [[1, 1, 0], [3, 1, 1]]}[
-            similarity
-        ]
-    else:
-        worth = [[1, 1, 0.5], [1, 1, 1]]
-    worth = np.array(worth, dtype=float)
-    expected = np.stack([worth[:, 0] + worth[:, 1], worth[:, 2], [0, 0]], axis=1)
-    np.testing.assert_array_equal(stats.gain, expected)
-    for row, values in zip(worth, stats.grades.items, strict=True):
-        assert sorted(row) == sorted(np.repeat(stats.grades.values, values))
