@@ -62,6 +62,10 @@ class SuiteInputs:
             lambda: self._on_device(self.cache.bank(*self._names, augmentation, n_views, kind)),
         )
 
+    def images(self) -> ImageSource:
+        """Images of the suite, ready to be read."""
+        return self._once("images", lambda: self.cache.images(self.suite.data))
+
     def target(self, supervision: Supervision, text_encoder: str) -> Target | None:
         """Build what a method that declares a supervision learns from."""
         name = (supervision, text_encoder)
@@ -205,7 +209,7 @@ def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> Training
     target = inputs.target(cell.method.learns_from, cell.text_encoder)
     if cell.method.finetune:
         augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
-        images = _images(cell).read(data.train)
+        images = inputs.images().read(data.train)
         with watch("features"):
             return EndToEnd(images, backbone, kind, augmentation, seed, device, target)
     features = inputs.features(kind)
@@ -218,18 +222,8 @@ def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> Training
         watch.seconds["features"] += bank.seconds
         return ViewBank(plain, bank.array, seed, device, target)
     augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
-    images = _images(cell).read(data.train)
+    images = inputs.images().read(data.train)
     return FreshViews(plain, images, backbone, kind, augmentation, seed, device, target)
-
-
-def _images(cell: Cell) -> ImageSource:
-    data = cell.suite.data
-    if data.images is None:
-        raise CellError(
-            f"{cell.method.name}: new views need images, and {data.name} has features only; "
-            "leave --views fresh and --finetune out"
-        )
-    return data.images
 
 
 def _kind(cell: Cell) -> Kind:
@@ -256,7 +250,7 @@ def _encode(
     """Codes of some rows, gathered a chunk at a time: tokens of all of them may not fit."""
     chunk = max(1, _ENCODE_NUMBERS // training.features[0].numel())
     if isinstance(training, EndToEnd):
-        images = _images(cell)
+        images = inputs.images()
         parts = (training.extract(images.read(part)) for part in rows.split(chunk))
     else:
         features = inputs.features(_kind(cell)).array

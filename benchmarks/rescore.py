@@ -18,6 +18,7 @@ from benchmarks.command import OK, SOME_FAILED, Parser, fail
 from benchmarks.environment import DeviceError, environment
 from benchmarks.scoring import protocol_info, score_codes
 from datasets import load
+from datasets.arguments import add_data_arguments, load_options
 from datasets.base import DatasetError, RetrievalDataset
 from methods import METHODS
 from results.report import load_board, render_board
@@ -33,9 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="python -m benchmarks.rescore", description=__doc__)
     add = parser.add_argument
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of the results")
-    add("--data-root", type=Path, metavar="DIR", help="default: download")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--no-report", action="store_true", help="write the records only")
+    add_data_arguments(parser)
     options = parser.parse_args(arguments)
     try:
         device = environment(options.device).device
@@ -57,7 +58,7 @@ def _rescore_all(store: ResultStore, options: argparse.Namespace, device: torch.
         name = f"{record.dataset}/{record.protocol}"
         if name not in data:
             try:
-                data[name] = load(name, options.data_root)
+                data[name] = load(name, load_options(options))
             except DatasetError as error:
                 data[name] = error
         try:

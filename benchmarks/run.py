@@ -15,8 +15,6 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from benchmarks.backbones import BACKBONES, backbone
 from benchmarks.cell import SuiteInputs, run_cell
 from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, Parser, fail
@@ -27,6 +25,7 @@ from benchmarks.progress import Display
 from benchmarks.specs import YARDSTICKS, GridError, MethodSpec, method_spec, parse_overrides
 from benchmarks.text import DEFAULT_ENCODER, check_encoder
 from datasets import DATASETS, load, protocol_of
+from datasets.arguments import add_data_arguments, load_options
 from datasets.base import DatasetError, lookup, one_line
 from datasets.protocols import PROTOCOLS
 from methods import METHODS, HashMethod
@@ -99,7 +98,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", type=int, default=3, metavar="N", help="a count; each cell runs N times")
     add("--backbone", metavar="NAME", help="default: by data set")
     add("--input-size", type=int, metavar="PX", help="default: what the weights were trained at")
-    add("--data-root", type=Path, metavar="DIR", help="default: download")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--epochs", type=int, metavar="N", help="for every trained method; default: its recipe")
     add("--recipe", choices=["paper", "common"], default="paper", help="how trained methods train")
@@ -108,11 +106,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--text-encoder", default=DEFAULT_ENCODER, metavar="NAME", help="lsa, minilm or st:MODEL")
     add("--set", nargs="+", default=[], metavar="METHOD.PARAM=VALUE", help="change a setting")
     add("--out", type=Path, default=Path("results"), metavar="DIR")
-    add("--cache", type=Path, default=user_cache_path("hashbench"), metavar="DIR", help="features")
     add("--dry-run", action="store_true", help="print the plan and stop")
     add("--force", action="store_true", help="run stored cells again")
     add("--no-report", action="store_true", help="write the records only")
     add("--list", choices=LISTS, help="and stop")
+    add_data_arguments(parser)
     return parser
 
 
@@ -180,7 +178,7 @@ def _lacks(suite: Suite, methods: Sequence[MethodSpec]) -> list[str]:
 
 
 def _suite(name: str, options: argparse.Namespace) -> Suite:
-    data = load(name, options.data_root)
+    data = load(name, load_options(options))
     chosen = options.backbone or DEFAULT_BACKBONE.get(data.name, NATURAL_BACKBONE)
     return Suite(data, backbone(chosen, options.input_size))
 

@@ -27,6 +27,7 @@ from benchmarks.scoring import protocol_info, score_codes
 from benchmarks.specs import YARDSTICKS
 from benchmarks.submission import Codes, SubmissionError, read_codes
 from datasets import load
+from datasets.arguments import add_data_arguments, load_options
 from datasets.base import DatasetError, RetrievalDataset
 from methods import METHODS
 from results.schema import KINDS, SCHEMA
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _check_name(options.name)
         env = environment(options.device)
-        data = load(options.dataset, options.data_root)
+        data = load(options.dataset, load_options(options))
         codes = read_codes(options.codes, data, options.packed)
         record, arrays = score(codes, data, options, env)
         if options.out is not None:
@@ -64,10 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, metavar="N", help="which repetition this is")
     add("--backbone", default=UNKNOWN, metavar="NAME", help="that the codes come from")
     add("--input-size", type=int, metavar="PX")
-    add("--data-root", type=Path, metavar="DIR", help="default: download")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--out", type=Path, metavar="DIR", help="store the record there too")
     add("--force", action="store_true", help="replace a stored record of the same codes")
+    add_data_arguments(parser)
     return parser
 
 
