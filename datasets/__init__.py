@@ -21,9 +21,13 @@ from datasets.base import (
 )
 from datasets.base import lookup as lookup
 from datasets.cifar import load_cifar10
+from datasets.cifar100 import load_cifar100
 from datasets.digits import load_digits
+from datasets.mnist import load_fashion_mnist, load_mnist
 from datasets.protocols import PROTOCOLS, Protocol_
 from datasets.synthetic import load_synthetic
+from datasets.tiny_imagenet import load_tiny_imagenet
+from datasets.ucmerced import load_ucmerced
 
 __all__ = [
     "DATASETS",
@@ -44,6 +48,11 @@ __all__ = [
 DATASETS: dict[str, Callable[[Protocol_, LoadOptions], Contents]] = {
     "digits": load_digits,
     "cifar10": load_cifar10,
+    "cifar100": load_cifar100,
+    "mnist": load_mnist,
+    "fashion_mnist": load_fashion_mnist,
+    "tiny_imagenet": load_tiny_imagenet,
+    "ucmerced": load_ucmerced,
     "synthetic": load_synthetic,
 }
 

@@ -5,6 +5,7 @@ Class numbers are read at once. Images stay encoded, see `datasets.images`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,25 @@ def read_classes(path: Path, column: str, n_classes: int) -> Tensor:
             f"{path}: row {row} has {column!r} {int(classes[row])}, expected 0..{n_classes - 1}"
         )
     return classes
+
+
+def read_column(path: Path, column: str) -> list[Any]:
+    """Read a column of any type as Python objects; raises as `read_classes` does."""
+    with _opened(path) as file:
+        _require(path, file.schema_arrow, column)
+        values: list[Any] = file.read(columns=[column])[column].to_pylist()
+    return values
+
+
+def class_names(path: Path, column: str) -> tuple[str, ...] | None:
+    """Names of the classes that a column numbers, as the hub's files state them; None if not."""
+    with _opened(path) as file:
+        metadata = file.schema_arrow.metadata or {}
+    try:
+        feature = json.loads(metadata[b"huggingface"])["info"]["features"][column]
+        return tuple(str(name) for name in feature["names"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def read_parts(
