@@ -1,7 +1,8 @@
 """Tiny ImageNet in the hub's parquet form: 110,000 images of 64 x 64 pixels in 200 classes.
 
 Rows are those of the train file, then those of the valid file, whose images are the queries: the
-labels of the test images were never published.
+labels of the test images were never published. A network trained with ImageNet's labels has seen
+these classes, and many of these images at full size.
 
 References
 ----------

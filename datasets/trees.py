@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import tempfile
+import os
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,7 +115,7 @@ def _downloaded(tree: Tree, cache: Path) -> Path:
             f"hierarchy: {url} has SHA-256 {found}, expected {tree.sha256}; {way_out}"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    Path(file.name).replace(path)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
     return path
