@@ -122,7 +122,8 @@ def _listing(what: str) -> list[str]:
         return list(DATASETS)
     if what == "protocols":
         protocols = [p for named in PROTOCOLS.values() for p in named.values()]
-        return [f"{p.label:<20} {p.sizes}" for p in protocols]
+        width = max(len(p.label) for p in protocols)
+        return [f"{p.label:<{width}} {p.sizes}" for p in protocols]
     if what == "recipes":
         return [line for name, cls in METHODS.items() for line in _recipes(name, cls)]
     return list(BACKBONES)
