@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,19 +17,19 @@ from torch import Tensor
 
 from benchmarks.backbones import Backbone
 from benchmarks.environment import Environment
-from benchmarks.evaluation import Codes, RetrievalStats, evaluate
 from benchmarks.features import Cached, FeatureCache, Kind
 from benchmarks.grid import Cell, Suite, seed_of
-from benchmarks.metrics import precision_recall_curve, retrieval_metrics
-from benchmarks.ranking import rank_floats
-from benchmarks.targets import target_of
+from benchmarks.scoring import protocol_info, score_codes, score_floats
+from benchmarks.targets import Target, target_of
 from benchmarks.trainer import OnEpoch, Trainer
 from benchmarks.training_sets import EndToEnd, FreshViews, ViewBank
 from datasets.augment import AUGMENTATIONS
 from datasets.base import ImageSource, RetrievalDataset, lookup
 from methods import HashMethod
-from methods.base import TrainingSet
+from methods.base import Supervision, TrainingSet
 from results.store import RunRecord
+
+T = TypeVar("T")
 
 _ENCODE_NUMBERS = 2**25
 """Numbers gathered at a time when images are encoded."""
@@ -48,7 +49,7 @@ class SuiteInputs:
 
     suite: Suite
     cache: FeatureCache
-    _got: dict[object, Cached | Exception] = field(default_factory=dict)
+    _got: dict[object, Any] = field(default_factory=dict)
 
     def features(self, kind: Kind) -> Cached:
         """Unaugmented features or tokens of every image, on the device of the cache."""
@@ -61,6 +62,15 @@ class SuiteInputs:
             lambda: self._on_device(self.cache.bank(*self._names, augmentation, n_views, kind)),
         )
 
+    def images(self) -> ImageSource:
+        """Images of the suite, ready to be read."""
+        return self._once("images", lambda: self.cache.images(self.suite.data))
+
+    def target(self, supervision: Supervision, text_encoder: str) -> Target | None:
+        """Build what a method that declares a supervision learns from."""
+        name = (supervision, text_encoder)
+        return self._once(name, lambda: target_of(self.suite.data, supervision, text_encoder))
+
     @property
     def _names(self) -> tuple[RetrievalDataset, Backbone]:
         return self.suite.data, self.suite.backbone
@@ -68,13 +78,13 @@ class SuiteInputs:
     def _on_device(self, cached: Cached) -> Cached:
         return Cached(cached.array.to(self.cache.device), cached.seconds)
 
-    def _once(self, name: object, get: Callable[[], Cached]) -> Cached:
+    def _once(self, name: object, get: Callable[[], T]) -> T:
         if name not in self._got:
             try:
                 self._got[name] = get()
             except Exception as error:  # kept, and raised below and for every later cell
                 self._got[name] = error
-        got = self._got[name]
+        got: T | Exception = self._got[name]
         if isinstance(got, Exception):
             raise got
         return got
@@ -134,13 +144,12 @@ def run_cell(
     data = cell.suite.data
     history: list[dict[str, float]] = []
     arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
-    curves: dict[str, dict[str, list[float]]] = {}
 
     if cell.method.name == "float":
         features = inputs.features("features")
         watch.seconds["features"] = features.seconds
         with watch("evaluate"):
-            per_query = _rank_floats(cell, features.array)
+            scores = score_floats(features.array, data)
     else:
         if cell.method.cls is None:
             query, database = _random_codes(cell)
@@ -155,17 +164,11 @@ def run_cell(
                     for rows in (data.query, data.database)
                 )
         with watch("evaluate"):
-            stats = evaluate(
-                Codes(query, data.labels[data.query]),
-                Codes(database, data.labels[data.database]),
-                device=device,
-            )
-            per_query = retrieval_metrics(stats, data.protocol.cutoff)
-            curves["precision_recall"] = _curve(stats)
+            scores = score_codes(query, database, data, device)
         arrays["query_codes"] = np.packbits(query.cpu().numpy(), axis=1)
         arrays["database_codes"] = np.packbits(database.cpu().numpy(), axis=1)
 
-    arrays["query_ap"] = per_query[f"mAP@{data.protocol.cutoff}"].astype(np.float32)
+    arrays["query_ap"] = scores.query_ap
     record = RunRecord(
         dataset=cell.key.dataset,
         protocol=cell.key.protocol,
@@ -176,9 +179,9 @@ def run_cell(
         seed=cell.key.seed,
         digest=cell.digest,
         settings=cell.settings,
-        protocol_info=_protocol_info(cell),
-        metrics={name: float(values.mean()) for name, values in per_query.items()},
-        curves=curves,
+        protocol_info=protocol_info(data, cell.suite.digest),
+        metrics=scores.metrics,
+        curves=scores.curves,
         history=history,
         timings=watch.seconds,
         peak_memory_mib=_peak_memory_mib(device),
@@ -203,10 +206,10 @@ def _prepare(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> tuple[HashMet
 def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> TrainingSet:
     data, recipe, device = cell.suite.data, cell.method.recipe, inputs.cache.device
     seed, kind, backbone = seed_of(cell.key), _kind(cell), cell.suite.backbone
-    target = target_of(data, cell.method.learns_from, cell.text_encoder)
+    target = inputs.target(cell.method.learns_from, cell.text_encoder)
     if cell.method.finetune:
         augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
-        images = _images(cell).read(data.train)
+        images = inputs.images().read(data.train)
         with watch("features"):
             return EndToEnd(images, backbone, kind, augmentation, seed, device, target)
     features = inputs.features(kind)
@@ -219,18 +222,8 @@ def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> Training
         watch.seconds["features"] += bank.seconds
         return ViewBank(plain, bank.array, seed, device, target)
     augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
-    images = _images(cell).read(data.train)
+    images = inputs.images().read(data.train)
     return FreshViews(plain, images, backbone, kind, augmentation, seed, device, target)
-
-
-def _images(cell: Cell) -> ImageSource:
-    data = cell.suite.data
-    if data.images is None:
-        raise CellError(
-            f"{cell.method.name}: new views need images, and {data.name} has features only; "
-            "leave --views fresh and --finetune out"
-        )
-    return data.images
 
 
 def _kind(cell: Cell) -> Kind:
@@ -257,7 +250,7 @@ def _encode(
     """Codes of some rows, gathered a chunk at a time: tokens of all of them may not fit."""
     chunk = max(1, _ENCODE_NUMBERS // training.features[0].numel())
     if isinstance(training, EndToEnd):
-        images = _images(cell)
+        images = inputs.images()
         parts = (training.extract(images.read(part)) for part in rows.split(chunk))
     else:
         features = inputs.features(_kind(cell)).array
@@ -273,46 +266,6 @@ def _random_codes(cell: Cell) -> tuple[Tensor, Tensor]:
         for rows in (cell.suite.data.query, cell.suite.data.database)
     )
     return query, database
-
-
-def _rank_floats(cell: Cell, features: Tensor) -> dict[str, np.ndarray]:
-    """Per-query metrics of the exact cosine ranking."""
-    data = cell.suite.data
-    chunks = [
-        retrieval_metrics(stats, data.protocol.cutoff)
-        for stats in rank_floats(
-            features[data.query.to(features.device)],
-            data.labels[data.query],
-            features[data.database.to(features.device)],
-            data.labels[data.database],
-            device=features.device,
-        )
-    ]
-    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-
-
-def _curve(stats: RetrievalStats) -> dict[str, list[float]]:
-    precision, recall = precision_recall_curve(stats)
-    return {
-        "radius": [float(r) for r in range(len(precision))],
-        "precision": precision.tolist(),
-        "recall": recall.tolist(),
-    }
-
-
-def _protocol_info(cell: Cell) -> dict[str, str | int]:
-    protocol = cell.suite.data.protocol
-    return {
-        "n_query": protocol.n_query,
-        "n_train": protocol.n_train,
-        "n_database": protocol.n_database,
-        "cutoff": protocol.cutoff,
-        "rule": protocol.rule,
-        "relevance": protocol.relevance,
-        "source": protocol.source,
-        "digest": protocol.digest,
-        "inputs": cell.suite.digest,
-    }
 
 
 def _peak_memory_mib(device: torch.device) -> float:

@@ -6,7 +6,7 @@ A gain is rounded to a multiple of 2^-26 (1.5e-8): sums of such numbers are exac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -121,24 +121,20 @@ def gain(
     `by_grade`, each gain is also counted at each distance, in one more pass for each gain.
     """
     sets, item_set = _label_sets(labels)
-    sizes = np.bincount(item_set, minlength=len(sets))
     gains, parts = [], []
     for start in range(0, len(query_bits), 64):  # bounds the table of gains: 64 sets x M sets
         rows = slice(start, start + 64)
         query_sets, query_set = _label_sets(query_labels[rows])
         table = _gain_table(query_sets, sets, similarity)
         gains.append(backend.gains(query_bits[rows], bits, query_set, item_set, table))
-        values, grade = np.unique(table, return_inverse=True)
-        grade = grade.reshape(table.shape)
-        items = np.array([np.bincount(row, sizes, len(values)) for row in grade], np.int64)
-        by_distance = None
+        part = _grades(table, query_set, item_set)
         if by_grade:
             passes = [
-                backend.gains(query_bits[rows], bits, query_set, item_set, (grade == g) * 1.0)
-                for g in range(len(values))
+                backend.gains(query_bits[rows], bits, query_set, item_set, (table == value) * 1.0)
+                for value in part.values
             ]
-            by_distance = np.stack(passes, axis=1).astype(np.int64)
-        parts.append(Grades(values, items[query_set], by_distance))
+            part = replace(part, by_distance=np.stack(passes, axis=1).astype(np.int64))
+        parts.append(part)
     values = np.unique(np.concatenate([part.values for part in parts]))
     parts = [part.over(values) for part in parts]
     kept = [part.by_distance for part in parts if part.by_distance is not None]
@@ -147,6 +143,26 @@ def gain(
         np.concatenate([part.items for part in parts]),
         np.concatenate(kept) if by_grade else None,
     )
+
+
+def gain_of_items(
+    query_labels: Values, labels: Values, similarity: NDArray[np.float64] | str
+) -> tuple[NDArray[np.float64], Grades]:
+    """Return the gain of every item for a few queries, (Q, M), and how often each occurs."""
+    sets, item_set = _label_sets(labels)
+    query_sets, query_set = _label_sets(query_labels)
+    table = _gain_table(query_sets, sets, similarity)
+    return table[query_set][:, item_set], _grades(table, query_set, item_set)
+
+
+def _grades(
+    table: NDArray[np.float64], query_set: NDArray[np.int64], item_set: NDArray[np.int64]
+) -> Grades:
+    """Count how often each gain of a table occurs in a piece, for each query."""
+    sizes = np.bincount(item_set, minlength=table.shape[1])
+    values, grade = np.unique(table, return_inverse=True)
+    by_set = [np.bincount(row, sizes, len(values)) for row in grade.reshape(table.shape)]
+    return Grades(values, np.array(by_set, np.int64)[query_set])
 
 
 def _label_sets(labels: Values) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

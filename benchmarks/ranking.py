@@ -14,6 +14,7 @@ from torch import Tensor
 from benchmarks.counting import resolve
 from benchmarks.counting_torch import signs
 from benchmarks.evaluation import Codes, RetrievalStats, check_match, checked
+from benchmarks.grading import Similarity, checked_similarity, gain_of_items
 from benchmarks.packing import Values, as_bool, as_tensor
 
 CHUNK = 2**22  # (query, item) pairs ranked at a time
@@ -103,6 +104,7 @@ def rank_floats(
     database_features: Values,
     database_labels: Values,
     *,
+    similarity: Similarity | None = None,
     device: str | torch.device = "auto",
 ) -> Iterator[RetrievalStats]:
     """Rank the database by cosine similarity, exactly: the yardstick without codes.
@@ -114,6 +116,8 @@ def rank_floats(
     ----------
     query_features, database_features : Tensor or ndarray, shapes (Q, D) and (M, D)
     query_labels, database_labels : Tensor or ndarray, bool or 0/1, shapes (Q, C) and (M, C)
+    similarity : array, shape (C, C), or a name, optional
+        Graded relevance, as for `evaluate`.
     device : str or torch.device
         Where to multiply and sort; "auto" is CUDA where present.
 
@@ -132,6 +136,9 @@ def rank_floats(
                 f"rank_floats: query and database must have equally many {what}, got"
                 f" {one.shape[1]} and {other.shape[1]}; take both from the same backbone."
             )
+    graded = None
+    if similarity is not None:
+        graded = checked_similarity(similarity, b_labels.shape[1])
     height = max(1, CHUNK // len(b))
     for start in range(0, len(q), height):
         rows = slice(start, start + height)
@@ -141,7 +148,13 @@ def rank_floats(
         level[:, 1:] = (cosine[:, 1:] != cosine[:, :-1]).cumsum(dim=1)
         items = torch.zeros_like(order).scatter_add_(1, level, torch.ones_like(order))
         relevant = torch.zeros_like(order).scatter_add_(1, level, related)
-        yield RetrievalStats(items.cpu().numpy(), relevant.cpu().numpy(), hamming=False)
+        gain = grades = None
+        if graded is not None:
+            worth, grades = gain_of_items(q_labels[rows] > 0, b_labels > 0, graded)
+            by_rank = torch.as_tensor(worth, device=order.device).gather(1, order)
+            gain = torch.zeros_like(by_rank).scatter_add_(1, level, by_rank).cpu().numpy()
+        counts = items.cpu().numpy(), relevant.cpu().numpy()
+        yield RetrievalStats(*counts, gain, grades, hamming=False)
 
 
 def _features(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.command import OK, Parser, fail
 from methods import METHODS
 from results.report import render
 from results.store import ResultStore, StoreError
@@ -14,16 +14,15 @@ from results.store import ResultStore, StoreError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser = Parser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR")
     options = parser.parse_args(arguments)
     try:
         written = render(ResultStore(options.out), list(METHODS))
     except StoreError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+        return fail(error)
     sys.stdout.writelines(f"{path}\n" for path in written)
-    return 0
+    return OK
 
 
 if __name__ == "__main__":

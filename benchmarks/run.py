@@ -14,12 +14,10 @@ from dataclasses import asdict
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import NoReturn
-
-from platformdirs import user_cache_path
 
 from benchmarks.backbones import BACKBONES, backbone
 from benchmarks.cell import SuiteInputs, run_cell
+from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, Parser, fail
 from benchmarks.environment import DeviceError, Environment, environment
 from benchmarks.features import FeatureCache
 from benchmarks.grid import DEFAULT_BACKBONE, NATURAL_BACKBONE, Cell, Suite, expand
@@ -27,6 +25,7 @@ from benchmarks.progress import Display
 from benchmarks.specs import YARDSTICKS, GridError, MethodSpec, method_spec, parse_overrides
 from benchmarks.text import DEFAULT_ENCODER, check_encoder
 from datasets import DATASETS, load, protocol_of
+from datasets.arguments import add_data_arguments, load_options
 from datasets.base import DatasetError, lookup, one_line
 from datasets.protocols import PROTOCOLS
 from methods import METHODS, HashMethod
@@ -35,7 +34,6 @@ from results.store import ResultStore, StoreError
 from results.tables import leaderboard_plain
 
 LISTS = ("methods", "recipes", "datasets", "protocols", "backbones")
-OK, SOME_FAILED, BAD_ARGUMENTS, INTERRUPTED = 0, 1, 2, 130
 
 _USER_ERRORS = (DatasetError, GridError, DeviceError, StoreError)
 """Errors whose message is one line meant for the user."""
@@ -67,14 +65,14 @@ def _main(options: argparse.Namespace) -> int:
         cells, skipped = _cells(options)
         todo = [cell for cell in cells if options.force or not _is_stored(store, cell)]
     except _USER_ERRORS as error:
-        return _fail(error)
+        return fail(error)
     print("\n".join([*_plan(cells, todo), *(f"skipped: {reason}" for reason in skipped)]))
     if options.dry_run:
         return OK
     try:
         options.cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        return _fail(f"cache folder {options.cache}: {error.strerror}; choose another with --cache")
+        return fail(f"cache folder {options.cache}: {error.strerror}; choose another with --cache")
     failed = _run(todo, store, env, options.cache, force=options.force)
     for line in failed:
         sys.stderr.write(f"failed: {line}\n")
@@ -84,20 +82,12 @@ def _main(options: argparse.Namespace) -> int:
         if not options.no_report:
             render_board(board, store.root / "report")
     except StoreError as error:
-        return _fail(error)
+        return fail(error)
     return SOME_FAILED if failed else OK
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the message and leave with exit code 2."""
-        self.exit(BAD_ARGUMENTS, f"error: {message}; see --help\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m benchmarks.run",
         description="Grid over methods, bits, data sets and seeds; skip what is stored.",
     )
@@ -108,20 +98,19 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", type=int, default=3, metavar="N", help="a count; each cell runs N times")
     add("--backbone", metavar="NAME", help="default: by data set")
     add("--input-size", type=int, metavar="PX", help="default: what the weights were trained at")
-    add("--data-root", type=Path, metavar="DIR", help="default: download")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--epochs", type=int, metavar="N", help="for every trained method; default: its recipe")
     add("--recipe", choices=["paper", "common"], default="paper", help="how trained methods train")
     add("--views", choices=["bank", "fresh"], default="bank", help="augmented views, kept or new")
     add("--finetune", action="store_true", help="train the backbone too, from the images")
-    add("--text-encoder", default=DEFAULT_ENCODER, metavar="NAME", help="lsa or st:MODEL")
+    add("--text-encoder", default=DEFAULT_ENCODER, metavar="NAME", help="lsa, minilm or st:MODEL")
     add("--set", nargs="+", default=[], metavar="METHOD.PARAM=VALUE", help="change a setting")
     add("--out", type=Path, default=Path("results"), metavar="DIR")
-    add("--cache", type=Path, default=user_cache_path("hashbench"), metavar="DIR", help="features")
     add("--dry-run", action="store_true", help="print the plan and stop")
     add("--force", action="store_true", help="run stored cells again")
     add("--no-report", action="store_true", help="write the records only")
     add("--list", choices=LISTS, help="and stop")
+    add_data_arguments(parser)
     return parser
 
 
@@ -189,7 +178,7 @@ def _lacks(suite: Suite, methods: Sequence[MethodSpec]) -> list[str]:
 
 
 def _suite(name: str, options: argparse.Namespace) -> Suite:
-    data = load(name, options.data_root)
+    data = load(name, load_options(options))
     chosen = options.backbone or DEFAULT_BACKBONE.get(data.name, NATURAL_BACKBONE)
     return Suite(data, backbone(chosen, options.input_size))
 
@@ -239,11 +228,6 @@ def _mark_failed(store: ResultStore, cell: Cell, error: str) -> None:
         store.mark_failed(
             **asdict(cell.key), digest=cell.digest, error=error, traceback=traceback.format_exc()
         )
-
-
-def _fail(error: Exception | str) -> int:
-    sys.stderr.write(f"error: {one_line(error)}\n")
-    return BAD_ARGUMENTS
 
 
 if __name__ == "__main__":

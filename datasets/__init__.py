@@ -8,9 +8,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
-from datasets.base import DatasetError, ImageSource, MemoryImages, RetrievalDataset, UnknownName
+from datasets.assemble import assemble
+from datasets.base import (
+    Contents,
+    DatasetError,
+    ImageSource,
+    LoadOptions,
+    MemoryImages,
+    RetrievalDataset,
+    UnknownName,
+)
 from datasets.base import lookup as lookup
 from datasets.cifar import load_cifar10
 from datasets.digits import load_digits
@@ -20,8 +28,10 @@ from datasets.synthetic import load_synthetic
 __all__ = [
     "DATASETS",
     "PROTOCOLS",
+    "Contents",
     "DatasetError",
     "ImageSource",
+    "LoadOptions",
     "MemoryImages",
     "Protocol_",
     "RetrievalDataset",
@@ -31,7 +41,7 @@ __all__ = [
     "protocol_of",
 ]
 
-DATASETS: dict[str, Callable[[Protocol_, Path | None], RetrievalDataset]] = {
+DATASETS: dict[str, Callable[[Protocol_, LoadOptions], Contents]] = {
     "digits": load_digits,
     "cifar10": load_cifar10,
     "synthetic": load_synthetic,
@@ -69,16 +79,15 @@ def protocol_of(name: str) -> Protocol_:
     )
 
 
-def load(name: str, data_root: Path | None = None) -> RetrievalDataset:
+def load(name: str, options: LoadOptions | None = None) -> RetrievalDataset:
     """Load a data set, split by a protocol.
 
     Parameters
     ----------
     name : str
         ``"cifar10/official"``, or ``"cifar10"`` for its default protocol.
-    data_root : Path or None
-        Folder of data that is already here, a folder for each data set; None downloads what is
-        needed. Embedded data sets do not look at it.
+    options : LoadOptions, optional
+        Where the data lie, and whether rows may be missing.
 
     Returns
     -------
@@ -92,5 +101,6 @@ def load(name: str, data_root: Path | None = None) -> RetrievalDataset:
     DatasetError
         If its files are absent or wrong.
     """
+    options = options or LoadOptions()
     protocol = protocol_of(name)
-    return DATASETS[protocol.dataset](protocol, data_root)
+    return assemble(protocol, DATASETS[protocol.dataset](protocol, options), options)

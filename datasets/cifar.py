@@ -9,14 +9,11 @@ A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import torch
-
-from datasets.base import DatasetError, RetrievalDataset
+from datasets.base import Contents, LoadOptions
 from datasets.hierarchy import lcs_similarity, nested_tree
 from datasets.hub import HubFile, HubSource, fetch
-from datasets.parquet import ParquetImages, read_classes
+from datasets.images import EncodedImages
+from datasets.parquet import ParquetItems, one_hot, read_parts
 from datasets.protocols import Protocol_
 
 CIFAR10 = HubSource(
@@ -57,20 +54,20 @@ WORDNET: dict[str, object] = {
 SIZE = 32  # pixels
 
 
-def load_cifar10(protocol: Protocol_, data_root: Path | None) -> RetrievalDataset:
-    """Load CIFAR-10; the images are decoded when the first is read.
+def load_cifar10(protocol: Protocol_, options: LoadOptions) -> Contents:
+    """Read the labels of CIFAR-10; the images stay encoded.
 
     Parameters
     ----------
     protocol : Protocol_
         One of ``PROTOCOLS["cifar10"]``.
-    data_root : Path or None
-        Folder that holds ``cifar10/train-00000-of-00001.parquet`` and
+    options : LoadOptions
+        Its `data_root` holds ``cifar10/train-00000-of-00001.parquet`` and
         ``cifar10/test-00000-of-00001.parquet``; None downloads them.
 
     Returns
     -------
-    RetrievalDataset
+    Contents
         60,000 rows.
 
     Raises
@@ -78,18 +75,14 @@ def load_cifar10(protocol: Protocol_, data_root: Path | None) -> RetrievalDatase
     DatasetError
         If a file is absent, corrupt, or not CIFAR-10.
     """
-    files = fetch(CIFAR10, data_root)
-    images = ParquetImages(files, "img", SIZE)
-    classes, parts, start = [], {}, 0
-    for (part, n_rows), file in zip(PARTS.items(), files, strict=True):
-        classes.append(read_classes(file.path, "label", len(CLASSES)))
-        if len(classes[-1]) != n_rows:
-            raise DatasetError(f"{file.path}: expected {n_rows} rows, got {len(classes[-1])}")
-        parts[part] = torch.arange(start, start + n_rows)
-        start += n_rows
-    labels = torch.nn.functional.one_hot(torch.cat(classes), len(CLASSES)).bool()
-    split = protocol.split(labels, parts)
-    hierarchy = lcs_similarity(nested_tree(WORDNET), CLASSES)
-    return RetrievalDataset(
-        "cifar10", protocol, images, None, labels, **split._asdict(), hierarchy=hierarchy
+    files = fetch(CIFAR10, options.data_root)
+    items = ParquetItems(files, "img")
+    classes, parts = read_parts(files, PARTS, "label", len(CLASSES), options)
+    return Contents(
+        labels=one_hot(classes, len(CLASSES)),
+        images=EncodedImages(items, SIZE, exact=True),
+        parts=parts,
+        classes=CLASSES,
+        published={"train": (5000,) * 10, "test": (1000,) * 10},
+        hierarchy=lcs_similarity(nested_tree(WORDNET), CLASSES),
     )

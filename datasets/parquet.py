@@ -1,13 +1,11 @@
 """Images and class numbers in the hub's parquet form: a column of {bytes, path}, a column of int.
 
-Class numbers are read at once. Images stay encoded until the first is asked for.
+Class numbers are read at once. Images stay encoded, see `datasets.images`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.base import DatasetError, ImageSource, one_line
+from datasets.base import DatasetError, LoadOptions, one_line, tensor_digest
+from datasets.decode import Item
 from datasets.hub import LocalFile
+from datasets.images import Encoded
 
 if TYPE_CHECKING:
     import pyarrow.parquet
-    from PIL.Image import Image
 
-_ROWS_AT_ONCE = 1000  # rows decoded between two reads: bounds memory, not speed
+_ROWS_AT_ONCE = 1000  # rows between two reads: bounds memory, not speed
 
 
 def read_classes(path: Path, column: str, n_classes: int) -> Tensor:
@@ -71,8 +70,59 @@ def read_classes(path: Path, column: str, n_classes: int) -> Tensor:
     return classes
 
 
-class ParquetImages(ImageSource):
-    """Encoded images in parquet files, decoded together when the first is read.
+def read_parts(
+    files: Sequence[LocalFile],
+    parts: Mapping[str, int],
+    column: str,
+    n_classes: int,
+    options: LoadOptions,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Read the class numbers of a data set whose parts are a file each.
+
+    Parameters
+    ----------
+    files : sequence of LocalFile
+        One for each part.
+    parts : mapping from str to int
+        Name and complete number of rows of each part, in the order of `files`.
+    column : str
+        Name of the column of integers.
+    n_classes : int
+        Class numbers must be in 0..n_classes-1.
+    options : LoadOptions
+        Whether rows may be missing.
+
+    Returns
+    -------
+    Tensor, int64, shape (N,)
+        Class numbers.
+    dict of Tensor, int64
+        Row numbers of each part.
+
+    Raises
+    ------
+    DatasetError
+        If a file is not readable or has another number of rows.
+    """
+    classes: list[Tensor] = []
+    rows, start = {}, 0
+    for (part, n_rows), file in zip(parts.items(), files, strict=True):
+        classes.append(read_classes(file.path, column, n_classes))
+        found = len(classes[-1])
+        if found > n_rows or (found < n_rows and not options.allow_missing):
+            raise DatasetError(f"{file.path}: expected {n_rows} rows, got {found}")
+        rows[part] = torch.arange(start, start + found)
+        start += found
+    return torch.cat(classes), rows
+
+
+def one_hot(classes: Tensor, n_classes: int) -> Tensor:
+    """Class numbers, int64 (N,), as labels, bool (N, C)."""
+    return torch.nn.functional.one_hot(classes, n_classes).bool()
+
+
+class ParquetItems(Encoded):
+    """Encoded images in a column of parquet files.
 
     Parameters
     ----------
@@ -80,8 +130,8 @@ class ParquetImages(ImageSource):
         Parquet files; rows are numbered through them in this order.
     column : str
         Name of the column of structs with a field ``bytes``.
-    size : int
-        Height and width that every image must have, in pixels.
+    keep : Tensor, int64, shape (n,), optional
+        Rows to keep, ascending; all where left out.
 
     Raises
     ------
@@ -89,77 +139,57 @@ class ParquetImages(ImageSource):
         If a file is not readable or has no such column.
     """
 
-    def __init__(self, files: Sequence[LocalFile], column: str, size: int) -> None:
-        self._paths = [file.path for file in files]
-        self._column = column
-        self._size = size
-        self._images: Tensor | None = None
-        self._n = 0
-        for path in self._paths:
-            with _opened(path) as file:
-                _require(path, file.schema_arrow, column, "bytes")
-                self._n += file.metadata.num_rows
+    def __init__(self, files: Sequence[LocalFile], column: str, keep: Tensor | None = None) -> None:
+        self.kind = f"parquet {column}"
+        self._files, self._column = list(files), column
+        self._n_rows = []
+        for file in files:
+            with _opened(file.path) as opened:
+                _require(file.path, opened.schema_arrow, column, "bytes")
+                self._n_rows.append(opened.metadata.num_rows)
+        self._keep = keep
         # The files alone say what the pixels are, so nothing needs decoding for the digest.
-        text = " ".join([f"parquet {column} {size}", *(file.sha256 for file in files)])
-        self.digest = hashlib.sha256(text.encode()).hexdigest()
+        kept = [] if keep is None else [tensor_digest(keep)]
+        self.fingerprints = [*(file.sha256 for file in files), *kept]
 
     def __len__(self) -> int:
-        return self._n
+        return sum(self._n_rows) if self._keep is None else len(self._keep)
 
-    def read(self, rows: Tensor) -> Tensor:
-        """Read some images, see `ImageSource.read`; the first call decodes all of them."""
-        if self._images is None:
-            self._images = self._decode_all()
-        return self._images.index_select(0, rows)
+    def items(self, start: int = 0) -> Iterator[Item]:
+        """Yield encoded images, see `Encoded.items`; the files are read a block at a time."""
+        rows = None if self._keep is None else set(self._keep[start:].tolist())
+        first = start if self._keep is None else int(self._keep[start]) if rows else len(self)
+        before = 0
+        for file, n_rows in zip(self._files, self._n_rows, strict=True):
+            for row, encoded in _encoded(file.path, self._column, max(0, first - before)):
+                if rows is None or before + row in rows:
+                    yield f"{file.path}: row {row}", encoded
+            before += n_rows
 
-    def _decode_all(self) -> Tensor:
-        images = np.empty((self._n, 3, self._size, self._size), np.uint8)
-        i = 0
-        for path in self._paths:
-            for row, encoded in _encoded(path, self._column):
-                images[i] = self._decode(path, row, encoded).transpose(2, 0, 1)
-                i += 1
-        return torch.from_numpy(images)
-
-    def _decode(self, path: Path, row: int, encoded: bytes | None) -> np.ndarray[Any, Any]:
-        from PIL import Image, UnidentifiedImageError
-
-        if encoded is None:
-            raise DatasetError(f"{path}: row {row} has no image bytes")
-        try:
-            with Image.open(io.BytesIO(encoded)) as image:
-                pixels = _rgb(image)
-        # Pillow's decoders raise whatever their format's code raises: OSError, SyntaxError, ...
-        except Exception as error:
-            reason = "not an image" if isinstance(error, UnidentifiedImageError) else ""
-            raise DatasetError(
-                f"{path}: row {row}: corrupt image ({reason or one_line(error)})"
-            ) from error
-        if pixels.shape != (self._size, self._size, 3):
-            raise DatasetError(
-                f"{path}: row {row}: expected an image of {self._size} x {self._size} pixels, "
-                f"got {pixels.shape[1]} x {pixels.shape[0]}"
-            )
-        return pixels
+    def subset(self, rows: Tensor) -> ParquetItems:
+        """Keep some rows."""
+        kept = rows if self._keep is None else self._keep[rows]
+        return ParquetItems(self._files, self._column, kept)
 
 
-def _rgb(image: Image) -> np.ndarray[Any, Any]:
-    """Pixels as uint8 (H, W, 3), whatever the mode; 16 bits are scaled, not clipped."""
-    if image.mode.startswith("I"):
-        grey = np.asarray(image).astype(np.int64).clip(0, 65535) // 257
-        return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return np.asarray(image.convert("RGB"))
-
-
-def _encoded(path: Path, column: str) -> Iterator[tuple[int, bytes | None]]:
-    """Row numbers and encoded images of one file, a block of rows at a time."""
+def _encoded(path: Path, column: str, start: int) -> Iterator[tuple[int, bytes | None]]:
+    """Row numbers from `start` on and encoded images of one file, a block of rows at a time."""
     with _opened(path) as file:
+        groups: list[int] = []
         row = 0
-        for batch in file.iter_batches(_ROWS_AT_ONCE, columns=[f"{column}.bytes"]):
+        for group in range(file.num_row_groups):
+            n_rows = file.metadata.row_group(group).num_rows
+            if row + n_rows <= start and not groups:
+                row += n_rows
+            else:
+                groups.append(group)
+        if not groups:
+            return
+        leaf = [f"{column}.bytes"]
+        for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=groups, columns=leaf):
             for value in batch.column(0).field("bytes"):
-                yield row, value.as_py()
+                if row >= start:
+                    yield row, value.as_py()
                 row += 1
 
 

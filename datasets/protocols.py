@@ -91,7 +91,13 @@ class Protocol_:
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def split(self, labels: Tensor, parts: Mapping[str, Tensor] | None = None) -> Split:
+    def split(
+        self,
+        labels: Tensor,
+        parts: Mapping[str, Tensor] | None = None,
+        *,
+        allow_missing: bool = False,
+    ) -> Split:
         """Choose the rows.
 
         Parameters
@@ -101,6 +107,8 @@ class Protocol_:
         parts : Mapping[str, Tensor] or None
             Row numbers of the parts that the data set comes in, for the rules that keep them:
             ``{"train": ..., "test": ...}``.
+        allow_missing : bool
+            Take what there is where the rows are fewer than the sizes of this protocol.
 
         Returns
         -------
@@ -120,7 +128,7 @@ class Protocol_:
             ("database", self.n_database),
         ):
             rows: Tensor = getattr(split, part)
-            if len(rows) != expected:
+            if len(rows) != expected and not allow_missing:
                 raise DatasetError(
                     f"{self.label}: the protocol has {expected:,} {part} rows, these "
                     f"{len(labels):,} rows give {len(rows):,}; is the copy complete?"
@@ -153,11 +161,11 @@ def _shuffled_part(protocol: Protocol_, n: int, parts: Mapping[str, Tensor], nam
     return order[torch.isin(order, parts[name])]
 
 
-def _balanced(protocol: Protocol_, labels: Tensor, rows: Tensor, n: int, part: str) -> Tensor:
+def _balanced(labels: Tensor, rows: Tensor, n: int) -> Tensor:
     """Draw n of `rows`, the first of each class in turn, equally many of every class.
 
     A remainder goes to the first classes. A row with several labels is taken once, for the first
-    of its classes that still wants rows.
+    of its classes that still wants rows. A class with too few rows gives all it has.
     """
     n_classes = labels.shape[1]
     free = torch.zeros(len(labels), dtype=torch.bool)
@@ -166,11 +174,6 @@ def _balanced(protocol: Protocol_, labels: Tensor, rows: Tensor, n: int, part: s
     for c in range(n_classes):
         quota = n // n_classes + (c < n % n_classes)
         of_class = rows[labels[rows, c] & free[rows]][:quota]
-        if len(of_class) < quota:
-            raise DatasetError(
-                f"{protocol.label}: needs {quota} {part} rows of class {c}, found "
-                f"{len(of_class)}; is the copy complete?"
-            )
         free[of_class] = False
         drawn.append(of_class)
     return torch.cat(drawn)
@@ -179,9 +182,9 @@ def _balanced(protocol: Protocol_, labels: Tensor, rows: Tensor, n: int, part: s
 def _pooled_inside(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
     """Pool all rows; balanced queries; all others are the database; train balanced inside it."""
     rows = _shuffled(len(labels))
-    query = _balanced(p, labels, rows, p.n_query, "query")
+    query = _balanced(labels, rows, p.n_query)
     rest = _without(rows, query)
-    return Split(_balanced(p, labels, rest, p.n_train, "train"), query, rest)
+    return Split(_balanced(labels, rest, p.n_train), query, rest)
 
 
 def _pooled_apart(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
@@ -193,7 +196,7 @@ def _pooled_apart(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) -> 
 def _pooled_same(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
     """Pool all rows; balanced queries; all others are both training rows and database."""
     rows = _shuffled(len(labels))
-    query = _balanced(p, labels, rows, p.n_query, "query")
+    query = _balanced(labels, rows, p.n_query)
     rest = _without(rows, query)
     return Split(rest, query, rest)
 
@@ -206,7 +209,7 @@ def _official_inside(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) 
     """
     query = _shuffled_part(p, len(labels), parts, "test")[: p.n_query]
     database = _shuffled_part(p, len(labels), parts, "train")
-    return Split(_balanced(p, labels, database, p.n_train, "train"), query, database)
+    return Split(_balanced(labels, database, p.n_train), query, database)
 
 
 def _official_same(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
@@ -215,10 +218,40 @@ def _official_same(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) ->
     return Split(database, _shuffled_part(p, len(labels), parts, "test"), database)
 
 
+def _random_inside(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+    """Draw queries from all rows; all others are the database; train drawn inside it."""
+    return _drawn(p, _shuffled(len(labels)))
+
+
+def _labelled_inside(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+    """As `at random`, after the rows without any label have been dropped."""
+    rows = _shuffled(len(labels))
+    return _drawn(p, rows[labels[rows].any(1)])
+
+
+def _drawn(p: Protocol_, rows: Tensor) -> Split:
+    database = rows[p.n_query :]
+    return Split(database[: p.n_train], rows[: p.n_query], database)
+
+
+def _listed(p: Protocol_, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+    """Keep the lists of queries, training and database rows that came with the data."""
+    for name in ("train", "test", "database"):
+        if name not in parts:
+            raise DatasetError(
+                f"{p.label}: the rule {p.rule!r} needs a list of {name} rows, "
+                f"the data set has {', '.join(parts) or 'no lists'}"
+            )
+    return Split(parts["train"], parts["test"], parts["database"])
+
+
 RULES: dict[str, Rule] = {
     "pooled, train inside the database": _pooled_inside,
     "pooled, train outside the database": _pooled_apart,
     "pooled, train is the database": _pooled_same,
+    "pooled at random, train inside the database": _random_inside,
+    "labelled rows at random, train inside the database": _labelled_inside,
+    "as listed": _listed,
     "official parts, train inside the database": _official_inside,
     "official parts, train is the database": _official_same,
 }

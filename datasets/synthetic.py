@@ -9,13 +9,12 @@ are the same on every machine.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from datasets.base import MemoryImages, RetrievalDataset
+from datasets.base import Contents, LoadOptions, MemoryImages
 from datasets.hierarchy import lcs_similarity, nested_tree
 from datasets.protocols import Protocol_
 
@@ -46,45 +45,33 @@ _RADIUS = 52  # sixteenths of a pixel
 _NOISE = 80  # of 255, either way, triangular
 
 
-def load_synthetic(protocol: Protocol_, data_root: Path | None = None) -> RetrievalDataset:
+def load_synthetic(protocol: Protocol_, options: LoadOptions) -> Contents:
     """Make the blobs.
 
     Parameters
     ----------
     protocol : Protocol_
         One of ``PROTOCOLS["synthetic"]``.
-    data_root : Path or None
+    options : LoadOptions
         Not used: nothing is read.
 
     Returns
     -------
-    RetrievalDataset
+    Contents
         600 rows, 120 of each class.
-
-    Examples
-    --------
-    >>> from datasets.protocols import PROTOCOLS
-    >>> blobs = load_synthetic(PROTOCOLS["synthetic"]["tiny"])
-    >>> blobs.labels.sum(dim=0).tolist()
-    [120, 120, 120, 120, 120]
     """
     classes = np.arange(N_IMAGES) % len(_CLASSES)
     images = torch.from_numpy(_render(classes))
     labels = torch.nn.functional.one_hot(torch.from_numpy(classes), len(_CLASSES)).bool()
-    split = protocol.split(labels)
     captions = [
         (f"a blob at the {_PLACES[c]} of the picture", f"something {_NAMES[c]} on grey")
         for c in classes
     ]
-    hierarchy = lcs_similarity(nested_tree(_TREE), _NAMES)
-    return RetrievalDataset(
-        "synthetic",
-        protocol,
-        MemoryImages(images),
-        None,
+    return Contents(
         labels,
-        **split._asdict(),
-        hierarchy=hierarchy,
+        MemoryImages(images),
+        classes=_NAMES,
+        hierarchy=lcs_similarity(nested_tree(_TREE), _NAMES),
         captions=captions,
     )
 

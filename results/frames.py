@@ -17,6 +17,7 @@ RUN_COLUMNS = [*ENTRY[:5], "seed", "metric", "value"]
 LEADERBOARD_COLUMNS = [*ENTRY, "mean", "std", "n", "ci_low", "ci_high", "rank", "kind"]
 YARDSTICKS = MappingProxyType({"random": "yardstick", "float": "yardstick"})
 LOWER_IS_BETTER = "empty@"  # the share of queries that found nothing
+HEALTH = r"^(?:bits|codes)\."  # how well codes use their bits: neither good nor bad by itself
 
 
 def method_key(method: str, order: Sequence[str] = ()) -> tuple[int, str, bool, str]:
@@ -89,7 +90,7 @@ def leaderboard(
     DataFrame
         ``std``, ``ci_low`` and ``ci_high`` are NaN where n is 1. ``rank`` is 1 for the best mean
         of its data set, protocol, backbone, bits, metric and kind; equal means share the lower
-        rank, and yardsticks have none.
+        rank; yardsticks have none, nor has what describes the codes and not the retrieval.
     """
     table = (
         runs.groupby(ENTRY, sort=False)["value"]
@@ -106,7 +107,7 @@ def leaderboard(
     score = table["mean"].round(12)
     score = score.where(~table["metric"].str.startswith(LOWER_IS_BETTER), -score)
     table["kind"] = [kinds.get(method, "method") for method in table["method"]]
-    ranked = table[table["kind"] != "yardstick"]
+    ranked = table[(table["kind"] != "yardstick") & ~table["metric"].str.match(HEALTH)]
     column = [name for name in ENTRY if name != "method"] + ["kind"]
     ranks = (
         ranked.assign(score=score)

@@ -237,7 +237,7 @@ def _sections(
         yield Section(
             *key,
             sizes=_sizes(info),
-            rule=f"Split: {info['rule']}. Relevant: {info['relevance']}.",
+            rule=f"Split: {info['rule']}. Relevant: {info['relevance']}.{_without_relevant(info)}",
             metric=main,
             further=tuple(metric for metric in metrics if metric != main),
             bits=tuple(sorted(lengths - {0}) or (0,)),
@@ -274,6 +274,12 @@ def _sizes(info: dict[str, object]) -> str:
         f"{info['n_query']:,} queries, {info['n_train']:,} training images, "
         f"{info['n_database']:,} in the database, cutoff {info['cutoff']:,}"
     )
+
+
+def _without_relevant(info: dict[str, object]) -> str:
+    """Say how many queries can find nothing, which score 0 in every row."""
+    count = info.get("n_query_without_relevant", 0)
+    return f" Queries without any relevant item, scored 0: {count:,}." if count else ""
 
 
 def _notes(superseded: Sequence[RunRecord], scan: Scan) -> Iterable[str]:

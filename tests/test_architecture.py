@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "methods": {"torch", "methods"},
     "datasets": {
-        *("torch", "numpy", "kornia", "pyarrow", "huggingface_hub", "PIL", "sklearn", "datasets"),
+        *("torch", "numpy", "kornia", "pyarrow", "huggingface_hub", "PIL", "sklearn", "joblib"),
+        *("filelock", "platformdirs", "safetensors", "datasets"),
     },
     "results": {
         *("numpy", "pandas", "scipy", "matplotlib", "seaborn", "jinja2", "safetensors"),

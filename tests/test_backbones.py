@@ -177,10 +177,10 @@ def test_wheel_is_the_one_we_know():
 @pytest.mark.slow
 def test_efficientnet_lite0_votes_as_well_as_measured(shared_data):
     """A 10-nearest-neighbour vote on CIFAR-10 features at 224 px was right for 0.72 of 500."""
-    from datasets import load
+    from datasets import LoadOptions, load
     from datasets.augment import resize
 
-    data = load("cifar10/official", shared_data)
+    data = load("cifar10/official", LoadOptions(shared_data))
     net = backbone("efficientnet_lite0", 224)
     rows = torch.cat([data.train[:2000], data.query[:500]])
     with torch.inference_mode():

@@ -9,7 +9,8 @@ from PIL import Image
 
 import datasets
 from datasets import cifar
-from datasets.base import DatasetError
+from datasets.assemble import assemble
+from datasets.base import DatasetError, LoadOptions
 from datasets.protocols import Protocol_
 
 PROTOCOL = Protocol_(
@@ -56,7 +57,8 @@ def rewrite(root, row, image=b"", label=None):
 
 
 def load(root):
-    return cifar.load_cifar10(PROTOCOL, root)
+    options = LoadOptions(root)
+    return assemble(PROTOCOL, cifar.load_cifar10(PROTOCOL, options), options)
 
 
 def refusal(root):
@@ -218,7 +220,7 @@ def test_another_number_of_rows_is_refused(root):
 
 
 def test_the_real_copy_has_its_published_counts(shared_data):
-    data = datasets.load("cifar10", shared_data)
+    data = datasets.load("cifar10", LoadOptions(shared_data))
     assert data.labels[:50_000].sum(0).tolist() == [5000] * 10
     assert data.labels[50_000:].sum(0).tolist() == [1000] * 10
     assert data.protocol.label == "cifar10/1k-5k"

@@ -335,7 +335,9 @@ def test_rows_that_learn_from_more_are_marked_in_the_printed_table(grid):
 
 def test_unknown_text_encoder_is_refused(tmp_path, capsys):
     assert call(tmp_path, "--text-encoder", "bert") == 2
-    assert "text encoder 'bert' is unknown; known: lsa, st:<model>" in capsys.readouterr().err
+    assert (
+        "text encoder 'bert' is unknown; known: lsa, minilm, st:<model>" in capsys.readouterr().err
+    )
 
 
 def test_text_encoder_shows_in_the_rows_that_read_captions(tmp_path, monkeypatch, capsys):

@@ -8,7 +8,7 @@ from benchmarks import features as module
 from benchmarks.backbones import Pixels, backbone
 from benchmarks.features import FeatureCache, FeatureError
 from benchmarks.training_sets import FreshViews, ViewBank
-from datasets import load
+from datasets import disk, load
 from datasets.augment import AUGMENTATIONS, resize
 
 CPU = torch.device("cpu")
@@ -210,7 +210,7 @@ def test_note_of_an_array_that_was_deleted_says_nothing_of_the_next(data, tmp_pa
     def die(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module._Note, "write", die)
+    monkeypatch.setattr(disk.Note, "write", die)
     with pytest.raises(KeyboardInterrupt):
         cache.features(data, PIXELS)
     monkeypatch.undo()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import datasets
-from datasets.base import DatasetError, UnknownName, tensor_digest
+from datasets.base import DatasetError, LoadOptions, UnknownName, tensor_digest
 from datasets.protocols import PROTOCOLS, RULES, Protocol_
 
 CIFAR = list(PROTOCOLS["cifar10"])
@@ -81,7 +81,7 @@ def test_rows_of_embedded_data_are_pinned(name):
 
 @pytest.mark.parametrize("name", CIFAR)
 def test_rows_of_cifar10_are_pinned(name, shared_data):
-    data = datasets.load(f"cifar10/{name}", shared_data)
+    data = datasets.load(f"cifar10/{name}", LoadOptions(shared_data))
     assert rows_digest(data) == ROWS_OF_REAL_LABELS[data.protocol.label]
 
 
@@ -141,9 +141,11 @@ def test_a_row_with_several_labels_is_drawn_once():
     assert (len(train.unique()), len(query.unique()), len(database.unique())) == (4, 4, 16)
 
 
-def test_too_few_rows_of_a_class_are_named():
+def test_too_few_rows_of_a_class_are_refused():
     labels = one_hot(torch.tensor([0] * 10 + [1] * 10 + [3] * 10), 4)
-    with pytest.raises(DatasetError, match=r"toy/small: needs 1 query rows of class 2, found 0"):
+    with pytest.raises(
+        DatasetError, match="small: the protocol has 4 train rows, these 30 rows give 3"
+    ):
         protocol().split(labels)
 
 

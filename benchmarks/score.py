@@ -1,0 +1,134 @@
+"""Score anyone's codes under a named protocol: ``python -m benchmarks.score --codes FILE``.
+
+Prints the record that a run would leave, and stores it with --out, so that a method written
+elsewhere enters a leaderboard by its codes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.backbones import backbone
+from benchmarks.command import OK, Parser, fail
+from benchmarks.environment import DeviceError, Environment, environment
+from benchmarks.grid import Suite
+from benchmarks.scoring import protocol_info, score_codes
+from benchmarks.specs import YARDSTICKS
+from benchmarks.submission import Codes, SubmissionError, read_codes
+from datasets import load
+from datasets.arguments import add_data_arguments, load_options
+from datasets.base import DatasetError, RetrievalDataset
+from methods import METHODS
+from results.schema import KINDS, SCHEMA
+from results.store import ResultStore, RunRecord, StoreError
+
+UNKNOWN = "unknown"
+"""Backbone of codes that come without one."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        _check_name(options.name)
+        env = environment(options.device)
+        data = load(options.dataset, load_options(options))
+        codes = read_codes(options.codes, data, options.packed)
+        record, arrays = score(codes, data, options, env)
+        if options.out is not None:
+            ResultStore(options.out).save(record, arrays, force=options.force)
+    except (DatasetError, DeviceError, StoreError) as error:
+        return fail(error)
+    sys.stdout.write(json.dumps(asdict(record), indent=1) + "\n")
+    return OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m benchmarks.score", description=__doc__)
+    add = parser.add_argument
+    add("--codes", type=Path, required=True, metavar="FILE", help=".npy, .npz or .safetensors")
+    add("--dataset", required=True, metavar="NAME/PROTOCOL")
+    add("--packed", type=int, metavar="BITS", help="rows are packed, of so many bits")
+    add("--name", default="submission", metavar="TEXT", help="row of the tables")
+    add("--kind", default="method", choices=[k for k in KINDS if k != "yardstick"])
+    add("--seed", type=int, default=0, metavar="N", help="which repetition this is")
+    add("--backbone", default=UNKNOWN, metavar="NAME", help="that the codes come from")
+    add("--input-size", type=int, metavar="PX")
+    add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
+    add("--out", type=Path, metavar="DIR", help="store the record there too")
+    add("--force", action="store_true", help="replace a stored record of the same codes")
+    add_data_arguments(parser)
+    return parser
+
+
+def score(
+    codes: Codes, data: RetrievalDataset, options: argparse.Namespace, env: Environment
+) -> tuple[RunRecord, dict[str, np.ndarray]]:
+    """Make the record of some codes, and its arrays.
+
+    Codes said to come from a known backbone share its tables; others have a table of their own.
+    """
+    label, inputs = UNKNOWN, hashlib.sha256(f"{UNKNOWN} {data.digest}".encode()).hexdigest()
+    if options.backbone != UNKNOWN:
+        suite = Suite(data, backbone(options.backbone, options.input_size))
+        label, inputs = suite.label, suite.digest
+    tensors = {part: torch.from_numpy(values) for part, values in codes.items()}
+    scores = score_codes(tensors["query"], tensors["database"], data, env.device)
+    packed = {f"{part}_codes": np.packbits(values, axis=1) for part, values in codes.items()}
+    n_bits = codes["query"].shape[1]
+    settings = {  # shared by the seeds of a submission, so that they share a mean
+        "submission": options.name,
+        "dataset": {"name": data.name, "digest": data.digest},
+        "protocol": {"name": data.protocol.name, "digest": data.protocol.digest},
+        "bits": n_bits,
+        "schema": SCHEMA,
+    }
+    identity = hashlib.sha256(json.dumps([settings, options.seed], sort_keys=True).encode())
+    for part in sorted(packed):
+        identity.update(packed[part].tobytes())
+    record = RunRecord(
+        dataset=data.name,
+        protocol=data.protocol.name,
+        backbone=label,
+        method=options.name,
+        kind=options.kind,
+        bits=n_bits,
+        seed=options.seed,
+        digest=identity.hexdigest(),
+        settings=settings,
+        protocol_info=protocol_info(data, inputs),
+        metrics=scores.metrics,
+        curves=scores.curves,
+        history=[],
+        timings={},
+        peak_memory_mib=0.0,
+        versions=env.versions,
+        device=env.device_name,
+        commit=env.commit,
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+    )
+    rows = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
+    return record, packed | rows | {"query_ap": scores.query_ap}
+
+
+def _check_name(name: str) -> None:
+    base = name.partition("(")[0]
+    if not re.fullmatch(r"[\w.+-][\w .+-]*(\([^()]*\))?", name):
+        raise SubmissionError(f"--name: expected letters, digits and .+-, got {name!r}")
+    if base in METHODS or base in YARDSTICKS:
+        raise SubmissionError(f"--name: {base!r} is a method of this suite; choose another name")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

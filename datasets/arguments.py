@@ -1,0 +1,37 @@
+"""The command-line flags by which every command loads data sets."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from datasets.base import LoadOptions
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags to a parser."""
+    add = parser.add_argument_group("data").add_argument
+    add("--data-root", type=Path, metavar="DIR", help="folder of the data; default: download")
+    add("--cache", type=Path, default=user_cache_path("hashbench"), metavar="DIR", help="features")
+    add("--allow-missing", action="store_true", help="go on with the images that are there")
+    add("--queries", type=int, metavar="N", help="of your own data; default: a tenth, at most 1000")
+    add("--train", type=int, metavar="N", help="of your own data; default: all others, up to 5000")
+    add("--cutoff", type=int, metavar="K", help="of mAP@K on your own data; default: up to 1000")
+    add("--image-column", metavar="NAME", help="of your own parquet files; default: guessed")
+    add("--label-column", metavar="NAME", help="of your own parquet files; default: guessed")
+
+
+def load_options(options: argparse.Namespace) -> LoadOptions:
+    """Return what the flags say."""
+    return LoadOptions(
+        data_root=options.data_root,
+        allow_missing=options.allow_missing,
+        cache=options.cache,
+        n_query=options.queries,
+        n_train=options.train,
+        cutoff=options.cutoff,
+        image_column=options.image_column,
+        label_column=options.label_column,
+    )

@@ -1,0 +1,119 @@
+"""From what a source holds to a checked data set: the split, and what to do about missing rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from datasets.base import Contents, DatasetError, LoadOptions, RetrievalDataset
+from datasets.protocols import Protocol_, Split
+
+_PARTS = ("train", "query", "database")
+
+
+def assemble(protocol: Protocol_, contents: Contents, options: LoadOptions) -> RetrievalDataset:
+    """Split the contents of a source by a protocol.
+
+    Parameters
+    ----------
+    protocol : Protocol_
+    contents : Contents
+    options : LoadOptions
+        With `allow_missing`, rows without a readable image are left out after the split, the sizes
+        are those found, and the name of the protocol tells how many rows are left:
+        ``1k-5k~59990``.
+
+    Returns
+    -------
+    RetrievalDataset
+
+    Raises
+    ------
+    DatasetError
+        If images are missing, or the rows are not those of the protocol, and that is not allowed.
+    """
+    if contents.images is not None and not options.allow_missing:
+        _refuse_absent(protocol, contents)
+    split = protocol.split(contents.labels, contents.parts, allow_missing=options.allow_missing)
+    if options.allow_missing:
+        contents, split = _present(contents, split, options)
+        protocol = _as_found(protocol, split, len(contents))
+    unlabelled = int((~contents.labels.any(1)).sum())
+    notes = contents.notes
+    if unlabelled:
+        notes = (*notes, f"{unlabelled:,} of {len(contents):,} rows have no label")
+    return RetrievalDataset(
+        protocol.dataset,
+        protocol,
+        contents.images,
+        contents.features,
+        contents.labels,
+        **split._asdict(),
+        hierarchy=contents.hierarchy,
+        captions=contents.captions,
+        notes=notes,
+    )
+
+
+def unreadable(contents: Contents, options: LoadOptions) -> dict[int, str]:
+    """Rows of absent or broken images and what is wrong with them; kept in the cache."""
+    images = contents.images
+    if images is None:
+        return {}
+    found = dict.fromkeys(images.absent().tolist(), "the file is missing or empty")
+    note = None
+    if options.cache is not None:
+        note = options.cache / "checked" / f"{images.digest[:24]}.json"
+    if note is not None and note.is_file():
+        return {int(row): str(reason) for row, reason in json.loads(note.read_text()).items()}
+    there = _without(torch.arange(len(contents)), found)
+    broken = images.subset(there).problems() if found else images.problems()
+    found |= {int(there[i]): reason for i, reason in broken.items()}
+    if note is not None:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(found))
+    return found
+
+
+def _refuse_absent(protocol: Protocol_, contents: Contents) -> None:
+    assert contents.images is not None
+    absent = contents.images.absent()
+    if len(absent):
+        raise DatasetError(
+            f"{protocol.label}: {len(absent):,} of {len(contents):,} images are missing, the first "
+            f"is row {int(absent[0])}; python -m datasets.doctor {protocol.label} lists them, "
+            "--allow-missing goes on without them"
+        )
+
+
+def _present(contents: Contents, split: Split, options: LoadOptions) -> tuple[Contents, Split]:
+    """Leave out the rows whose images are missing or broken."""
+    missing = unreadable(contents, options)
+    if not missing:
+        return contents, split
+    rows = _without(torch.arange(len(contents)), missing)
+    place = torch.full((len(contents),), -1)
+    place[rows] = torch.arange(len(rows))
+    return contents.subset(rows), Split(*(place[part][place[part] >= 0] for part in split))
+
+
+def _without(rows: Tensor, missing: dict[int, str]) -> Tensor:
+    return rows[~torch.isin(rows, torch.tensor(list(missing), dtype=torch.int64))]
+
+
+def _as_found(protocol: Protocol_, split: Split, n_rows: int) -> Protocol_:
+    """Give the protocol the sizes found, and another name if they are not its own."""
+    sizes = {f"n_{part}": len(getattr(split, part)) for part in _PARTS}
+    if all(getattr(protocol, name) == size for name, size in sizes.items()):
+        return protocol
+    return replace(
+        protocol,
+        name=f"{protocol.name}~{n_rows}",
+        cutoff=max(1, min(protocol.cutoff, sizes["n_database"])),
+        n_train=sizes["n_train"],
+        n_query=sizes["n_query"],
+        n_database=sizes["n_database"],
+    )

@@ -1,0 +1,138 @@
+"""Arrays computed once, block by block, and kept on disk, memory-mapped.
+
+The blocks go into ``<key>.partial.npy``, and ``<key>.json`` notes how far they came, so a pass that
+was interrupted goes on where it stopped; the finished file is renamed into place. A file lock makes
+a second process wait for the first instead of computing the same again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from filelock import FileLock
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+Progress = Callable[[str, int, int], None]
+"""Told what is computed, how many rows are done, and how many there are."""
+
+Blocks = Callable[[int], Iterator[NDArray[Any]]]
+"""Yields the rows from the given one on, a block at a time."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Tell nobody: the progress of a pass that nobody watches."""
+
+
+@dataclass(frozen=True)
+class DiskArray:
+    """An array on disk.
+
+    Attributes
+    ----------
+    array : ndarray
+        Memory-mapped.
+    seconds : float
+        What its computation took, whenever that was.
+    """
+
+    array: NDArray[Any]
+    seconds: float
+
+
+def disk_array(
+    stem: Path,
+    what: str,
+    n: int,
+    blocks: Blocks,
+    progress: Progress = silent,
+    mode: Literal["r", "c"] = "r",
+) -> DiskArray:
+    """Read an array from disk, or compute what is missing of it.
+
+    Parameters
+    ----------
+    stem : Path
+        Where it lies, without suffix; its name must identify its content.
+    what : str
+        What it is, for progress and the note beside it.
+    n : int
+        Its rows.
+    blocks : callable
+        Yields the missing rows; all blocks have the same type and shape but for their first axis.
+    progress : callable
+        Told after each block.
+    mode : "r" or "c"
+        Read-only, or copy-on-write for those who want memory that they may write to.
+    """
+    final, note = stem.with_suffix(".npy"), stem.with_suffix(".json")
+    if not final.is_file():
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(stem.with_suffix(".lock")):
+            if not final.is_file():
+                _compute(what, final, note, n, blocks, progress)
+    array = np.load(final, mmap_mode=mode, allow_pickle=False)
+    return DiskArray(array, Note.read(note).seconds)
+
+
+def _compute(
+    what: str, final: Path, note: Path, n: int, blocks: Blocks, progress: Progress
+) -> None:
+    partial = final.with_suffix(".partial.npy")
+    so_far = Note.read(note) if _rows(partial) == n else Note()
+    array = np.load(partial, mmap_mode="r+", allow_pickle=False) if so_far.done else None
+    if array is None:
+        note.unlink(missing_ok=True)  # it may speak of an earlier array
+    progress(what, so_far.done, n)
+    start = time.perf_counter()
+    for values in blocks(so_far.done) if so_far.done < n else ():
+        if array is None:
+            array = open_memmap(partial, "w+", values.dtype, (n, *values.shape[1:]))
+        array[so_far.done : so_far.done + len(values)] = values
+        array.flush()
+        now = time.perf_counter()
+        so_far = Note(what, so_far.done + len(values), so_far.seconds + now - start)
+        start = now
+        so_far.write(note)
+        progress(what, so_far.done, n)
+    assert so_far.done == n, "blocks yields every row"
+    del array
+    partial.replace(final)
+
+
+@dataclass(frozen=True)
+class Note:
+    """What stands beside an array: what it is, rows finished, seconds spent."""
+
+    what: str = ""
+    done: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def read(cls, path: Path) -> Note:
+        """Read a note; one that is absent or damaged says nothing."""
+        try:
+            note = json.loads(path.read_text())
+            return cls(str(note["what"]), int(note["done"]), float(note["seconds"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return cls()
+
+    def write(self, path: Path) -> None:
+        """Write the note, at once or not at all."""
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(asdict(self)))
+        temporary.replace(path)
+
+
+def _rows(partial: Path) -> int:
+    """Rows that an unfinished array has room for; 0 where there is none that can be read."""
+    try:
+        return len(np.load(partial, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError):
+        return 0

@@ -1,0 +1,217 @@
+"""Encoded images of any number: decoded by worker processes, resized once, kept on disk.
+
+A pass over all of them writes a memory-mapped uint8 array, so memory does not grow with the data
+set; see `datasets.disk` for how a pass that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import io
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from torch import Tensor
+
+import datasets.decode
+from datasets.base import DatasetError, ImageSource
+from datasets.decode import Item, decode_all, problems
+from datasets.disk import Progress, disk_array, silent
+
+T = TypeVar("T")
+
+STORED_SIZE = 256
+"""Height and width, in pixels, at which images of many sizes are kept."""
+_CHUNK = 64
+"""Images that a worker takes at a time."""
+_FEW = 1024
+"""Images below which starting workers takes longer than decoding."""
+_IN_MEMORY = 2**30
+"""Bytes of pixels that may be decoded into memory where there is no folder to keep them in."""
+
+
+class Encoded(ABC):
+    """Encoded images by row number.
+
+    Attributes
+    ----------
+    kind : str
+        Where they lie: ``"files"``.
+    fingerprints : sequence of str
+        What tells these images from any others, without decoding one.
+    """
+
+    kind: str
+    fingerprints: Sequence[str]
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    @abstractmethod
+    def items(self, start: int = 0) -> Iterator[Item]:
+        """Yield names and encoded images from row `start` on, in the order of the rows."""
+
+    @abstractmethod
+    def subset(self, rows: Tensor) -> Encoded:
+        """Keep some rows, int64 (n,), ascending."""
+
+    def absent(self) -> Tensor:
+        """Rows that have no image, int64 (n,); found without decoding."""
+        return torch.empty(0, dtype=torch.int64)
+
+
+class FileItems(Encoded):
+    """Images in files of their own.
+
+    Parameters
+    ----------
+    root : Path
+        Folder that the names start from.
+    names : sequence of str
+        Paths below it, with ``/``; one a row.
+    """
+
+    kind = "files"
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self.root = root
+        self.names = list(names)
+        self._bytes = [_n_bytes(root / name) for name in self.names]
+        self.fingerprints = [
+            f"{name}:{size}" for name, size in zip(self.names, self._bytes, strict=True)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def items(self, start: int = 0) -> Iterator[Item]:
+        """Yield paths, see `Encoded.items`; the workers read them."""
+        for name in self.names[start:]:
+            yield str(self.root / name), self.root / name
+
+    def subset(self, rows: Tensor) -> FileItems:
+        """Keep some files."""
+        return FileItems(self.root, [self.names[i] for i in rows.tolist()])
+
+    def absent(self) -> Tensor:
+        """Rows whose file is not there, or empty."""
+        return torch.tensor([i for i, size in enumerate(self._bytes) if size <= 0]).long()
+
+
+class EncodedImages(ImageSource):
+    """Images that are decoded in one pass when the first is read.
+
+    Parameters
+    ----------
+    encoded : Encoded
+        Where they come from.
+    size : int
+        Height and width at which they are kept, in pixels.
+    exact : bool
+        Whether an image of another size is an error; else it is stretched.
+    """
+
+    def __init__(self, encoded: Encoded, size: int = STORED_SIZE, *, exact: bool = False) -> None:
+        self.encoded = encoded
+        self.size = size
+        self._exact = exact
+        self._pixels: NDArray[np.uint8] | None = None
+        text = " ".join([encoded.kind, str(size), *encoded.fingerprints])
+        self.digest = hashlib.sha256(text.encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def prepare(self, folder: Path, progress: Progress) -> None:
+        """Decode all images into a file of `folder`, or find it there."""
+        key = hashlib.sha256((self.digest + _decoder()).encode()).hexdigest()
+        what = f"pixels of {len(self):,} images"
+        stem = folder / f"{self.size}px" / key[:24]
+        self._pixels = disk_array(stem, what, len(self), self._blocks, progress).array
+
+    def read(self, rows: Tensor) -> Tensor:
+        """Read some images, see `ImageSource.read`; the first call decodes all of them."""
+        if self._pixels is None:
+            n_bytes = len(self) * 3 * self.size**2
+            if n_bytes > _IN_MEMORY:
+                raise RuntimeError(
+                    f"EncodedImages.read: {n_bytes / 2**30:.1f} GiB of pixels are kept on disk; "
+                    "call prepare with a folder first"
+                )
+            self._pixels = np.concatenate(list(self._blocks(0)))
+        return torch.from_numpy(self._pixels[rows.numpy()])
+
+    def absent(self) -> Tensor:
+        """Rows that have no image, int64 (n,)."""
+        return self.encoded.absent()
+
+    def subset(self, rows: Tensor) -> EncodedImages:
+        """Keep some rows."""
+        return EncodedImages(self.encoded.subset(rows), self.size, exact=self._exact)
+
+    def problems(self, progress: Progress = silent) -> dict[int, str]:
+        """Decode every image and say what is wrong with which row."""
+        check = partial(problems, size=self.size, exact=self._exact)
+        found: dict[int, str] = {}
+        done = 0
+        for part in self._chunks(check, 0):
+            found |= {done + i: reason for i, reason in enumerate(part) if reason is not None}
+            done += len(part)
+            progress("images checked", done, len(self))
+        return found
+
+    def _blocks(self, start: int) -> Iterator[NDArray[Any]]:
+        return self._chunks(partial(decode_all, size=self.size, exact=self._exact), start)
+
+    def _chunks(self, work: Callable[[Sequence[Item]], T], start: int) -> Iterator[T]:
+        """Do some work on chunks of rows, by as many processes as there are cores, in order."""
+        items = self.encoded.items(start)
+        chunks = iter(lambda: list(islice(items, _CHUNK)), [])
+        if len(self) - start < _FEW:
+            return map(work, chunks)
+        workers = Parallel(n_jobs=os.cpu_count(), return_as="generator")
+        done: Iterator[T] = workers(delayed(work)(chunk) for chunk in chunks)
+        return done
+
+
+def image_size(encoded: Encoded, most: int = STORED_SIZE) -> int:
+    """Longer side of the first image that can be decoded, in pixels, at most `most`."""
+    from PIL import Image
+
+    for _, content in encoded.items():
+        try:
+            with Image.open(_file(content)) as image:
+                return min(most, max(image.size))
+        except (OSError, DatasetError):
+            continue
+    return most
+
+
+def _file(content: bytes | Path | None) -> Any:
+    if content is None:
+        raise DatasetError("no image bytes")
+    return io.BytesIO(content) if isinstance(content, bytes) else content
+
+
+def _n_bytes(path: Path) -> int:
+    """Size of a file, -1 if there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
+
+
+def _decoder() -> str:
+    """Source of what makes pixels: other code, other pixels."""
+    return inspect.getsource(datasets.decode)

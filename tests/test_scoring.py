@@ -1,0 +1,243 @@
+"""Codes to records: the same numbers from a run, a re-scoring and a submission."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from benchmarks import rescore, run, score
+from benchmarks.scoring import score_codes, score_floats
+from benchmarks.submission import SubmissionError, read_codes
+from datasets import load
+from results.store import ResultStore
+
+K = 16  # a square, so that unit vectors of -1/+1 are exact
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load("synthetic")
+
+
+@pytest.fixture(scope="module")
+def codes(data):
+    """Codes of every row: noisy copies of one code a class."""
+    rng = np.random.default_rng(0)
+    of_class = rng.random((5, K)) < 0.5
+    classes = data.labels.float().argmax(1).numpy()
+    return of_class[classes] ^ (rng.random((len(classes), K)) < 0.2)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A small grid in its store."""
+    arguments = ["--methods", "lsh", "--datasets", "synthetic", "--bits", "8", "--seeds", "2"]
+    arguments += ["--out", f"{tmp_path}/out", "--cache", f"{tmp_path}/cache", "--no-report"]
+    assert run.main(arguments) == 0
+    return ResultStore(tmp_path / "out")
+
+
+def parts(data, codes):
+    return {part: codes[getattr(data, part).numpy()] for part in ("query", "database")}
+
+
+def test_a_record_holds_retrieval_hierarchy_and_health(data, codes):
+    own = parts(data, codes)
+    scores = score_codes(*(torch.from_numpy(own[p]) for p in ("query", "database")), data, "cpu")
+    assert {"mAP", "mAP@100", "mAHP@550", "bits.entropy", "codes.distinct"} <= set(scores.metrics)
+    assert 0.2 < scores.metrics["mAP@100"] < 1
+    assert scores.metrics["bits.activation"] == pytest.approx(own["database"].mean())
+    assert scores.query_ap.mean() == pytest.approx(scores.metrics["mAP@100"], abs=1e-6)
+    assert len(scores.curves["bits"]["entropy"]) == K
+    assert len(scores.curves["precision_recall"]["recall"]) == K + 1
+
+
+def test_several_labels_an_image_give_ndcg_and_no_hierarchy_no_mahp(data, codes):
+    labels = data.labels.clone()
+    labels[:, 0] |= labels[:, 1]
+    several = replace(data, labels=labels, hierarchy=None)
+    own = parts(data, codes)
+    scores = score_codes(*(torch.from_numpy(own[p]) for p in ("query", "database")), several, "cpu")
+    assert "NDCG@100" in scores.metrics
+    assert not any(name.startswith("mAHP") for name in scores.metrics)
+    floats = score_floats(torch.from_numpy(codes).float(), several)
+    assert "NDCG@100" in floats.metrics
+
+
+def test_floats_that_are_codes_score_as_the_codes_do(data, codes):
+    """Cosines of -1/+1 vectors fall as Hamming distances rise, ties included."""
+    own = parts(data, codes)
+    by_code = score_codes(*(torch.from_numpy(own[p]) for p in ("query", "database")), data, "cpu")
+    by_float = score_floats(torch.from_numpy(codes).float() * 2 - 1, data)
+    for name in ("mAP", "mAP@100", "P@100", "R@100", "mAHP@550"):
+        assert by_float.metrics[name] == pytest.approx(by_code.metrics[name], abs=1e-9)
+
+
+def test_rescoring_changes_nothing_that_is_right(stored, capsys):
+    before = stored.records()
+    assert rescore.main(["--out", str(stored.root), "--no-report"]) == 1
+    captured = capsys.readouterr()
+    assert "5 records: 0 changed, 4 the same, 1 left as they are" in captured.out
+    assert "float 0 bits: has no codes; run it again with --force" in captured.err
+    assert stored.records() == before
+
+
+def test_a_new_metric_fills_itself_in_and_a_wrong_one_is_put_right(stored, capsys):
+    path = next(stored.runs.rglob("lsh/8-0-*.json"))
+    record, arrays = stored.read(path), stored.arrays(path)
+    old = {name: 0.5 for name in record.metrics if name in ("mAP", "mAP@100")}
+    damaged = arrays | {"query_ap": np.zeros_like(arrays["query_ap"])}
+    stored.save(replace(record, metrics=old), damaged, force=True)
+    rescore.main(["--out", str(stored.root)])
+    assert "5 records: 1 changed, 3 the same" in capsys.readouterr().out
+    again = stored.read(path)
+    assert again == record
+    np.testing.assert_array_equal(stored.arrays(path)["query_ap"], arrays["query_ap"])
+    assert (stored.root / "report/leaderboard.csv").is_file()
+
+
+@pytest.mark.parametrize("key", ["digest", "labels"])
+def test_a_record_of_another_split_or_labels_is_left_as_it_is(stored, capsys, key):
+    path = next(stored.runs.rglob("lsh/8-0-*.json"))
+    record = stored.read(path)
+    other = replace(record, protocol_info=record.protocol_info | {key: "other"}, metrics={"mAP": 1})
+    stored.save(other, stored.arrays(path), force=True)
+    assert rescore.main(["--out", str(stored.root), "--no-report"]) == 1
+    assert "lsh 8 bits: was made under another split or other labels" in capsys.readouterr().err
+    assert stored.read(path).metrics == {"mAP": 1}
+
+
+def test_rescoring_an_empty_folder_is_one_line(tmp_path, capsys):
+    assert rescore.main(["--out", f"{tmp_path}/none"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def forms(folder, data, codes):
+    """The same codes in every form that is read; yields the path and the flags."""
+    own = parts(data, codes)
+    rng = np.random.default_rng(1)
+    order = {p: rng.permutation(len(own[p])) for p in own}
+    shuffled = {f"{p}_codes": own[p][order[p]] for p in own}
+    shuffled |= {f"{p}_rows": getattr(data, p).numpy()[order[p]] for p in own}
+    np.save(folder / "all.npy", codes)
+    yield folder / "all.npy", None
+    np.savez(folder / "whole.npz", codes=codes.astype(np.int64))
+    yield folder / "whole.npz", None
+    np.savez(folder / "parts.npz", **{f"{p}_codes": np.where(own[p], 1.0, -1.0) for p in own})
+    yield folder / "parts.npz", None
+    save_file(shuffled, folder / "rows.safetensors")
+    yield folder / "rows.safetensors", None
+    packed = {f"{p}_codes": np.packbits(own[p], axis=1) for p in own}
+    save_file(packed, folder / "packed.safetensors")
+    yield folder / "packed.safetensors", K
+
+
+def test_every_form_of_a_file_gives_the_same_codes(tmp_path, data, codes):
+    expected = parts(data, codes)
+    seen = 0
+    for path, packed in forms(tmp_path, data, codes):
+        got = read_codes(path, data, packed)
+        for part, values in expected.items():
+            assert got[part].dtype == np.bool_
+            np.testing.assert_array_equal(got[part], values, err_msg=path.name)
+        seen += 1
+    assert seen == 5
+
+
+def test_a_submission_prints_the_numbers_of_the_run_whose_codes_it_is(stored, capsys):
+    path = next(stored.runs.rglob("lsh/8-1-*.json"))
+    arguments = ["--codes", str(path.with_suffix(".safetensors")), "--packed", "8"]
+    arguments += ["--dataset", "synthetic/tiny", "--name", "theirs", "--backbone", "pixels"]
+    capsys.readouterr()
+    assert score.main([*arguments, "--out", str(stored.root)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    record = stored.read(path)
+    assert printed["metrics"] == record.metrics
+    assert printed["protocol_info"] == record.protocol_info  # so it shares the table
+    assert (printed["method"], printed["kind"], printed["bits"]) == ("theirs", "method", 8)
+    assert {r.method for r in stored.records()} == {"lsh", "random", "float", "theirs"}
+    assert score.main([*arguments, "--out", str(stored.root)]) == 2
+    assert "is stored already" in capsys.readouterr().err
+
+
+def test_codes_without_a_backbone_have_a_table_of_their_own(tmp_path, data, codes, capsys):
+    np.save(tmp_path / "c.npy", codes)
+    assert score.main(["--codes", f"{tmp_path}/c.npy", "--dataset", "synthetic"]) == 0
+    assert json.loads(capsys.readouterr().out)["backbone"] == "unknown"
+
+
+def broken(data, codes):
+    own = parts(data, codes)
+    fine = {f"{p}_codes": own[p] for p in own}
+    floats = own["query"].astype(float)
+    floats[3, 2] = 0.5
+    ternary = np.where(own["query"], 1, -1)
+    ternary[4, 1] = 0
+    nan = np.where(own["query"], 1.0, 0.0)
+    nan[0, 0] = np.nan
+    rows = data.query.numpy()
+    other = rows.copy()
+    other[0] = data.database[0]
+    return [
+        (fine | {"query_codes": floats}, r"query_codes must be .* got 0\.5 in row 3, column 2"),
+        (fine | {"query_codes": ternary}, r"got 0 in row 4, column 1"),
+        (fine | {"query_codes": nan}, r"got nan in row 0, column 0"),
+        (fine | {"query_codes": own["query"][:-1]}, r"has 50 query rows, got codes for 49"),
+        (fine | {"query_codes": own["query"][:, :-1]}, r"equally many bits, got 15 and 16"),
+        (fine | {"query_rows": other}, rf"query_rows must be .* row {other[0]} is not among them"),
+        (fine | {"query_rows": np.full_like(rows, rows[0])}, "some are missing or repeated"),
+        ({"query_codes": own["query"]}, "database_codes is missing, found query_codes"),
+        ({"codes": codes[:10]}, "needs a row for each of the 600 rows of synthetic, got 10"),
+        ({"codes": codes[0]}, r"must be a matrix, a row an item, got shape \(16,\)"),
+    ]
+
+
+@pytest.mark.parametrize("case", range(10))
+def test_a_file_that_cannot_be_scored_says_what_is_wrong(tmp_path, data, codes, case):
+    arrays, words = broken(data, codes)[case]
+    np.savez(tmp_path / "c.npz", **arrays)
+    with pytest.raises(SubmissionError, match=words):
+        read_codes(tmp_path / "c.npz", data)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("c.txt", b"0101", r"expected a \.npy, \.npz or \.safetensors file"),
+        ("c.npy", b"not numpy", "cannot be read"),
+        ("c.safetensors", b"{}", "cannot be read"),
+    ],
+)
+def test_other_files_are_refused(tmp_path, data, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SubmissionError, match=words):
+        read_codes(tmp_path / name, data)
+
+
+def test_a_pickle_in_a_file_is_never_opened(tmp_path, data):
+    np.save(tmp_path / "c.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    with pytest.raises(SubmissionError, match="cannot be read"):
+        read_codes(tmp_path / "c.npy", data)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--packed", "12"], "12 packed bits are uint8 of width 2, got bool of width 16"),
+        (["--name", "itq"], "'itq' is a method of this suite"),
+        (["--name", "nsh(tau=1)"], "'nsh' is a method of this suite"),
+        (["--name", "../x"], "expected letters, digits"),
+        (["--dataset", "synthetic/none"], "unknown protocol of synthetic 'none'"),
+        (["--backbone", "pixel"], "did you mean 'pixels'"),
+    ],
+)
+def test_bad_arguments_are_one_line(tmp_path, codes, capsys, flags, words):
+    np.save(tmp_path / "c.npy", codes)
+    arguments = ["--codes", f"{tmp_path}/c.npy", "--dataset", "synthetic", *flags]
+    assert score.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert len(error.splitlines()) == 1
