@@ -172,7 +172,7 @@ class Seeds(LSH):
         return super().fit(data, trainer)
 
 
-@breaks("saving_and_loading_keeps_codes", "a loaded copy gives other codes", "W is a plain tensor")
+@breaks("saving_and_loading_keeps_codes", "a loaded copy gives other codes", "nor buffer: W;")
 class PlainMatrix(Plain):
     def __init__(self, in_dim, n_bits):
         super().__init__(in_dim, n_bits)
@@ -186,7 +186,7 @@ class LateBuffer(LSH):
         return super().fit(data, trainer)
 
 
-@breaks("nothing_stays_behind_on_a_device_move", "matmul in project meets", "W is a plain tensor")
+@breaks("nothing_stays_behind_on_a_device_move", "matmul in project meets", "nor buffer: W;")
 class LeavesItsMatrix(PlainMatrix):
     pass
 

@@ -16,11 +16,7 @@ def strays(method: nn.Module) -> str:
         for name, value in vars(module).items()
         if isinstance(value, Tensor)
     ]
-    if not names:
-        return ""
-    return f"{' and '.join(names)} {'is a' if len(names) == 1 else 'are'} plain " + (
-        "tensor; " if len(names) == 1 else "tensors; "
-    )
+    return f"neither parameter nor buffer: {', '.join(names)}; " if names else ""
 
 
 class MixedDevices(TorchFunctionMode):
