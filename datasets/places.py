@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,28 +64,34 @@ class Place:
         return best
 
     def images(self, root: Path, readings: Iterable[Sequence[str]]) -> EncodedImages:
-        """Images in files below `root`, under the first reading by which one of them is there.
+        """Images in files below `root`, under the reading of their names that finds most of them.
 
         Parameters
         ----------
         root : Path
         readings : iterable of sequences of str
-            Paths of all N images in one layout, then in another, and so on.
+            Paths of all N images in one layout, then in another, and so on; the first of equals
+            is taken.
 
         Raises
         ------
         DatasetError
             If no image is there at all.
         """
-        tried = []
+        tried, best, most = [], None, 0
         for names in readings:
-            if _any_file(root, names):
-                return EncodedImages(FileItems(root, names))
             tried.append(names[0])
-        raise DatasetError(
-            f"{self.name}: no image of {len(names):,} is below {root}; looked for "
-            f"{_some(list(dict.fromkeys(tried)))} and the like; get the images from {self.page}"
-        )
+            found = _n_files(root, names)
+            if found > most:
+                best, most = names, found
+            if found == len(names):
+                break
+        if best is None:
+            raise DatasetError(
+                f"{self.name}: no image of {len(names):,} is below {root}; looked for "
+                f"{_some(list(dict.fromkeys(tried)))} and the like; get them from {self.page}"
+            )
+        return EncodedImages(FileItems(root, best))
 
     def listed(
         self,
@@ -143,16 +150,17 @@ def tails(names: Sequence[str], *prefixes: str) -> Iterator[list[str]]:
         yield from ([prefix + path for path in paths] for prefix in prefixes)
 
 
-def _any_file(root: Path, names: Sequence[str]) -> bool:
-    """Whether one of the files exists; folders that do not are asked once."""
-    folders: dict[str, bool] = {}
+def _n_files(root: Path, names: Sequence[str]) -> int:
+    """Count the files that exist; every folder is listed once."""
+    listed: dict[str, set[str]] = {}
+    found = 0
     for name in names:
-        folder = name.rpartition("/")[0]
-        if folder not in folders:
-            folders[folder] = (root / folder).is_dir()
-        if folders[folder] and (root / name).is_file():
-            return True
-    return False
+        folder, _, file = name.rpartition("/")
+        if folder not in listed:
+            below = root / folder
+            listed[folder] = {f.name for f in os.scandir(below)} if below.is_dir() else set()
+        found += file in listed[folder]
+    return found
 
 
 def _some(names: Sequence[str]) -> str:
