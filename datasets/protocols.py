@@ -168,12 +168,17 @@ def _balanced(labels: Tensor, rows: Tensor, n: int) -> Tensor:
     of its classes that still wants rows. A class with too few rows gives all it has.
     """
     n_classes = labels.shape[1]
-    free = torch.zeros(len(labels), dtype=torch.bool)
-    free[rows] = True
+    place = torch.full((len(labels),), -1)
+    place[rows] = torch.arange(len(rows))
+    row, column = labels.nonzero().unbind(1)
+    row, column = row[place[row] >= 0], column[place[row] >= 0]
+    order = (column * len(labels) + place[row]).argsort()  # by class, then in the order of `rows`
+    sizes = column.bincount(minlength=n_classes).tolist()
+    free = torch.ones(len(labels), dtype=torch.bool)
     drawn = []
-    for c in range(n_classes):
+    for c, members in enumerate(row[order].split(sizes)):
         quota = n // n_classes + (c < n % n_classes)
-        of_class = rows[labels[rows, c] & free[rows]][:quota]
+        of_class = members[free[members]][:quota]
         free[of_class] = False
         drawn.append(of_class)
     return torch.cat(drawn)
