@@ -138,7 +138,9 @@ def read_parts(
 
 def one_hot(classes: Tensor, n_classes: int) -> Tensor:
     """Class numbers, int64 (N,), as labels, bool (N, C)."""
-    return torch.nn.functional.one_hot(classes, n_classes).bool()
+    labels = torch.zeros(len(classes), n_classes, dtype=torch.bool)
+    labels[torch.arange(len(classes)), classes] = True  # a byte a label, never int64
+    return labels
 
 
 class ParquetItems(Encoded):
