@@ -34,6 +34,10 @@ class UnknownName(DatasetError):
     """A name that nothing is known by; the message suggests the closest known one."""
 
 
+class OptionError(DatasetError):
+    """An option that makes no sense for the data set that it was given with."""
+
+
 def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
     """Return the entry called `name`, or suggest the names that come closest.
 
