@@ -12,8 +12,9 @@ import inspect
 import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import cpu_count
+from joblib.externals.loky import get_reusable_executor
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -41,6 +43,8 @@ _END = 4096
 ABSENT = "absent"
 _FEW = 1024
 """Images below which starting workers takes longer than decoding."""
+_MOST_WORKERS = 8
+"""Worker processes; each takes about 150 MiB, torch included."""
 _IN_MEMORY = 2**30
 """Bytes of pixels that may be decoded into memory where there is no folder to keep them in."""
 
@@ -74,6 +78,10 @@ class Encoded(ABC):
     def absent(self) -> Tensor:
         """Rows that have no image, int64 (n,); found without decoding."""
         return torch.empty(0, dtype=torch.int64)
+
+    def name(self, row: int) -> str:
+        """Name of one image, for messages."""
+        return next(iter(self.items(row)))[0]
 
 
 class FileItems(Encoded):
@@ -145,7 +153,7 @@ class EncodedImages(ImageSource):
         self.encoded = encoded
         self.size = size
         self._exact = exact
-        self._pixels: NDArray[np.uint8] | None = None
+        self._pixels: NDArray[np.uint8] | Path | None = None
         text = " ".join([encoded.kind, str(size), *encoded.fingerprints])
         self.digest = hashlib.sha256(text.encode()).hexdigest()
 
@@ -157,7 +165,7 @@ class EncodedImages(ImageSource):
         key = hashlib.sha256((self.digest + _decoder()).encode()).hexdigest()
         what = f"pixels of {len(self):,} images"
         stem = folder / f"{self.size}px" / key[:24]
-        self._pixels = disk_array(stem, what, len(self), self._blocks, progress).array
+        self._pixels = disk_array(stem, what, len(self), self._blocks, progress).path
 
     def read(self, rows: Tensor) -> Tensor:
         """Read some images, see `ImageSource.read`; the first call decodes all of them."""
@@ -169,7 +177,14 @@ class EncodedImages(ImageSource):
                     "call prepare with a folder first"
                 )
             self._pixels = np.concatenate(list(self._blocks(0)))
-        return torch.from_numpy(self._pixels[rows.numpy()])
+        pixels = self._pixels
+        if isinstance(pixels, Path):  # opened for each call, so that no pages pile up
+            pixels = np.load(pixels, mmap_mode="r", allow_pickle=False)
+        return torch.from_numpy(pixels[rows.numpy()])
+
+    def name(self, row: int) -> str:
+        """Name of one image, for messages."""
+        return self.encoded.name(row)
 
     def absent(self) -> Tensor:
         """Rows that have no image, int64 (n,)."""
@@ -197,11 +212,28 @@ class EncodedImages(ImageSource):
         """Do some work on chunks of rows, by as many processes as there are cores, in order."""
         items = self.encoded.items(start)
         chunks = iter(lambda: list(islice(items, _CHUNK)), [])
-        if len(self) - start < _FEW:
+        n_workers = min(cpu_count(), _MOST_WORKERS)
+        if len(self) - start < _FEW or n_workers == 1:
             return map(work, chunks)
-        workers = Parallel(n_jobs=os.cpu_count(), return_as="generator")
-        done: Iterator[T] = workers(delayed(work)(chunk) for chunk in chunks)
-        return done
+        return _in_order(work, chunks, n_workers)
+
+
+def _in_order(
+    work: Callable[[Sequence[Item]], T], chunks: Iterable[Sequence[Item]], n_workers: int
+) -> Iterator[T]:
+    """Results of worker processes in the order of the chunks, few of them at a time in memory."""
+    workers = get_reusable_executor(n_workers)
+    waiting: deque[Future[T]] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append(workers.submit(work, chunk))
+            if len(waiting) == 2 * n_workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def image_size(encoded: Encoded, most: int = STORED_SIZE) -> int:

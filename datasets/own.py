@@ -54,7 +54,7 @@ def own_name(name: str) -> str:
     ------
     UnknownName
         If there is no such kind.
-    DatasetError
+    OptionError
         If there is no path.
     """
     kind, path = _kind_and_path(name)
@@ -106,7 +106,7 @@ def refuse_own_options(name: str, options: LoadOptions) -> None:
 
 def without_own(options: LoadOptions) -> LoadOptions:
     """Return the options that data sets with named protocols take."""
-    return LoadOptions(options.data_root, options.allow_missing, options.cache)
+    return LoadOptions(options.data_root, options.allow_missing, options.cache, options.progress)
 
 
 def _refuse(name: str, options: LoadOptions, flags: dict[str, str], why: str) -> None:
@@ -119,7 +119,7 @@ def _kind_and_path(name: str) -> tuple[str, Path]:
     kind, _, path = name.partition(":")
     lookup("kind of data", kind, OWN)
     if not path:
-        raise DatasetError(f"{name} needs a path, as in {kind}:PATH")
+        raise OptionError(f"{name} needs a path, as in {kind}:PATH")
     return kind, Path(path).expanduser().resolve()
 
 
