@@ -50,7 +50,7 @@ def read_classes(path: Path, column: str, n_classes: int) -> Tensor:
     """
     import pyarrow as pa
 
-    with _opened(path) as file:
+    with opened(path) as file:
         _require(path, file.schema_arrow, column)
         if not pa.types.is_integer(file.schema_arrow.field(column).type):
             raise DatasetError(
@@ -166,9 +166,9 @@ class ParquetItems(Encoded):
         self._files, self._column = list(files), column
         self._n_rows = []
         for file in files:
-            with _opened(file.path) as opened:
-                _require(file.path, opened.schema_arrow, column, "bytes")
-                self._n_rows.append(opened.metadata.num_rows)
+            with opened(file.path) as table:
+                _require(file.path, table.schema_arrow, column, "bytes")
+                self._n_rows.append(table.metadata.num_rows)
         self._keep = keep
         # The files alone say what the pixels are, so nothing needs decoding for the digest.
         kept = [] if keep is None else [tensor_digest(keep)]
@@ -196,7 +196,7 @@ class ParquetItems(Encoded):
 
 def _encoded(path: Path, column: str, start: int) -> Iterator[tuple[int, bytes | None]]:
     """Row numbers from `start` on and encoded images of one file, a block of rows at a time."""
-    with _opened(path) as file:
+    with opened(path) as file:
         groups: list[int] = []
         row = 0
         for group in range(file.num_row_groups):
@@ -216,7 +216,7 @@ def _encoded(path: Path, column: str, start: int) -> Iterator[tuple[int, bytes |
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
+def opened(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
     """Open a parquet file; whatever pyarrow finds wrong with it becomes a one-line error."""
     import pyarrow as pa
     import pyarrow.parquet as pq
