@@ -73,7 +73,7 @@ def read_classes(path: Path, column: str, n_classes: int) -> Tensor:
 
 def read_column(path: Path, column: str) -> list[Any]:
     """Read a column of any type as Python objects; raises as `read_classes` does."""
-    with _opened(path) as file:
+    with opened(path) as file:
         _require(path, file.schema_arrow, column)
         values: list[Any] = file.read(columns=[column])[column].to_pylist()
     return values
@@ -81,7 +81,7 @@ def read_column(path: Path, column: str) -> list[Any]:
 
 def class_names(path: Path, column: str) -> tuple[str, ...] | None:
     """Names of the classes that a column numbers, as the hub's files state them; None if not."""
-    with _opened(path) as file:
+    with opened(path) as file:
         metadata = file.schema_arrow.metadata or {}
     try:
         feature = json.loads(metadata[b"huggingface"])["info"]["features"][column]
