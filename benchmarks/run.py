@@ -21,8 +21,16 @@ from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, Parser, fail
 from benchmarks.environment import DeviceError, Environment, environment
 from benchmarks.features import FeatureCache
 from benchmarks.grid import DEFAULT_BACKBONE, NATURAL_BACKBONE, NO_BACKBONE, Cell, Suite, expand
+from benchmarks.outside import installed_methods
 from benchmarks.progress import Display
-from benchmarks.specs import YARDSTICKS, GridError, MethodSpec, method_spec, parse_overrides
+from benchmarks.specs import (
+    YARDSTICKS,
+    GridError,
+    MethodSpec,
+    chosen_methods,
+    method_spec,
+    parse_overrides,
+)
 from benchmarks.text import DEFAULT_ENCODER, check_encoder
 from datasets import DATASETS, full_name, load
 from datasets.arguments import add_data_arguments, load_options
@@ -93,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Grid over methods, bits, data sets and seeds; skip what is stored.",
     )
     add = parser.add_argument
-    add("--methods", nargs="+", default=["all"], metavar="NAME", help="or all (the default)")
+    add("--methods", nargs="+", default=["all"], metavar="NAME", help="or FILE.py:CLASS, or all")
     add(
         "--datasets",
         nargs="+",
@@ -124,12 +132,14 @@ def _parser() -> argparse.ArgumentParser:
 def _listing(what: str) -> list[str]:
     if what == "methods":
         lines = [f"{name:<10} {cls.paper}" for name, cls in METHODS.items()]
+        lines += [f"{name:<10} {origin}" for name, origin in installed_methods().items()]
         return [*lines, *(f"{name:<10} yardstick, in every table" for name in YARDSTICKS)]
     if what == "datasets":
         return [*DATASETS, *(f"{kind}:PATH" for kind in OWN)]
     if what == "protocols":
         protocols = [p for named in PROTOCOLS.values() for p in named.values()]
-        return [f"{p.label:<20} {p.sizes}" for p in protocols]
+        width = max(len(p.label) for p in protocols)
+        return [f"{p.label:<{width}} {p.sizes}" for p in protocols]
     if what == "recipes":
         return [line for name, cls in METHODS.items() for line in _recipes(name, cls)]
     return list(BACKBONES)
@@ -158,15 +168,14 @@ def _cells(options: argparse.Namespace) -> tuple[list[Cell], list[str]]:
     was named is an error then.
     """
     overrides = parse_overrides(options.set)
-    names = list(METHODS) if "all" in options.methods else options.methods
-    names = list(dict.fromkeys([*names, *YARDSTICKS]))  # in the order given, each once
+    known = chosen_methods(options.methods)
     for name in overrides:
-        lookup("method in --set", name, dict.fromkeys(names))
+        lookup("method in --set", name, known)
     if options.epochs is not None and options.epochs < 1:
         raise GridError(f"--epochs: must be at least 1, got {options.epochs}")
     check_encoder(options.text_encoder)
     settings = (options.epochs, options.recipe, options.finetune)
-    methods = [method_spec(name, overrides.get(name), *settings) for name in names]
+    methods = [method_spec(name, overrides.get(name), *settings, known) for name in known]
     datasets = dict.fromkeys(full_name(name) for name in options.datasets)
     suites = [_suite(name, options) for name in datasets]
     _check_names(suites)

@@ -22,10 +22,20 @@ from datasets.base import (
 )
 from datasets.base import lookup as lookup
 from datasets.cifar import load_cifar10
+from datasets.cifar100 import load_cifar100
+from datasets.coco import load_mscoco
+from datasets.conceptual import load_conceptual_captions
 from datasets.digits import load_digits
+from datasets.flickr import load_flickr25k
+from datasets.imagenet import load_imagenet, load_imagenet100
+from datasets.mnist import load_fashion_mnist, load_mnist
+from datasets.nuswide import load_nuswide21, load_nuswide81
 from datasets.own import is_own, own_name, read_own, refuse_own_options
 from datasets.protocols import PROTOCOLS, Protocol_
 from datasets.synthetic import load_synthetic
+from datasets.tiny_imagenet import load_tiny_imagenet
+from datasets.ucmerced import load_ucmerced
+from datasets.voc import load_voc2012
 
 __all__ = [
     "DATASETS",
@@ -49,6 +59,19 @@ __all__ = [
 DATASETS: dict[str, Callable[[Protocol_, LoadOptions], Contents]] = {
     "digits": load_digits,
     "cifar10": load_cifar10,
+    "cifar100": load_cifar100,
+    "mnist": load_mnist,
+    "fashion_mnist": load_fashion_mnist,
+    "tiny_imagenet": load_tiny_imagenet,
+    "ucmerced": load_ucmerced,
+    "nuswide21": load_nuswide21,
+    "nuswide81": load_nuswide81,
+    "mscoco": load_mscoco,
+    "flickr25k": load_flickr25k,
+    "voc2012": load_voc2012,
+    "imagenet100": load_imagenet100,
+    "imagenet": load_imagenet,
+    "conceptual_captions": load_conceptual_captions,
     "synthetic": load_synthetic,
 }
 

@@ -5,6 +5,7 @@ Class numbers are read at once. Images stay encoded, see `datasets.images`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,25 @@ def read_classes(path: Path, column: str, n_classes: int) -> Tensor:
     return classes
 
 
+def read_column(path: Path, column: str) -> list[Any]:
+    """Read a column of any type as Python objects; raises as `read_classes` does."""
+    with opened(path) as file:
+        _require(path, file.schema_arrow, column)
+        values: list[Any] = file.read(columns=[column])[column].to_pylist()
+    return values
+
+
+def class_names(path: Path, column: str) -> tuple[str, ...] | None:
+    """Names of the classes that a column numbers, as the hub's files state them; None if not."""
+    with opened(path) as file:
+        metadata = file.schema_arrow.metadata or {}
+    try:
+        feature = json.loads(metadata[b"huggingface"])["info"]["features"][column]
+        return tuple(str(name) for name in feature["names"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def read_parts(
     files: Sequence[LocalFile],
     parts: Mapping[str, int],
@@ -118,7 +138,9 @@ def read_parts(
 
 def one_hot(classes: Tensor, n_classes: int) -> Tensor:
     """Class numbers, int64 (N,), as labels, bool (N, C)."""
-    return torch.nn.functional.one_hot(classes, n_classes).bool()
+    labels = torch.zeros(len(classes), n_classes, dtype=torch.bool)
+    labels[torch.arange(len(classes)), classes] = True  # a byte a label, never int64
+    return labels
 
 
 class ParquetItems(Encoded):
