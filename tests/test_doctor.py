@@ -130,7 +130,7 @@ def test_own_data_are_examined_too(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["cifra10"], "error: unknown data set 'cifra10'; did you mean 'cifar10'?"),
+        (["cifra10"], "error: unknown data set 'cifra10'; did you mean 'cifar10'"),
         (["digits/none"], "error: unknown protocol of digits 'none'"),
         (["folder:"], "error: folder: needs a path"),
         (["digits", "--queries", "3"], "error: digits: --queries is of your own data"),
