@@ -143,7 +143,9 @@ class KLHashHierarchy(KLHash):
     ----------
     lambda_cls : float
         Weight of the classification term; 0 leaves it out.
-    lambda_kl, gamma, rho, alpha, hidden
+    gamma : float
+        As of `KLHash`; steps between classes are coarser than distances of features.
+    lambda_kl, rho, alpha, hidden
         As of `KLHash`.
     """
 
@@ -156,7 +158,7 @@ class KLHashHierarchy(KLHash):
         *,
         lambda_cls: float = 0.0,
         lambda_kl: float = 0.1,
-        gamma: float = 0.03,
+        gamma: float = 0.3,  # at 0.03 pairs of two classes carry 1 % of the weight
         rho: float = 2.0,
         alpha: float = 0.1,
         hidden: int = 1024,
