@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.backbones import Backbone
+from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import Environment
 from benchmarks.features import Cached, FeatureCache, Kind
 from benchmarks.grid import Cell, Suite, seed_of
@@ -113,7 +114,11 @@ class Stopwatch:
 
 
 def run_cell(
-    cell: Cell, inputs: SuiteInputs, environment: Environment, on_epoch: OnEpoch
+    cell: Cell,
+    inputs: SuiteInputs,
+    environment: Environment,
+    on_epoch: OnEpoch,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[RunRecord, dict[str, np.ndarray]]:
     """Fit, encode, evaluate.
 
@@ -126,6 +131,8 @@ def run_cell(
         Versions and device, for the record.
     on_epoch : callable
         Told after each training epoch.
+    checkpoint : Checkpoint, optional
+        Where the training is kept, and goes on from.
 
     Returns
     -------
@@ -155,7 +162,7 @@ def run_cell(
             query, database = _random_codes(cell)
         else:
             method, training = _prepare(cell, inputs, watch)
-            trainer = Trainer(cell.method.recipe, seed_of(cell.key), on_epoch, history)
+            trainer = Trainer(cell.method.recipe, seed_of(cell.key), on_epoch, history, checkpoint)
             with watch("fit"):
                 method.fit(training, trainer)
             with watch("encode"):

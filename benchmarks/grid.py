@@ -10,8 +10,8 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import benchmarks.targets
@@ -116,6 +116,11 @@ class Cell:
     text_encoder: str = DEFAULT_ENCODER
 
     @property
+    def place(self) -> dict[str, Any]:
+        """Names and digest, by which the store knows the cell."""
+        return {**asdict(self.key), "digest": self.digest}
+
+    @property
     def _views(self) -> str | None:
         if not self.method.is_trained:
             return None
@@ -142,7 +147,7 @@ class Cell:
             "schema": SCHEMA,
         }
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the settings and the seed, 64 hexadecimal digits."""
         identity = {"settings": self.settings, "seed": self.key.seed}
