@@ -1,4 +1,4 @@
-"""List every setting in which two records differ: ``python -m benchmarks.explain A.json B.json``."""
+"""List what two records differ in: ``python -m benchmarks.explain A.json B.json``."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from benchmarks.command import OK, SOME_FAILED, Parser, fail
 from benchmarks.environment import DeviceError, environment
 from benchmarks.explain import differences, read_record
 from benchmarks.features import FeatureCache
-from benchmarks.grid import Cell, RunKey, Suite
+from benchmarks.grid import Cell, RunKey, Suite, Views
 from benchmarks.specs import GridError, MethodSpec, method_spec
 from benchmarks.text import DEFAULT_ENCODER
 from datasets import load
@@ -66,13 +66,13 @@ def stored_cell(record: RunRecord, suite: Suite) -> Cell:
     names = (record.dataset, record.protocol, record.backbone, record.method)
     key = RunKey(*names, record.bits, record.seed)
     settings = record.settings
-    views = settings["views"] or "bank"
+    views: Views = settings["views"] or "bank"
     encoder = settings["text_encoder"] or DEFAULT_ENCODER
     return Cell(key, suite, _spec(settings["method"]), views, encoder)
 
 
 def _spec(settings: Mapping[str, object]) -> MethodSpec:
-    """Method with the settings that a record holds."""
+    """Build the method with the settings that a record holds."""
     spec = method_spec(str(settings["name"]), finetune=bool(settings.get("finetune")))
     if spec.cls is None:
         return spec

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _lines(found: Sequence[Standing]) -> Iterator[str]:
-    counts = Counter(standing.state for standing in found)
+    counts: Counter[str] = Counter(standing.state for standing in found)
     yield f"{len(found)} cells: " + ", ".join(f"{counts[state]} {state}" for state in STATES)
     for state in STATES[1:]:
         these = [standing for standing in found if standing.state == state]
