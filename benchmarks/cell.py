@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -69,8 +69,12 @@ class SuiteInputs:
 
     def target(self, supervision: Supervision, text_encoder: str) -> Target | None:
         """Build what a method that declares a supervision learns from."""
+
+        def embed(captions: Sequence[Sequence[str]]) -> Tensor:
+            return self.cache.captions(captions, text_encoder).array
+
         name = (supervision, text_encoder)
-        return self._once(name, lambda: target_of(self.suite.data, supervision, text_encoder))
+        return self._once(name, lambda: target_of(self.suite.data, supervision, embed))
 
     @property
     def _names(self) -> tuple[RetrievalDataset, Backbone]:

@@ -22,6 +22,7 @@ from torch import Tensor
 import datasets.augment
 import datasets.resample
 from benchmarks.backbones import Backbone
+from benchmarks.text import embed, encoder_digest
 from datasets.augment import AUGMENTATIONS, augment, draws, resize
 from datasets.base import ImageSource, RetrievalDataset, lookup
 from datasets.disk import Progress, disk_array, silent
@@ -121,6 +122,24 @@ class FeatureCache:
         what = f"{kind} of {n_views} views of the training images of {data.name}"
         return self._array(what, key, len(data.train), block, BLOCK // n_views or 1, backbone)
 
+    def captions(self, captions: Sequence[Sequence[str]], encoder: str) -> Cached:
+        """Embeddings of the captions of images, float32, shape (N, E), see `benchmarks.text.embed`.
+
+        Raises
+        ------
+        TextError
+            If they cannot be embedded.
+        """
+        key = [[list(sentences) for sentences in captions], encoder_digest(encoder)]
+        what = f"embeddings of {len(captions)} captions by {encoder}"
+        stem = self.root / "captions" / _digest(key)[:24]
+
+        def blocks(start: int) -> Iterator[np.ndarray]:
+            yield embed(captions, encoder).numpy()
+
+        stored = disk_array(stem, what, len(captions), blocks, self.progress, mode="c")
+        return Cached(torch.from_numpy(stored.array), stored.seconds)
+
     def images(self, data: RetrievalDataset, what: str = "new views") -> ImageSource:
         """Images of a data set, ready to be read.
 
@@ -169,7 +188,7 @@ class Cached:
 
     Attributes
     ----------
-    array : Tensor, float16
+    array : Tensor, float16 or float32
         Memory-mapped.
     seconds : float
         What its computation took, whenever that was.

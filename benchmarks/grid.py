@@ -28,6 +28,8 @@ from results.store import SCHEMA
 DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}
 """Backbone by data set; natural images take `NATURAL_BACKBONE`."""
 NATURAL_BACKBONE = "efficientnet_lite0"
+NO_BACKBONE = "pixels"
+"""Stands in where features are given: it has no weights to load, and is never run."""
 
 Views = Literal["bank", "fresh"]
 

@@ -17,9 +17,10 @@ import torch
 from benchmarks.command import OK, SOME_FAILED, Parser, fail
 from benchmarks.environment import DeviceError, environment
 from benchmarks.scoring import protocol_info, score_codes
-from datasets import load
+from datasets import DATASETS, load
 from datasets.arguments import add_data_arguments, load_options
-from datasets.base import DatasetError, RetrievalDataset
+from datasets.base import DatasetError, LoadOptions, RetrievalDataset
+from datasets.own import is_own, without_own
 from methods import METHODS
 from results.report import load_board, render_board
 from results.store import ResultStore, RunRecord, StoreError
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of the results")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--no-report", action="store_true", help="write the records only")
+    add("--datasets", nargs="+", default=[], metavar="KIND:PATH", help="records of your own data")
     add_data_arguments(parser)
     options = parser.parse_args(arguments)
     try:
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         left = _rescore_all(store, options, device)
         if not options.no_report:
             render_board(load_board(store, list(METHODS)), store.root / "report")
-    except (DeviceError, StoreError) as error:
+    except (DatasetError, DeviceError, StoreError) as error:
         return fail(error)
     return SOME_FAILED if left else OK
 
@@ -52,15 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _rescore_all(store: ResultStore, options: argparse.Namespace, device: torch.device) -> int:
     """Score what can be scored; returns how many records were left as they are."""
     records = store.records()
-    data: dict[str, RetrievalDataset | DatasetError] = {}
+    given = load_options(options)
+    own = [load(name, given) for name in map(_own, options.datasets)]
+    data: dict[str, RetrievalDataset | DatasetError] = {d.protocol.label: d for d in own}
     counts = {"changed": 0, "unchanged": 0, "left": 0}
     for record in records:
         name = f"{record.dataset}/{record.protocol}"
         if name not in data:
-            try:
-                data[name] = load(name, load_options(options))
-            except DatasetError as error:
-                data[name] = error
+            data[name] = _named(record, without_own(given))
         try:
             counts["changed" if rescore(store, record, data[name], device) else "unchanged"] += 1
         except (RescoreError, StoreError) as error:
@@ -71,6 +72,25 @@ def _rescore_all(store: ResultStore, options: argparse.Namespace, device: torch.
         f"{counts['left']} left as they are\n"
     )
     return counts["left"]
+
+
+def _own(name: str) -> str:
+    if not is_own(name):
+        raise DatasetError(
+            f"--datasets: expected your own data, as in folder:PATH, got {name!r}; named data sets "
+            "are found by themselves"
+        )
+    return name
+
+
+def _named(record: RunRecord, options: LoadOptions) -> RetrievalDataset | DatasetError:
+    """Load the data set that a record names, with the rows that are there if it had no others."""
+    if record.dataset not in DATASETS:
+        return DatasetError("is of your own data; name it with --datasets KIND:PATH")
+    try:
+        return load(f"{record.dataset}/{record.protocol.partition('~')[0]}", options)
+    except DatasetError as error:
+        return error
 
 
 def rescore(

@@ -20,13 +20,22 @@ from benchmarks.cell import SuiteInputs, run_cell
 from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, Parser, fail
 from benchmarks.environment import DeviceError, Environment, environment
 from benchmarks.features import FeatureCache
-from benchmarks.grid import DEFAULT_BACKBONE, NATURAL_BACKBONE, Cell, Suite, expand
+from benchmarks.grid import DEFAULT_BACKBONE, NATURAL_BACKBONE, NO_BACKBONE, Cell, Suite, expand
+from benchmarks.outside import installed_methods
 from benchmarks.progress import Display
-from benchmarks.specs import YARDSTICKS, GridError, MethodSpec, method_spec, parse_overrides
+from benchmarks.specs import (
+    YARDSTICKS,
+    GridError,
+    MethodSpec,
+    chosen_methods,
+    method_spec,
+    parse_overrides,
+)
 from benchmarks.text import DEFAULT_ENCODER, check_encoder
-from datasets import DATASETS, load, protocol_of
+from datasets import DATASETS, full_name, load
 from datasets.arguments import add_data_arguments, load_options
 from datasets.base import DatasetError, lookup, one_line
+from datasets.own import OWN
 from datasets.protocols import PROTOCOLS
 from methods import METHODS, HashMethod
 from results.report import load_board, render_board
@@ -92,8 +101,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Grid over methods, bits, data sets and seeds; skip what is stored.",
     )
     add = parser.add_argument
-    add("--methods", nargs="+", default=["all"], metavar="NAME", help="or all (the default)")
-    add("--datasets", nargs="+", default=["digits"], metavar="NAME[/PROTOCOL]")
+    add("--methods", nargs="+", default=["all"], metavar="NAME", help="or FILE.py:CLASS, or all")
+    add(
+        "--datasets",
+        nargs="+",
+        default=["digits"],
+        metavar="NAME[/PROTOCOL]",
+        help="or KIND:PATH, your own data",
+    )
     add("--bits", nargs="+", type=int, default=[16, 32, 64], metavar="K", help="code lengths")
     add("--seeds", type=int, default=3, metavar="N", help="a count; each cell runs N times")
     add("--backbone", metavar="NAME", help="default: by data set")
@@ -117,12 +132,14 @@ def _parser() -> argparse.ArgumentParser:
 def _listing(what: str) -> list[str]:
     if what == "methods":
         lines = [f"{name:<10} {cls.paper}" for name, cls in METHODS.items()]
+        lines += [f"{name:<10} {origin}" for name, origin in installed_methods().items()]
         return [*lines, *(f"{name:<10} yardstick, in every table" for name in YARDSTICKS)]
     if what == "datasets":
-        return list(DATASETS)
+        return [*DATASETS, *(f"{kind}:PATH" for kind in OWN)]
     if what == "protocols":
         protocols = [p for named in PROTOCOLS.values() for p in named.values()]
-        return [f"{p.label:<20} {p.sizes}" for p in protocols]
+        width = max(len(p.label) for p in protocols)
+        return [f"{p.label:<{width}} {p.sizes}" for p in protocols]
     if what == "recipes":
         return [line for name, cls in METHODS.items() for line in _recipes(name, cls)]
     return list(BACKBONES)
@@ -151,23 +168,35 @@ def _cells(options: argparse.Namespace) -> tuple[list[Cell], list[str]]:
     was named is an error then.
     """
     overrides = parse_overrides(options.set)
-    names = list(METHODS) if "all" in options.methods else options.methods
-    names = list(dict.fromkeys([*names, *YARDSTICKS]))  # in the order given, each once
+    known = chosen_methods(options.methods)
     for name in overrides:
-        lookup("method in --set", name, dict.fromkeys(names))
+        lookup("method in --set", name, known)
     if options.epochs is not None and options.epochs < 1:
         raise GridError(f"--epochs: must be at least 1, got {options.epochs}")
     check_encoder(options.text_encoder)
     settings = (options.epochs, options.recipe, options.finetune)
-    methods = [method_spec(name, overrides.get(name), *settings) for name in names]
-    datasets = dict.fromkeys(protocol_of(name).label for name in options.datasets)
+    methods = [method_spec(name, overrides.get(name), *settings, known) for name in known]
+    datasets = dict.fromkeys(full_name(name) for name in options.datasets)
     suites = [_suite(name, options) for name in datasets]
+    _check_names(suites)
     skipped = [reason for suite in suites for reason in _lacks(suite, methods)]
     if skipped and "all" not in options.methods:
         raise GridError(f"--methods: {skipped[0]}; choose another data set, or leave it out")
     bits = list(dict.fromkeys(options.bits))
     cells = expand(suites, methods, bits, options.seeds, options.views, options.text_encoder)
     return [cell for cell in cells if cell.suite.lacks(cell.method) is None], skipped
+
+
+def _check_names(suites: Sequence[Suite]) -> None:
+    """Refuse data sets that tables could not tell apart."""
+    first: dict[str, Suite] = {}
+    for suite in suites:
+        name = suite.data.protocol.label
+        if first.setdefault(name, suite).data.digest != suite.data.digest:
+            raise GridError(
+                f"--datasets: two data sets would both be called {name}, and no table holds both; "
+                "rename one, or give another --out"
+            )
 
 
 def _lacks(suite: Suite, methods: Sequence[MethodSpec]) -> list[str]:
@@ -180,6 +209,8 @@ def _lacks(suite: Suite, methods: Sequence[MethodSpec]) -> list[str]:
 def _suite(name: str, options: argparse.Namespace) -> Suite:
     data = load(name, load_options(options))
     chosen = options.backbone or DEFAULT_BACKBONE.get(data.name, NATURAL_BACKBONE)
+    if data.features is not None:
+        return Suite(data, backbone(NO_BACKBONE, None))
     return Suite(data, backbone(chosen, options.input_size))
 
 
@@ -191,7 +222,11 @@ def _is_stored(store: ResultStore, cell: Cell) -> bool:
 
 def _plan(cells: Sequence[Cell], todo: Sequence[Cell]) -> list[str]:
     suites = dict.fromkeys(cell.suite for cell in cells)
-    lines = [f"{s.data.protocol.label} on {s.label}: {s.data.protocol.sizes}" for s in suites]
+    lines = []
+    for suite in suites:
+        protocol = suite.data.protocol
+        lines.append(f"{protocol.label} on {suite.label}: {protocol.sizes}")
+        lines += [f"  {note}" for note in suite.data.notes]
     lines.append(f"{len(cells)} cells, {len(cells) - len(todo)} stored, {len(todo)} to run")
     return lines
 

@@ -134,6 +134,7 @@ def protocol_info(data: RetrievalDataset, inputs: str) -> dict[str, str | int]:
     protocol = data.protocol
     related = data.labels[data.query].float() @ data.labels[data.database].any(0).float()
     return {
+        "n_rows": len(data.labels),
         "n_query": protocol.n_query,
         "n_train": protocol.n_train,
         "n_database": protocol.n_database,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from functools import cache
 from typing import Any, Literal
 
+from benchmarks.outside import OutsideError, find_method
+from benchmarks.source import source_digest
 from datasets.base import lookup
 from methods import METHODS, HashMethod, Recipe
 from methods.base import Supervision
 
 YARDSTICKS = ("random", "float")
 """Rows that tables show apart: random codes, and cosine ranking of the features themselves."""
+
+_KNOWN: dict[str, type[HashMethod] | None] = {**METHODS, **dict.fromkeys(YARDSTICKS)}
 
 _NO_SETTINGS = ("epochs_at", "params", "source")
 """Fields of a recipe that shape no number, or that others stand for: `epochs`, the parameters."""
@@ -40,7 +42,7 @@ class MethodSpec:
     Attributes
     ----------
     name : str
-        Key of METHODS, or a yardstick.
+        Row of the tables: a key of METHODS, a method's from outside, or a yardstick.
     params : dict
         Every hyper-parameter of the constructor with its value.
     recipe : Recipe
@@ -99,17 +101,41 @@ class MethodSpec:
         return settings
 
 
-@cache
-def source_digest(cls: type[HashMethod]) -> str:
-    """SHA-256 over a method's file and the shared pieces that it imports."""
-    module = inspect.getmodule(cls)
-    assert module is not None, "a class is defined in a module"
-    shared = [
-        inspect.getsource(piece)
-        for _, piece in sorted(vars(module).items())
-        if getattr(piece, "__module__", None) == "methods.functional"
-    ]
-    return hashlib.sha256("\n".join([inspect.getsource(module), *shared]).encode()).hexdigest()
+def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod] | None]:
+    """Classes of what the user asked for by the names of their rows, the yardsticks last.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Names, ``"all"`` of METHODS, ``FILE.py:CLASS`` or ``PACKAGE.MODULE:CLASS``.
+
+    Raises
+    ------
+    GridError
+        If there is no such method, or if two rows would have one name.
+
+    Examples
+    --------
+    >>> list(chosen_methods(["itq", "methods.lsh:LSH"]))
+    ['itq', 'lsh', 'random', 'float']
+    """
+    taken = {**METHODS, **dict.fromkeys([*YARDSTICKS, "all"])}
+    chosen: dict[str, type[HashMethod] | None] = {}
+    for text in texts:
+        if text == "all":
+            chosen |= METHODS
+        elif text not in YARDSTICKS:
+            try:
+                name, cls = find_method(text)
+            except OutsideError as error:
+                raise GridError(f"--methods: {error}") from error
+            if (taken | chosen).get(name, cls) is not cls:
+                raise GridError(
+                    f"--methods: {text} would be called {name!r} in tables, as another row is; "
+                    "rename the class"
+                )
+            chosen[name] = cls
+    return chosen | dict.fromkeys(YARDSTICKS)
 
 
 def method_spec(
@@ -118,13 +144,14 @@ def method_spec(
     epochs: int | None = None,
     recipe: RecipeName = "paper",
     finetune: bool = False,
+    known: Mapping[str, type[HashMethod] | None] = _KNOWN,
 ) -> MethodSpec:
     """Look a method up and apply the user's settings.
 
     Parameters
     ----------
     name : str
-        Key of METHODS, or a yardstick.
+        Key of `known`.
     overrides : mapping
         Hyper-parameters of the constructor or fields of the recipe, by name.
     epochs : int
@@ -133,6 +160,8 @@ def method_spec(
         The method's own recipe, or `COMMON` for a trained method.
     finetune : bool
         Train the backbone too; "paper" is then what the paper publishes for that.
+    known : mapping
+        Classes by name; a yardstick has none. METHODS and the yardsticks where left out.
 
     Raises
     ------
@@ -141,7 +170,6 @@ def method_spec(
     GridError
         If a value is of another type than the default.
     """
-    known: dict[str, type[HashMethod] | None] = {**METHODS, **dict.fromkeys(YARDSTICKS)}
     cls = lookup("method", name, known)
     changes = dict(overrides or {})
     if cls is None:

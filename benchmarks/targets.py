@@ -5,13 +5,13 @@ A target gives distances between training images and nothing else; no label leav
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.text import embed
 from datasets.base import RetrievalDataset
 from methods.base import Supervision
 
@@ -80,19 +80,23 @@ class HierarchyTarget:
         return self._distance[self._set[rows][:, None], self._set[others]]
 
 
-def target_of(data: RetrievalDataset, supervision: Supervision, text_encoder: str) -> Target | None:
+Embed = Callable[[Sequence[Sequence[str]]], Tensor]
+"""Captions of N images to their embeddings, float32 (N, E)."""
+
+
+def target_of(data: RetrievalDataset, supervision: Supervision, embed: Embed) -> Target | None:
     """Build the target of the training images of a data set that has one.
 
     Parameters
     ----------
     data : RetrievalDataset
     supervision : "none", "captions" or "hierarchy"
-    text_encoder : str
-        Of the captions, see `benchmarks.text.embed`.
+    embed : callable
+        What embeds captions, see `benchmarks.text.embed`.
     """
     if supervision == "captions":
         assert data.captions is not None, "checked when the grid was built"
-        return CaptionTarget(embed([data.captions[i] for i in data.train.tolist()], text_encoder))
+        return CaptionTarget(embed([data.captions[i] for i in data.train.tolist()]))
     if supervision == "hierarchy":
         assert data.hierarchy is not None, "checked when the grid was built"
         return HierarchyTarget(data.labels[data.train], data.hierarchy)

@@ -9,6 +9,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +22,7 @@ from torch import Tensor
 
 from benchmarks.torchvision_stub import import_beside_torchvision
 from datasets.base import DatasetError, one_line
+from datasets.hub import file_sha256
 
 LSA_DIMENSIONS = 128
 DEFAULT_ENCODER = "lsa"
@@ -44,6 +48,18 @@ def check_encoder(encoder: str) -> str:
     if encoder == "minilm":
         _minilm()
     return encoder
+
+
+def encoder_digest(encoder: str) -> str:
+    """SHA-256 of what makes embeddings: this source, the encoder's name and weights, if local."""
+    digest = hashlib.sha256(inspect.getsource(sys.modules[__name__]).encode())
+    digest.update(encoder.encode())
+    folder = _minilm() if encoder == "minilm" else encoder.removeprefix("st:")
+    if encoder != "lsa" and Path(folder).is_dir():
+        for path in sorted(Path(folder).rglob("*")):
+            if path.is_file():
+                digest.update(f"{path.name} {file_sha256(path)}".encode())
+    return digest.hexdigest()
 
 
 def embed(captions: Sequence[Sequence[str]], encoder: str = DEFAULT_ENCODER) -> Tensor:

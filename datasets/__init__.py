@@ -16,14 +16,26 @@ from datasets.base import (
     ImageSource,
     LoadOptions,
     MemoryImages,
+    OptionError,
     RetrievalDataset,
     UnknownName,
 )
 from datasets.base import lookup as lookup
 from datasets.cifar import load_cifar10
+from datasets.cifar100 import load_cifar100
+from datasets.coco import load_mscoco
+from datasets.conceptual import load_conceptual_captions
 from datasets.digits import load_digits
+from datasets.flickr import load_flickr25k
+from datasets.imagenet import load_imagenet, load_imagenet100
+from datasets.mnist import load_fashion_mnist, load_mnist
+from datasets.nuswide import load_nuswide21, load_nuswide81
+from datasets.own import is_own, own_name, read_own, refuse_own_options
 from datasets.protocols import PROTOCOLS, Protocol_
 from datasets.synthetic import load_synthetic
+from datasets.tiny_imagenet import load_tiny_imagenet
+from datasets.ucmerced import load_ucmerced
+from datasets.voc import load_voc2012
 
 __all__ = [
     "DATASETS",
@@ -33,17 +45,33 @@ __all__ = [
     "ImageSource",
     "LoadOptions",
     "MemoryImages",
+    "OptionError",
     "Protocol_",
     "RetrievalDataset",
     "UnknownName",
+    "full_name",
     "load",
     "lookup",
     "protocol_of",
+    "read",
 ]
 
 DATASETS: dict[str, Callable[[Protocol_, LoadOptions], Contents]] = {
     "digits": load_digits,
     "cifar10": load_cifar10,
+    "cifar100": load_cifar100,
+    "mnist": load_mnist,
+    "fashion_mnist": load_fashion_mnist,
+    "tiny_imagenet": load_tiny_imagenet,
+    "ucmerced": load_ucmerced,
+    "nuswide21": load_nuswide21,
+    "nuswide81": load_nuswide81,
+    "mscoco": load_mscoco,
+    "flickr25k": load_flickr25k,
+    "voc2012": load_voc2012,
+    "imagenet100": load_imagenet100,
+    "imagenet": load_imagenet,
+    "conceptual_captions": load_conceptual_captions,
     "synthetic": load_synthetic,
 }
 
@@ -79,13 +107,59 @@ def protocol_of(name: str) -> Protocol_:
     )
 
 
+def full_name(name: str) -> str:
+    """Return the one name of all that mean the same data set and protocol.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such data set or protocol.
+
+    Examples
+    --------
+    >>> full_name("cifar10"), full_name("folder:photos/../birds/").endswith("/birds")
+    ('cifar10/1k-5k', True)
+    """
+    return own_name(name) if is_own(name) else protocol_of(name).label
+
+
+def read(name: str, options: LoadOptions) -> tuple[Protocol_, Contents]:
+    """Read what a source holds, and find the protocol that is to split it.
+
+    Parameters
+    ----------
+    name : str
+        ``"cifar10/official"``, ``"cifar10"`` for its default protocol, or ``"folder:PATH"`` and
+        its like, see `datasets.own`.
+    options : LoadOptions
+
+    Returns
+    -------
+    Protocol_, Contents
+
+    Raises
+    ------
+    UnknownName
+        If there is no such data set or protocol.
+    OptionError
+        If an option makes no sense for this data set.
+    DatasetError
+        If its files are absent or wrong.
+    """
+    if is_own(name):
+        return read_own(name, options)
+    protocol = protocol_of(name)
+    refuse_own_options(protocol.dataset, options)
+    return protocol, DATASETS[protocol.dataset](protocol, options)
+
+
 def load(name: str, options: LoadOptions | None = None) -> RetrievalDataset:
     """Load a data set, split by a protocol.
 
     Parameters
     ----------
     name : str
-        ``"cifar10/official"``, or ``"cifar10"`` for its default protocol.
+        As for `read`.
     options : LoadOptions, optional
         Where the data lie, and whether rows may be missing.
 
@@ -96,11 +170,8 @@ def load(name: str, options: LoadOptions | None = None) -> RetrievalDataset:
 
     Raises
     ------
-    UnknownName
-        If there is no such data set or protocol.
     DatasetError
-        If its files are absent or wrong.
+        As `read`, or if images are missing and may not be.
     """
     options = options or LoadOptions()
-    protocol = protocol_of(name)
-    return assemble(protocol, DATASETS[protocol.dataset](protocol, options), options)
+    return assemble(*read(name, options), options)

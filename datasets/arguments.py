@@ -1,13 +1,26 @@
-"""The command-line flags by which every command loads data sets."""
+"""What the commands share: errors of one line, and the flags by which they load data sets."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import NoReturn
 
 from platformdirs import user_cache_path
 
 from datasets.base import LoadOptions
+from datasets.progress import ProgressLine
+
+BAD_ARGUMENTS = 2
+"""Exit code of every command."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and leave with exit code 2."""
+        self.exit(BAD_ARGUMENTS, f"error: {message}; see --help\n")
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +42,7 @@ def load_options(options: argparse.Namespace) -> LoadOptions:
         data_root=options.data_root,
         allow_missing=options.allow_missing,
         cache=options.cache,
+        progress=ProgressLine(),
         n_query=options.queries,
         n_train=options.train,
         cutoff=options.cutoff,

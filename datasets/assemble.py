@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from datasets.base import Contents, DatasetError, LoadOptions, RetrievalDataset
+from datasets.base import Contents, DatasetError, ImageSource, LoadOptions, RetrievalDataset
+from datasets.disk import Progress, silent
 from datasets.protocols import Protocol_, Split
 
 _PARTS = ("train", "query", "database")
@@ -58,24 +61,52 @@ def assemble(protocol: Protocol_, contents: Contents, options: LoadOptions) -> R
     )
 
 
-def unreadable(contents: Contents, options: LoadOptions) -> dict[int, str]:
-    """Rows of absent or broken images and what is wrong with them; kept in the cache."""
+def unreadable(contents: Contents, options: LoadOptions, *, afresh: bool = False) -> dict[int, str]:
+    """Rows of absent or broken images and what is wrong with them; kept in the cache.
+
+    What was broken is looked at again by the next call, so a repaired file counts at once. Whole
+    files are not unless `afresh` asks for it: one that breaks later, and keeps its size and its two
+    ends, shows when it is decoded.
+    """
     images = contents.images
     if images is None:
         return {}
-    found = dict.fromkeys(images.absent().tolist(), "the file is missing or empty")
     note = None
     if options.cache is not None:
         note = options.cache / "checked" / f"{images.digest[:24]}.json"
-    if note is not None and note.is_file():
-        return {int(row): str(reason) for row, reason in json.loads(note.read_text()).items()}
-    there = _without(torch.arange(len(contents)), found)
-    broken = images.subset(there).problems() if found else images.problems()
-    found |= {int(there[i]): reason for i, reason in broken.items()}
-    if note is not None:
+    known = None if afresh else _read_note(note)
+    if known is None:
+        found = broken(images, options.progress)
+    else:
+        rows = sorted(row for row in known if row < len(images))
+        again = broken(images.subset(torch.tensor(rows).long()), options.progress) if rows else {}
+        found = {rows[i]: reason for i, reason in again.items()}
+    if note is not None and found != known:
         note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(found))
+        temporary = note.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(found))
+        temporary.replace(note)
     return found
+
+
+def broken(images: ImageSource, progress: Progress = silent) -> dict[int, str]:
+    """Look at every image: rows of those that are absent or broken, and what is wrong with them."""
+    found = {row: f"{images.name(row)}: missing or empty" for row in images.absent().tolist()}
+    there = _without(torch.arange(len(images)), found)
+    present = images.subset(there) if found else images
+    if len(there):
+        found |= {int(there[i]): reason for i, reason in present.problems(progress).items()}
+    return dict(sorted(found.items()))
+
+
+def _read_note(note: Path | None) -> dict[int, str] | None:
+    """Return what a note says; None where there is none that can be read."""
+    if note is None:
+        return None
+    try:
+        return {int(row): str(reason) for row, reason in json.loads(note.read_text()).items()}
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _refuse_absent(protocol: Protocol_, contents: Contents) -> None:
@@ -84,7 +115,7 @@ def _refuse_absent(protocol: Protocol_, contents: Contents) -> None:
     if len(absent):
         raise DatasetError(
             f"{protocol.label}: {len(absent):,} of {len(contents):,} images are missing, the first "
-            f"is row {int(absent[0])}; python -m datasets.doctor {protocol.label} lists them, "
+            f"is {contents.images.name(int(absent[0]))}; python -m datasets.doctor lists them, "
             "--allow-missing goes on without them"
         )
 

@@ -34,6 +34,10 @@ class UnknownName(DatasetError):
     """A name that nothing is known by; the message suggests the closest known one."""
 
 
+class OptionError(DatasetError):
+    """An option that makes no sense for the data set that it was given with."""
+
+
 def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
     """Return the entry called `name`, or suggest the names that come closest.
 
@@ -130,6 +134,10 @@ class ImageSource(ABC):
     def prepare(self, folder: Path, progress: Progress) -> None:  # noqa: B027 - nothing to do
         """Get ready to be read, keeping in `folder` what takes long to make."""
 
+    def name(self, row: int) -> str:
+        """Name of one image, for messages."""
+        return f"row {row}"
+
     def absent(self) -> Tensor:
         """Rows that have no image, int64 (n,); found without decoding."""
         return torch.empty(0, dtype=torch.int64)
@@ -188,6 +196,8 @@ class LoadOptions:
         Go on with the rows that are there, under a protocol of another name.
     cache : Path or None
         Folder that keeps what took long to find out.
+    progress : callable
+        Told of what takes long while a data set is loaded.
     n_query, n_train, cutoff : int or None
         Of the protocol that the user's own data are split by; None chooses by their number.
     image_column, label_column : str or None
@@ -197,6 +207,7 @@ class LoadOptions:
     data_root: Path | None = None
     allow_missing: bool = False
     cache: Path | None = None
+    progress: Progress = silent
     n_query: int | None = None
     n_train: int | None = None
     cutoff: int | None = None

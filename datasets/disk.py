@@ -36,12 +36,15 @@ class DiskArray:
 
     Attributes
     ----------
+    path : Path
+        Its file.
     array : ndarray
         Memory-mapped.
     seconds : float
         What its computation took, whenever that was.
     """
 
+    path: Path
     array: NDArray[Any]
     seconds: float
 
@@ -78,7 +81,7 @@ def disk_array(
             if not final.is_file():
                 _compute(what, final, note, n, blocks, progress)
     array = np.load(final, mmap_mode=mode, allow_pickle=False)
-    return DiskArray(array, Note.read(note).seconds)
+    return DiskArray(final, array, Note.read(note).seconds)
 
 
 def _compute(
@@ -86,23 +89,24 @@ def _compute(
 ) -> None:
     partial = final.with_suffix(".partial.npy")
     so_far = Note.read(note) if _rows(partial) == n else Note()
-    array = np.load(partial, mmap_mode="r+", allow_pickle=False) if so_far.done else None
-    if array is None:
+    if not so_far.done:
         note.unlink(missing_ok=True)  # it may speak of an earlier array
     progress(what, so_far.done, n)
     start = time.perf_counter()
     for values in blocks(so_far.done) if so_far.done < n else ():
-        if array is None:
-            array = open_memmap(partial, "w+", values.dtype, (n, *values.shape[1:]))
+        if not so_far.done:
+            open_memmap(partial, "w+", values.dtype, (n, *values.shape[1:]))
+        # Opened for each block: the pages of one that stays open would pile up in memory.
+        array = np.load(partial, mmap_mode="r+", allow_pickle=False)
         array[so_far.done : so_far.done + len(values)] = values
         array.flush()
+        del array
         now = time.perf_counter()
         so_far = Note(what, so_far.done + len(values), so_far.seconds + now - start)
         start = now
         so_far.write(note)
         progress(what, so_far.done, n)
     assert so_far.done == n, "blocks yields every row"
-    del array
     partial.replace(final)
 
 

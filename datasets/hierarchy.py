@@ -65,12 +65,15 @@ def lcs_similarity(parents: Mapping[str, str], classes: Sequence[str]) -> Tensor
         for edges, node in enumerate(path):
             height[node] = max(height.get(node, 0), edges)
     tallest = height[roots.pop()]
-    similarity = torch.eye(len(classes))
-    for i, u in enumerate(classes):
-        above = set(paths[u])
-        for j, v in enumerate(classes[:i]):
-            common = next(node for node in paths[v] if node in above)
-            similarity[i, j] = similarity[j, i] = 1 - height[common] / tallest
+    number = {node: i for i, node in enumerate(height)}
+    value = torch.tensor([1 - h / tallest for h in height.values()])
+    # From the root down: two classes share a node of one level only if they share all above it.
+    similarity = torch.zeros(len(classes), len(classes))
+    for level in range(1, max(len(paths[name]) for name in classes) + 1):
+        below = [-1 if len(path := paths[n]) < level else number[path[-level]] for n in classes]
+        nodes = torch.tensor(below)  # (C,), -1 where the class lies above this level
+        shared = (nodes[:, None] == nodes) & (nodes >= 0)
+        similarity = torch.where(shared, value[nodes], similarity)
     return similarity
 
 

@@ -2,12 +2,14 @@
 
 Downloads go through huggingface_hub: HF_ENDPOINT (a mirror), HF_HUB_OFFLINE, HF_HUB_CACHE and
 HF_HOME are respected, a dropped connection goes on where it broke off, and a finished file is
-never fetched again. What arrives must have the pinned SHA-256.
+never fetched again. What arrives must have the pinned SHA-256 or, where none is pinned, the one
+that the hub gives for the pinned revision.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -16,10 +18,20 @@ from datasets.base import DatasetError, one_line
 
 @dataclass(frozen=True)
 class HubFile:
-    """One file of a hub data set: its path there and its SHA-256 (64 hexadecimal digits)."""
+    """One file of a hub data set: its path there and its SHA-256 (64 hexadecimal digits).
+
+    Without a SHA-256, the revision alone pins the content: the hub keeps that of every large file.
+    """
 
     path: str
-    sha256: str
+    sha256: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names under which a user may keep it: flat, without the hub's fingerprint, as there."""
+        name = PurePosixPath(self.path).name
+        plain = re.sub(r"-[0-9a-f]{16}(?=\.parquet$)", "", name)
+        return tuple(dict.fromkeys((name, plain, self.path)))
 
 
 @dataclass(frozen=True)
@@ -89,15 +101,18 @@ def file_sha256(path: Path) -> str:
         raise DatasetError(f"{path}: cannot be read ({one_line(error)})") from error
 
 
+def folders_of(name: str, data_root: Path) -> list[Path]:
+    """Folders below the user's that may hold a data set: its own, or the very one given."""
+    own = data_root.resolve().name == name
+    return [data_root / name, *([data_root] if own else [])]
+
+
 def _find(source: HubSource, data_root: Path) -> list[Path]:
     """Files below the user's folder, flat or in the folders of the hub."""
-    folders = [data_root / source.name]
-    if data_root.resolve().name == source.name:  # the data set's own folder was given
-        folders.append(data_root)
+    folders = folders_of(source.name, data_root)
     found, missing = [], []
     for file in source.files:
-        names = (PurePosixPath(file.path).name, file.path)
-        places = [folder / name for folder in folders for name in names]
+        places = [folder / name for folder in folders for name in file.names]
         present = [place for place in places if place.is_file()]
         found += present[:1]
         if not present:
@@ -123,6 +138,9 @@ def _download(source: HubSource, file: HubFile) -> LocalFile:
         path = huggingface_hub.hf_hub_download(
             source.repo, file.path, repo_type="dataset", revision=source.revision
         )
+        # The cache links its names to its files: the file itself is what has to go if it is wrong.
+        local = Path(path).resolve()
+        expected = file.sha256 or _hub_sha256(source, file, local)
     except LocalEntryNotFoundError as error:
         why = (
             "HF_HUB_OFFLINE is set; unset it to download"
@@ -139,12 +157,25 @@ def _download(source: HubSource, file: HubFile) -> LocalFile:
             f"{name}: download from {constants.ENDPOINT} failed ({one_line(error)}); "
             f"try again, {way_out}"
         ) from error
-    # The cache links its names to its files: the file itself is what has to go if it is wrong.
-    local = Path(path).resolve()
     found = file_sha256(local)
-    if found != file.sha256:
+    if found != expected:
         raise DatasetError(
-            f"{name}: {local} has SHA-256 {found}, expected {file.sha256}; delete that file and "
+            f"{name}: {local} has SHA-256 {found}, expected {expected}; delete that file and "
             f"try again (if it comes back, {constants.ENDPOINT} serves another file), {way_out}"
         )
     return LocalFile(local, found)
+
+
+def _hub_sha256(source: HubSource, file: HubFile, local: Path) -> str:
+    """SHA-256 that the hub gives for a large file, 64 hexadecimal digits.
+
+    The cache stores such a file under it; where the system knows no links, the hub is asked again.
+    """
+    import huggingface_hub
+
+    if re.fullmatch("[0-9a-f]{64}", local.name):
+        return local.name
+    url = huggingface_hub.hf_hub_url(
+        source.repo, file.path, repo_type="dataset", revision=source.revision
+    )
+    return huggingface_hub.get_hf_file_metadata(url).etag or "no checksum"

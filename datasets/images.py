@@ -6,12 +6,15 @@ set; see `datasets.disk` for how a pass that was interrupted goes on.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 import io
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,7 +22,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
+from joblib import cpu_count
+from joblib.externals.loky import get_reusable_executor
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -34,8 +38,13 @@ STORED_SIZE = 256
 """Height and width, in pixels, at which images of many sizes are kept."""
 _CHUNK = 64
 """Images that a worker takes at a time."""
+_END = 4096
+"""Bytes at either end of a file that are looked at."""
+ABSENT = "absent"
 _FEW = 1024
 """Images below which starting workers takes longer than decoding."""
+_MOST_WORKERS = 8
+"""Worker processes; each takes about 150 MiB, torch included."""
 _IN_MEMORY = 2**30
 """Bytes of pixels that may be decoded into memory where there is no folder to keep them in."""
 
@@ -70,6 +79,10 @@ class Encoded(ABC):
         """Rows that have no image, int64 (n,); found without decoding."""
         return torch.empty(0, dtype=torch.int64)
 
+    def name(self, row: int) -> str:
+        """Name of one image, for messages."""
+        return next(iter(self.items(row)))[0]
+
 
 class FileItems(Encoded):
     """Images in files of their own.
@@ -80,6 +93,12 @@ class FileItems(Encoded):
         Folder that the names start from.
     names : sequence of str
         Paths below it, with ``/``; one a row.
+
+    Notes
+    -----
+    A file is told from others by its name, its size, and its first and last 4 KiB: images of one
+    size are told apart, and a set of any size is listed in seconds. What this cannot see is a file
+    that was replaced by one of the same size, beginning and end.
     """
 
     kind = "files"
@@ -87,10 +106,13 @@ class FileItems(Encoded):
     def __init__(self, root: Path, names: Sequence[str]) -> None:
         self.root = root
         self.names = list(names)
-        self._bytes = [_n_bytes(root / name) for name in self.names]
-        self.fingerprints = [
-            f"{name}:{size}" for name, size in zip(self.names, self._bytes, strict=True)
-        ]
+        # Many at a time, for disks and networks that take long to answer.
+        chunks = [self.names[i : i + _CHUNK] for i in range(0, len(self.names), _CHUNK)]
+        with ThreadPoolExecutor() as pool:
+            looks = pool.map(
+                lambda chunk: [f"{name}:{_look(root / name)}" for name in chunk], chunks
+            )
+            self.fingerprints = [look for found in looks for look in found]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -102,11 +124,16 @@ class FileItems(Encoded):
 
     def subset(self, rows: Tensor) -> FileItems:
         """Keep some files."""
-        return FileItems(self.root, [self.names[i] for i in rows.tolist()])
+        kept = copy.copy(self)
+        kept.names = [self.names[i] for i in rows.tolist()]
+        kept.fingerprints = [self.fingerprints[i] for i in rows.tolist()]
+        return kept
 
     def absent(self) -> Tensor:
         """Rows whose file is not there, or empty."""
-        return torch.tensor([i for i, size in enumerate(self._bytes) if size <= 0]).long()
+        none = f":{ABSENT}"
+        rows = [i for i, look in enumerate(self.fingerprints) if look.endswith(none)]
+        return torch.tensor(rows).long()
 
 
 class EncodedImages(ImageSource):
@@ -126,7 +153,7 @@ class EncodedImages(ImageSource):
         self.encoded = encoded
         self.size = size
         self._exact = exact
-        self._pixels: NDArray[np.uint8] | None = None
+        self._pixels: NDArray[np.uint8] | Path | None = None
         text = " ".join([encoded.kind, str(size), *encoded.fingerprints])
         self.digest = hashlib.sha256(text.encode()).hexdigest()
 
@@ -138,7 +165,7 @@ class EncodedImages(ImageSource):
         key = hashlib.sha256((self.digest + _decoder()).encode()).hexdigest()
         what = f"pixels of {len(self):,} images"
         stem = folder / f"{self.size}px" / key[:24]
-        self._pixels = disk_array(stem, what, len(self), self._blocks, progress).array
+        self._pixels = disk_array(stem, what, len(self), self._blocks, progress).path
 
     def read(self, rows: Tensor) -> Tensor:
         """Read some images, see `ImageSource.read`; the first call decodes all of them."""
@@ -150,7 +177,14 @@ class EncodedImages(ImageSource):
                     "call prepare with a folder first"
                 )
             self._pixels = np.concatenate(list(self._blocks(0)))
-        return torch.from_numpy(self._pixels[rows.numpy()])
+        pixels = self._pixels
+        if isinstance(pixels, Path):  # opened for each call, so that no pages pile up
+            pixels = np.load(pixels, mmap_mode="r", allow_pickle=False)
+        return torch.from_numpy(pixels[rows.numpy()])
+
+    def name(self, row: int) -> str:
+        """Name of one image, for messages."""
+        return self.encoded.name(row)
 
     def absent(self) -> Tensor:
         """Rows that have no image, int64 (n,)."""
@@ -178,11 +212,28 @@ class EncodedImages(ImageSource):
         """Do some work on chunks of rows, by as many processes as there are cores, in order."""
         items = self.encoded.items(start)
         chunks = iter(lambda: list(islice(items, _CHUNK)), [])
-        if len(self) - start < _FEW:
+        n_workers = min(cpu_count(), _MOST_WORKERS)
+        if len(self) - start < _FEW or n_workers == 1:
             return map(work, chunks)
-        workers = Parallel(n_jobs=os.cpu_count(), return_as="generator")
-        done: Iterator[T] = workers(delayed(work)(chunk) for chunk in chunks)
-        return done
+        return _in_order(work, chunks, n_workers)
+
+
+def _in_order(
+    work: Callable[[Sequence[Item]], T], chunks: Iterable[Sequence[Item]], n_workers: int
+) -> Iterator[T]:
+    """Results of worker processes in the order of the chunks, few of them at a time in memory."""
+    workers = get_reusable_executor(n_workers)
+    waiting: deque[Future[T]] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append(workers.submit(work, chunk))
+            if len(waiting) == 2 * n_workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def image_size(encoded: Encoded, most: int = STORED_SIZE) -> int:
@@ -204,12 +255,18 @@ def _file(content: bytes | Path | None) -> Any:
     return io.BytesIO(content) if isinstance(content, bytes) else content
 
 
-def _n_bytes(path: Path) -> int:
-    """Size of a file, -1 if there is none."""
+def _look(path: Path) -> str:
+    """Size of a file and a digest of its two ends, `ABSENT` if it is not there or empty."""
     try:
-        return path.stat().st_size
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            ends = file.read(_END)
+            if size > _END:
+                file.seek(max(_END, size - _END))
+                ends += file.read(_END)
     except OSError:
-        return -1
+        return ABSENT
+    return f"{size}:{hashlib.sha256(ends).hexdigest()[:16]}" if size else ABSENT
 
 
 def _decoder() -> str:

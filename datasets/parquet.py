@@ -5,6 +5,7 @@ Class numbers are read at once. Images stay encoded, see `datasets.images`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +50,7 @@ def read_classes(path: Path, column: str, n_classes: int) -> Tensor:
     """
     import pyarrow as pa
 
-    with _opened(path) as file:
+    with opened(path) as file:
         _require(path, file.schema_arrow, column)
         if not pa.types.is_integer(file.schema_arrow.field(column).type):
             raise DatasetError(
@@ -68,6 +69,25 @@ def read_classes(path: Path, column: str, n_classes: int) -> Tensor:
             f"{path}: row {row} has {column!r} {int(classes[row])}, expected 0..{n_classes - 1}"
         )
     return classes
+
+
+def read_column(path: Path, column: str) -> list[Any]:
+    """Read a column of any type as Python objects; raises as `read_classes` does."""
+    with opened(path) as file:
+        _require(path, file.schema_arrow, column)
+        values: list[Any] = file.read(columns=[column])[column].to_pylist()
+    return values
+
+
+def class_names(path: Path, column: str) -> tuple[str, ...] | None:
+    """Names of the classes that a column numbers, as the hub's files state them; None if not."""
+    with opened(path) as file:
+        metadata = file.schema_arrow.metadata or {}
+    try:
+        feature = json.loads(metadata[b"huggingface"])["info"]["features"][column]
+        return tuple(str(name) for name in feature["names"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def read_parts(
@@ -118,7 +138,9 @@ def read_parts(
 
 def one_hot(classes: Tensor, n_classes: int) -> Tensor:
     """Class numbers, int64 (N,), as labels, bool (N, C)."""
-    return torch.nn.functional.one_hot(classes, n_classes).bool()
+    labels = torch.zeros(len(classes), n_classes, dtype=torch.bool)
+    labels[torch.arange(len(classes)), classes] = True  # a byte a label, never int64
+    return labels
 
 
 class ParquetItems(Encoded):
@@ -144,9 +166,9 @@ class ParquetItems(Encoded):
         self._files, self._column = list(files), column
         self._n_rows = []
         for file in files:
-            with _opened(file.path) as opened:
-                _require(file.path, opened.schema_arrow, column, "bytes")
-                self._n_rows.append(opened.metadata.num_rows)
+            with opened(file.path) as table:
+                _require(file.path, table.schema_arrow, column, "bytes")
+                self._n_rows.append(table.metadata.num_rows)
         self._keep = keep
         # The files alone say what the pixels are, so nothing needs decoding for the digest.
         kept = [] if keep is None else [tensor_digest(keep)]
@@ -174,7 +196,7 @@ class ParquetItems(Encoded):
 
 def _encoded(path: Path, column: str, start: int) -> Iterator[tuple[int, bytes | None]]:
     """Row numbers from `start` on and encoded images of one file, a block of rows at a time."""
-    with _opened(path) as file:
+    with opened(path) as file:
         groups: list[int] = []
         row = 0
         for group in range(file.num_row_groups):
@@ -194,7 +216,7 @@ def _encoded(path: Path, column: str, start: int) -> Iterator[tuple[int, bytes |
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
+def opened(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
     """Open a parquet file; whatever pyarrow finds wrong with it becomes a one-line error."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -1,4 +1,5 @@
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,15 @@ def shared_data():
     folder = SHARED / "data"
     if not folder.is_dir():
         pytest.skip("the real data sets lie in ../shared/data, which is absent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def paper_lists(shared_data, tmp_path_factory):
+    """Folder of the papers' list files, a folder for each repository that published them."""
+    folder = tmp_path_factory.mktemp("lists")
+    with tarfile.open(shared_data / "splits" / "original_lists.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
     return folder
 
 

@@ -226,3 +226,34 @@ def test_the_environment_is_respected(hub, tmp_path):
     assert Path(downloaded).read_bytes() == CONTENT
     assert run(HF_HUB_OFFLINE="1") == downloaded
     assert hub.ranges == [None]
+
+
+def unpinned():
+    return HubSource("toy", "owner/toy", REVISION, (HubFile(NAME),))
+
+
+def test_without_a_pinned_checksum_the_hubs_own_is_taken(hub, monkeypatch):
+    (file,) = fetch(unpinned(), None)
+    assert file.sha256 == sha256(CONTENT)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert fetch(unpinned(), None) == [file]
+    file.path.write_bytes(CONTENT[:-1] + b"x")
+    assert f"expected {sha256(CONTENT)}; delete" in refusal(unpinned())
+
+
+def test_where_the_cache_knows_no_links_the_hub_is_asked_for_its_checksum(hub, monkeypatch):
+    copy = fetch(unpinned(), None)[0].path.with_name("copy.parquet")
+    copy.write_bytes(CONTENT)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args, **kwargs: copy)
+    assert fetch(unpinned(), None)[0].path == copy
+    copy.write_bytes(CONTENT[:-1] + b"x")
+    assert f"expected {sha256(CONTENT)}; delete" in refusal(unpinned())
+
+
+def test_a_name_without_the_hubs_fingerprint_is_found_too(tmp_path):
+    name = "data/train-00000-of-00001-1359597a978bc4fa.parquet"
+    marked = HubSource("toy", "owner/toy", REVISION, (HubFile(name),))
+    mine = tmp_path / "toy" / "train-00000-of-00001.parquet"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    assert fetch(marked, tmp_path)[0].path == mine

@@ -9,6 +9,14 @@ from datasets.base import DatasetError, LoadOptions, UnknownName, tensor_digest
 from datasets.protocols import PROTOCOLS, RULES, Protocol_
 
 CIFAR = list(PROTOCOLS["cifar10"])
+# Rows of the train and test parts, and classes, of the complete copies.
+COMPLETE = {
+    "cifar100": (50_000, 10_000, 100),
+    "mnist": (60_000, 10_000, 10),
+    "fashion_mnist": (60_000, 10_000, 10),
+    "tiny_imagenet": (100_000, 10_000, 200),
+    "ucmerced": (2100, 0, 21),
+}
 ALL = [p for known in PROTOCOLS.values() for p in known.values()]
 PARTS = {"train": torch.arange(50_000), "test": torch.arange(50_000, 60_000)}
 
@@ -21,6 +29,33 @@ PROTOCOL_DIGESTS = {
     "cifar10/cibhash": "c19e625b496f0f93",
     "cifar10/wch": "6ff4fc3321a16d5f",
     "cifar10/cimon": "5a66aef82edc04d8",
+    "cifar100/official": "2dcfbfa07075c772",
+    "cifar100/1k-5k": "1d247de08a5c33c3",
+    "cifar100/coarse-official": "2dccf77fb71e0b29",
+    "cifar100/coarse-1k-5k": "5857f857ab73db1c",
+    "mnist/1k-5k": "a2d52d7d1992e050",
+    "mnist/official": "33b1a37888397ead",
+    "fashion_mnist/1k-5k": "885f04a7c31a0063",
+    "fashion_mnist/official": "5e2d033a93b86bb2",
+    "tiny_imagenet/official": "f3f5024c05c9917a",
+    "ucmerced/scene": "029d42d9da5a74d6",
+    "ucmerced/multi": "60b1c852a2f988d2",
+    "nuswide21/2k-10k": "058840c58a693fa6",
+    "nuswide21/lists": "1582a750df4a98c4",
+    "nuswide81/5k-10k": "62a8fa1c9484b17c",
+    "nuswide81/lists": "66b8f17dc63bc850",
+    "mscoco/5k-10k": "bef24de358c338ab",
+    "mscoco/lists": "e760287ce6f87e79",
+    "flickr25k/2k-5k": "6025472d4ca20629",
+    "flickr25k/bihalf": "6e1c6dfee5df2d5b",
+    "flickr25k/labelled": "43bd0d65377a5a57",
+    "flickr25k/ssdh": "3ecb7c88ce74fa19",
+    "flickr25k/lists": "fca118f8e575d05e",
+    "voc2012/1k-4k": "1f851874918f18a0",
+    "voc2012/lists": "c94c4d585bb38aaf",
+    "imagenet100/lists": "d4e202e857ed78a2",
+    "imagenet/official": "9200216ace35944b",
+    "conceptual_captions/official": "e445468b4b1243d5",
     "synthetic/tiny": "0550ad114c00afda",
 }
 ROWS_OF_REAL_LABELS = {
@@ -38,6 +73,28 @@ ROWS_OF_CYCLING_LABELS = {
     "cifar10/cibhash": "6ba5b0e75a0b2e82",
     "cifar10/wch": "7ed420a66b32013f",
     "cifar10/cimon": "c61224173d7be168",
+    "cifar100/official": "7a952b86af97e7f4",
+    "cifar100/1k-5k": "abd811d3eeb0fe82",
+    "cifar100/coarse-official": "7a952b86af97e7f4",
+    "cifar100/coarse-1k-5k": "aa757154f8bd8143",
+    "mnist/1k-5k": "cac3ff99ae16374c",
+    "mnist/official": "f2ffdcd1302cb0a1",
+    "fashion_mnist/1k-5k": "cac3ff99ae16374c",
+    "fashion_mnist/official": "f2ffdcd1302cb0a1",
+    "tiny_imagenet/official": "fe4a52ae2a286af9",
+    "ucmerced/scene": "6133bac595e1b3a9",
+    "ucmerced/multi": "fbb041b5840e2d6d",
+}
+
+# Labels of the real size, two or fewer a row: of row i, i and i squared modulo the classes.
+MULTI_LABEL = {
+    "nuswide21/2k-10k": (195_834, 21, 0, "674ec8fe1b24d63e"),
+    "nuswide81/5k-10k": (209_347, 81, 0, "05ea0595dfc727a9"),
+    "mscoco/5k-10k": (122_218, 80, 0, "db469b5a01590230"),
+    "flickr25k/2k-5k": (25_000, 24, 419, "639bbfeaff664ff0"),
+    "flickr25k/bihalf": (25_000, 24, 419, "639bbfeaff664ff0"),
+    "flickr25k/labelled": (25_000, 24, 419, "4c1e035e2bc7a409"),
+    "voc2012/1k-4k": (11_540, 20, 0, "2390e91b0d5407fb"),
 }
 
 
@@ -113,6 +170,84 @@ def test_rows_of_cifar10_protocols_on_cycling_labels(name):
     else:
         assert (query >= 50_000).all()
         assert torch.equal(database, PARTS["train"])
+
+
+@pytest.mark.parametrize(
+    "p", [p for name in COMPLETE for p in PROTOCOLS[name].values()], ids=lambda p: p.label
+)
+def test_rows_of_hub_protocols_on_cycling_labels(p):
+    n_train, n_test, n_classes = COMPLETE[p.dataset]
+    n_classes = 20 if p.name.startswith("coarse-") else n_classes
+    n = n_train + n_test
+    labels = one_hot(torch.arange(n) % n_classes, n_classes)
+    if p.name == "multi":
+        labels = one_hot(torch.arange(n) % 17, 17) | one_hot(torch.arange(n) * 5 % 17, 17)
+    parts = {"train": torch.arange(n_train), "test": torch.arange(n_train, n)}
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002 - the global generator must not matter
+    train, query, database = split = p.split(labels, parts)
+    torch.manual_seed(2)
+    np.random.seed(2)  # noqa: NPY002
+    assert rows_digest(p.split(labels, parts)) == rows_digest(split)
+
+    assert rows_digest(split) == ROWS_OF_CYCLING_LABELS[p.label]
+    assert (len(train), len(query), len(database)) == (p.n_train, p.n_query, p.n_database)
+    assert not torch.isin(query, database).any()
+    assert torch.isin(train, database).all()
+    if p.name != "multi":
+        for rows in split:
+            assert labels[rows].sum(0).unique().numel() == 1
+    if p.rule.startswith("official"):
+        assert torch.equal(query, parts["test"])
+        assert torch.equal(database, parts["train"])
+    else:
+        assert len(query) + len(database) == n
+
+
+@pytest.mark.parametrize("name", MULTI_LABEL)
+def test_rows_of_protocols_on_several_labels_are_pinned(name):
+    n_rows, n_classes, n_unlabelled, pinned = MULTI_LABEL[name]
+    rows = torch.arange(n_rows)
+    labels = one_hot(rows % n_classes, n_classes) | one_hot(rows**2 % n_classes, n_classes)
+    labels[:n_unlabelled] = False
+    p = datasets.protocol_of(name)
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002 - the global generator must not matter
+    train, query, database = split = p.split(labels)
+    torch.manual_seed(2)
+    np.random.seed(2)  # noqa: NPY002
+    assert rows_digest(p.split(labels)) == rows_digest(split) == pinned
+    assert (len(query), len(train), len(database)) == (p.n_query, p.n_train, p.n_database)
+    assert not torch.isin(query, database).any()
+    assert torch.isin(train, database).all()
+    assert labels[database].any(1).all() == (name not in ("flickr25k/2k-5k", "flickr25k/bihalf"))
+
+
+def test_official_parts_of_a_thousand_classes_are_split():
+    """A tenth of ImageNet's rows, all of its classes."""
+    p = dataclasses.replace(
+        PROTOCOLS["imagenet"]["official"], n_query=5000, n_train=100_000, n_database=128_000
+    )
+    rows = torch.arange(133_000)
+    labels = torch.zeros(len(rows), 1000, dtype=torch.bool)
+    labels[rows, rows % 1000] = True
+    parts = {"train": torch.arange(128_000), "test": torch.arange(128_000, 133_000)}
+    train, query, database = p.split(labels, parts)
+    assert labels[train].sum(0).tolist() == [100] * 1000
+    assert torch.equal(query, parts["test"])
+    assert torch.equal(database, parts["train"])
+
+
+def test_lists_are_kept_as_they_are():
+    listed = protocol(rule="as listed")
+    parts = {"train": torch.tensor([7, 5, 6, 4]), "test": torch.arange(4)}
+    with pytest.raises(DatasetError, match="needs a list of database rows"):
+        listed.split(one_hot(torch.arange(20) % 4, 4), parts)
+    train, query, database = listed.split(
+        one_hot(torch.arange(20) % 4, 4), parts | {"database": torch.arange(4, 20)}
+    )
+    assert train.tolist() == [4, 5, 6, 7]
+    assert (query.tolist(), len(database)) == ([0, 1, 2, 3], 16)
 
 
 def test_protocols_that_differ_in_the_database_share_queries_and_training_rows():

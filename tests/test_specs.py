@@ -6,28 +6,9 @@ from benchmarks.specs import (
     MethodSpec,
     method_spec,
     parse_overrides,
-    source_digest,
 )
 from datasets.base import UnknownName
 from methods import METHODS
-
-
-def test_source_digest_covers_the_shared_pieces_a_method_imports(monkeypatch):
-    sources = {name: source_digest(cls) for name, cls in METHODS.items()}
-    assert len(set(sources.values())) == len({cls.__module__ for cls in METHODS.values()})
-    import inspect
-
-    import methods.functional
-
-    real = inspect.getsource
-    source_digest.cache_clear()
-    monkeypatch.setattr(
-        "inspect.getsource",
-        lambda piece: "changed" if piece is methods.functional.nt_xent else real(piece),
-    )
-    assert source_digest(METHODS["cibhash"]) != sources["cibhash"]
-    assert source_digest(METHODS["lsh"]) == sources["lsh"]
-    source_digest.cache_clear()
 
 
 def test_settings_reach_constructor_and_recipe_and_show_in_the_label():

@@ -3,8 +3,13 @@ from importlib.util import find_spec
 import pytest
 import torch
 
+from benchmarks import features
+from benchmarks.backbones import backbone
+from benchmarks.cell import SuiteInputs
+from benchmarks.features import FeatureCache
+from benchmarks.grid import Suite
 from benchmarks.targets import CaptionTarget, HierarchyTarget, target_of
-from benchmarks.text import TextError, check_encoder, embed
+from benchmarks.text import TextError, check_encoder, embed, encoder_digest
 from benchmarks.torchvision_stub import import_beside_torchvision
 from benchmarks.training_sets import ViewBank
 from datasets import load
@@ -41,11 +46,11 @@ def test_rows_of_a_target_are_rows_of_the_training_set():
     data = load("synthetic")
     classes = data.labels[data.train].float().argmax(1)
     for supervision in ("captions", "hierarchy"):
-        d = all_distances(target_of(data, supervision, "lsa"), len(classes))
+        d = all_distances(target_of(data, supervision, embed), len(classes))
         same = classes[:, None] == classes
         assert d[same].max() < 1e-5
         assert d[~same].min() > 0.1
-    assert target_of(data, "none", "lsa") is None
+    assert target_of(data, "none", embed) is None
 
 
 def test_a_method_that_declares_nothing_is_given_no_target():
@@ -121,3 +126,37 @@ def test_minilm_is_read_from_its_wheel():
 def test_a_sentence_model_that_is_not_there_is_named(sentence_model):
     with pytest.raises(TextError, match=r"text encoder st:.*nowhere cannot be had"):
         embed([["red"]], f"st:{sentence_model}/nowhere")
+
+
+def test_captions_are_embedded_once(tmp_path, monkeypatch):
+    captions = [["a red ball", "a ball"], ["the sea at night"]]
+    first = FeatureCache(tmp_path, CPU).captions(captions, "lsa")
+    assert torch.equal(first.array, embed(captions))
+    assert first.array.dtype == torch.float32
+    monkeypatch.setattr(features, "embed", lambda *_: pytest.fail("embedded again"))
+    again = FeatureCache(tmp_path, CPU).captions(captions, "lsa")
+    assert torch.equal(again.array, first.array)
+    for other in ([captions[1], captions[0]], [["a red ball"], ["a ball", "the sea at night"]]):
+        with pytest.raises(pytest.fail.Exception, match="embedded again"):
+            FeatureCache(tmp_path, CPU).captions(other, "lsa")
+
+
+def test_another_encoder_other_weights_or_source_embed_anew(sentence_model, tmp_path, monkeypatch):
+    name = f"st:{sentence_model}"
+    before = {encoder_digest("lsa"), encoder_digest(name)}
+    assert len(before) == 2
+    weights = next(sentence_model.rglob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes() + b"\0")
+    assert encoder_digest(name) not in before
+    monkeypatch.setattr("inspect.getsource", lambda module: "other")
+    assert encoder_digest("lsa") not in before
+
+
+def test_a_run_leaves_its_embeddings_in_the_cache(tmp_path, monkeypatch):
+    data = load("synthetic")
+    suite = SuiteInputs(Suite(data, backbone("pixels")), FeatureCache(tmp_path, CPU))
+    target = suite.target("captions", "lsa")
+    own = [data.captions[i] for i in data.train.tolist()]
+    n = len(own)
+    assert torch.equal(all_distances(target, n), all_distances(CaptionTarget(embed(own)), n))
+    assert len(list((tmp_path / "captions").glob("*.npy"))) == 1

@@ -1,0 +1,117 @@
+"""The source behind a class: what its digest covers, and what it imports.
+
+A method may be several files. Its own are those that it imports from its package, or from the
+folder of its file; `methods` is the exception, where papers stand alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import inspect
+from collections.abc import Iterator
+from functools import cache
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+from methods.base import HashMethod
+
+
+@cache
+def source_digest(cls: type[HashMethod]) -> str:
+    """SHA-256 over a method's own files, those of methods it builds on, and shared pieces in them.
+
+    Raises
+    ------
+    TypeError
+        If no module defines the class.
+    """
+    built_on = [c for c in cls.__mro__ if issubclass(c, HashMethod) and c is not HashMethod]
+    parts: list[str] = []
+    for c in built_on:
+        pieces = sorted(vars(inspect.getmodule(c)).items())
+        shared = [
+            inspect.getsource(piece)
+            for _, piece in pieces
+            if getattr(piece, "__module__", None) == "methods.functional"
+        ]
+        parts += [*own_sources(c), *shared]
+    return hashlib.sha256("\n".join(dict.fromkeys(parts)).encode()).hexdigest()
+
+
+def own_sources(cls: type) -> list[str]:
+    """Return the source of a class's module, as it ran, then of its own modules behind that.
+
+    Raises
+    ------
+    TypeError
+        If no module defines the class.
+
+    Examples
+    --------
+    >>> from methods.lsh import LSH
+    >>> [source[:8] for source in own_sources(LSH)]
+    ['\"\"\"LSH: ']
+    """
+    module = inspect.getmodule(cls)
+    if module is None or module.__spec__ is None:
+        raise TypeError(f"{cls.__name__}: no module defines this class; write it in a file")
+    first = module.__spec__
+    found = {first.name: _source(first)}
+    waiting = [first] if first.name.partition(".")[0] != "methods" else []
+    while waiting:
+        spec = waiting.pop()
+        for name in _imported(found[spec.name], spec.parent):
+            helper = _find(name)
+            if helper is not None and helper.name not in found and _belongs(helper, first):
+                found[helper.name] = _source(helper)
+                waiting.append(helper)
+    return [found.pop(first.name), *(source for _, source in sorted(found.items()))]
+
+
+def packages_imported(cls: type) -> set[str]:
+    """Names of the packages that a class's own files import, anywhere in them.
+
+    Examples
+    --------
+    >>> from methods.lsh import LSH
+    >>> sorted(packages_imported(LSH))
+    ['__future__', 'methods', 'torch', 'typing']
+    """
+    names = (name for source in own_sources(cls) for name in _imported(source, None))
+    return {name.partition(".")[0] for name in names}
+
+
+def _source(spec: ModuleSpec) -> str:
+    get_source = getattr(spec.loader, "get_source", None)
+    source = get_source(spec.name) if get_source else None
+    return source if isinstance(source, str) else Path(str(spec.origin)).read_text("utf-8")
+
+
+def _imported(source: str, package: str | None) -> Iterator[str]:
+    """Full names of what a source imports; relative ones where its package is given."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (package or not node.level):
+            name = "." * node.level + (node.module or "")
+            base = importlib.util.resolve_name(name, package)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _find(name: str) -> ModuleSpec | None:
+    """Find a module without running it, though the packages around it may run."""
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # a class in a module, or a module made by hand
+        return None
+
+
+def _belongs(spec: ModuleSpec, method: ModuleSpec) -> bool:
+    """Tell whether a module is of the method's package or folder."""
+    if not (spec.origin and spec.origin.endswith(".py") and method.origin):
+        return False
+    of_package = spec.name.partition(".")[0] == method.name.partition(".")[0]
+    return of_package or Path(spec.origin).parent == Path(method.origin).parent

@@ -1,0 +1,412 @@
+"""The user's own data: folders, parquet files, files of features; and how they are split."""
+
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from benchmarks import rescore, run, score
+from datasets import full_name, load, read
+from datasets.base import DatasetError, LoadOptions, OptionError, UnknownName, tensor_digest
+from results.store import ResultStore
+
+RNG = np.random.default_rng(0)
+
+
+def png(size=8):
+    file = io.BytesIO()
+    pixels = RNG.integers(0, 256, (size, size, 3), np.uint8)
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def tree(root, n=10, classes=("crow", "owl"), part=""):
+    for name in classes:
+        folder = root / part / name
+        folder.mkdir(parents=True)
+        for i in range(n):
+            (folder / f"{i:03}.png").write_bytes(png())
+    return root
+
+
+def table(path, labels, images=None, **more):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = images or [png() for _ in labels]
+    cells = pa.array([{"bytes": image, "path": None} for image in images], kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"img": cells, "label": labels, **more}), path)
+    return path
+
+
+def features(path, n=40, **changes):
+    classes = np.arange(n) % 4
+    x = np.eye(4)[classes] + 0.1 * RNG.normal(size=(n, 4))
+    np.savez(path, **{"features": x.astype(np.float32), "labels": classes, **changes})
+    return path
+
+
+def refusal(name, **options):
+    with pytest.raises(DatasetError) as caught:
+        load(name, LoadOptions(**options))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def call(folder, *arguments):
+    small = ["--methods", "lsh", "--bits", "8", "--seeds", "1", "--backbone", "pixels"]
+    return run.main(
+        [*arguments, *small, "--out", f"{folder}/out", "--cache", f"{folder}/cache", "--no-report"]
+    )
+
+
+# ---- the split
+
+
+def test_own_data_are_drawn_by_sizes_that_suit_their_number(tmp_path):
+    data = load(f"folder:{tree(tmp_path / 'My birds', 50)}")
+    p = data.protocol
+    assert (p.label, p.n_query, p.n_train, p.n_database) == ("folder-My-birds/10q-90t", 10, 90, 90)
+    assert (p.cutoff, p.rule) == (90, "pooled at random, train inside the database")
+    assert torch.equal(data.train, data.database)
+
+
+def test_the_split_is_pinned(tmp_path):
+    """Numbers rest on it: the same rows on every machine and at every seed."""
+    torch.manual_seed(1)
+    data = load(f"features:{features(tmp_path / 'x.npz', 1000)}", LoadOptions(n_train=500))
+    assert data.protocol.digest[:16] == "3f977c80b27dd4d5"
+    assert tensor_digest(data.train, data.query, data.database)[:16] == "e7052b0bfa1b987d"
+    assert not torch.isin(data.query, data.database).any()
+
+
+def test_sizes_can_be_given_and_have_a_digest(tmp_path):
+    tree(tmp_path / "birds")
+    name = f"folder:{tmp_path / 'birds'}"
+    data = load(name, LoadOptions(n_query=5, n_train=7, cutoff=3))
+    assert (data.protocol.name, data.protocol.cutoff) == ("5q-7t", 3)
+    assert (len(data.query), len(data.train), len(data.database)) == (5, 7, 15)
+    assert torch.isin(data.train, data.database).all()
+    again = load(name, LoadOptions(n_query=5, n_train=7, cutoff=3))
+    assert (again.protocol.digest, again.digest) == (data.protocol.digest, data.digest)
+    other = load(name, LoadOptions(n_query=5, n_train=7, cutoff=4))
+    assert other.protocol.digest != data.protocol.digest
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n_query": 15, "n_train": 6}, "20 rows cannot give 15 queries and 6 training rows"),
+        ({"n_query": 20}, "20 rows cannot give 20 queries and 1 training rows"),
+        ({"n_query": 0}, "--queries must be at least 1, got 0"),
+        ({"n_train": -2}, "--train must be at least 1, got -2"),
+        ({"cutoff": 19}, "--cutoff must be in 1..18 (the database), got 19"),
+        ({"label_column": "x"}, "--label-column is of parquet files"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(tmp_path, options, words):
+    tree(tmp_path / "birds")
+    with pytest.raises(OptionError) as caught:
+        load(f"folder:{tmp_path / 'birds'}", LoadOptions(**options))
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["n_query", "n_train", "cutoff", "label_column"])
+def test_named_data_sets_take_no_options_of_own_data(field):
+    with pytest.raises(OptionError, match=r"digits: --.* is of your own data; leave it out"):
+        load("digits", LoadOptions(**{field: 3}))
+
+
+def test_names_are_kinds_and_paths(tmp_path, monkeypatch):
+    tree(tmp_path / "a/b")
+    monkeypatch.chdir(tmp_path)
+    assert full_name("folder:a/../a/b/") == full_name("folder:a/b") == f"folder:{tmp_path}/a/b"
+    assert load("folder:a/b").digest == load(f"folder:{tmp_path}/a/b").digest
+    with pytest.raises(UnknownName, match="unknown kind of data 'foldr'; did you mean 'folder'"):
+        load("foldr:a/b")
+    assert refusal("folder:") == "folder: needs a path, as in folder:PATH"
+
+
+# ---- folder
+
+
+def test_a_folder_a_class(tmp_path):
+    tree(tmp_path / "birds", 3)
+    (tmp_path / "birds/owl/deeper").mkdir()
+    (tmp_path / "birds/owl/deeper/x.PNG").write_bytes(png(12))
+    (tmp_path / "birds/owl/list.txt").write_text("no image")
+    (tmp_path / "birds/.hidden").mkdir()
+    (tmp_path / "birds/.hidden/x.png").write_bytes(png())
+    (tmp_path / "birds/loose.png").write_bytes(png())
+    _, contents = read(f"folder:{tmp_path / 'birds'}", LoadOptions())
+    assert contents.classes == ("crow", "owl")
+    assert contents.labels.int().sum(0).tolist() == [3, 4]
+    assert contents.images.encoded.names[-1] == "owl/deeper/x.PNG"
+    assert contents.images.size == 8
+    assert "7 images, 2 classes, kept at 8 px" in contents.notes[0]
+    assert "2 files are not images in a class and left out: loose.png" in contents.notes[1]
+    pixels = np.asarray(Image.open(tmp_path / "birds/crow/001.png"))
+    read_back = contents.images.read(torch.tensor([1]))[0].permute(1, 2, 0)
+    assert np.array_equal(read_back, pixels)
+
+
+@pytest.mark.parametrize("queries", ["test", "val", "query"])
+def test_parts_of_a_folder_are_its_split(tmp_path, queries):
+    tree(tmp_path, 6, part="train")
+    tree(tmp_path, 2, part=queries)
+    data = load(f"folder:{tmp_path}")
+    assert (data.protocol.name, data.protocol.rule) == ("4q-12t", "as listed")
+    assert torch.equal(data.train, data.database)
+    names = data.images.encoded.names
+    assert all(names[i].startswith(f"{queries}/") for i in data.query.tolist())
+    assert data.labels.shape == (16, 2)
+    assert data.labels[data.query].sum(0).tolist() == [2, 2]
+    assert "would split data that come in parts already" in refusal(f"folder:{tmp_path}", n_query=3)
+
+
+def test_a_database_of_its_own(tmp_path):
+    for part, n in (("train", 3), ("test", 2), ("database", 4)):
+        tree(tmp_path, n, part=part)
+    data = load(f"folder:{tmp_path}")
+    assert (len(data.train), len(data.query), len(data.database)) == (6, 4, 8)
+
+
+def test_a_class_called_train_is_a_class(tmp_path):
+    tree(tmp_path, classes=("train", "ship"))
+    assert read(f"folder:{tmp_path}", LoadOptions())[1].classes == ("ship", "train")
+
+
+def test_folders_that_say_nothing_are_refused(tmp_path):
+    assert "no such folder" in refusal(f"folder:{tmp_path / 'none'}")
+    (tmp_path / "empty").mkdir()
+    assert "found no images in folders of classes" in refusal(f"folder:{tmp_path / 'empty'}")
+    tree(tmp_path / "one", classes=("crow",))
+    assert "every row has the label 'crow'" in refusal(f"folder:{tmp_path / 'one'}")
+    tree(tmp_path / "singles", 1)
+    assert "2 different ones name rows, not classes" in refusal(f"folder:{tmp_path / 'singles'}")
+
+
+def test_folders_whose_files_have_equal_names_and_sizes_are_told_apart(tmp_path):
+    for name in ("a", "b"):
+        for label in ("x", "y"):
+            (tmp_path / name / label).mkdir(parents=True)
+            for i in range(4):
+                grey = Image.new("RGB", (64, 64), (i, i, 50 if name == "a" else 60))
+                grey.save(tmp_path / name / label / f"{i}.bmp")
+    assert (
+        load(f"folder:{tmp_path / 'a'}").data_digest != load(f"folder:{tmp_path / 'b'}").data_digest
+    )
+
+
+# ---- parquet
+
+
+def test_columns_are_guessed_and_told(tmp_path):
+    path = table(tmp_path / "x.parquet", [i % 3 + 5 for i in range(12)], text=["a b"] * 12)
+    _, contents = read(f"parquet:{path}", LoadOptions())
+    assert contents.classes == ("5", "6", "7")
+    assert contents.labels.int().argmax(1).tolist() == [0, 1, 2] * 4
+    assert "images from column 'img' kept at 8 px, labels from column 'label'" in contents.notes[0]
+    assert "(3 classes: 5, 6, 7)" in contents.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "first"),
+    [
+        (["owl", "crow"] * 6, ("crow", "owl"), [0, 1]),
+        ([["a", "b"], ["b"], []] * 4, ("a", "b"), [1, 1]),
+        ([[3, 9], [9, 3, 4], [4]] * 4, ("3", "4", "9"), [1, 0, 1]),
+        ([[1, 0, 1], [0, 1, 0], [0, 0, 1]] * 4, (), [1, 0, 1]),
+        ([True, False] * 6, ("False", "True"), [0, 1]),
+        (pa.array(["owl", "crow"] * 6).dictionary_encode(), ("crow", "owl"), [0, 1]),
+    ],
+)
+def test_labels_of_every_form(tmp_path, labels, classes, first):
+    _, contents = read(f"parquet:{table(tmp_path / 'x.parquet', labels)}", LoadOptions())
+    assert contents.classes == classes
+    assert contents.labels[0].int().tolist() == first
+
+
+def test_rows_without_a_label_are_counted(tmp_path):
+    labels = pa.array([0, 1, None, 1, 0, 1, 0, None, 0, 1])
+    data = load(f"parquet:{table(tmp_path / 'x.parquet', labels)}")
+    assert "2 of 10 rows have no label" in data.notes
+    assert data.labels[2].sum() == 0
+
+
+def test_files_of_a_folder_are_its_rows_or_its_parts(tmp_path):
+    for part, n in (("train-0", 8), ("train-1", 4), ("test-0", 4)):
+        table(tmp_path / f"{part}.parquet", [i % 2 for i in range(n)])
+    data = load(f"parquet:{tmp_path}")
+    assert (data.protocol.name, data.protocol.rule) == ("4q-12t", "as listed")
+    assert data.query.tolist() == [0, 1, 2, 3]  # files by name: test before train
+    (tmp_path / "test-0.parquet").rename(tmp_path / "more.parquet")
+    assert load(f"parquet:{tmp_path}").protocol.name == "1q-15t"
+
+
+def test_columns_that_cannot_be_told_are_listed(tmp_path):
+    path = table(tmp_path / "x.parquet", [0, 1] * 4, other=[1, 2] * 4)
+    renamed = pq.read_table(path).rename_columns(["img", "left", "right"])
+    pq.write_table(renamed, path)
+    name = f"parquet:{path}"
+    message = refusal(name)
+    assert "cannot tell the label column" in message
+    assert "left, right; name one with --label-column" in message
+    assert load(name, LoadOptions(label_column="right")).labels.shape == (8, 2)
+    assert "no column 'img'; label columns hold" in refusal(name, label_column="img")
+    assert "no column 'none'; image columns hold" in refusal(
+        name, label_column="left", image_column="none"
+    )
+
+
+def test_parquet_files_that_say_nothing_are_refused(tmp_path):
+    assert "no such file" in refusal(f"parquet:{tmp_path}")
+    path = tmp_path / "x.parquet"
+    path.write_bytes(b"PAR1")
+    assert "not a readable parquet file" in refusal(f"parquet:{path}")
+    pq.write_table(pa.table({"label": [0, 1]}), path)
+    assert "cannot tell the image column; image columns hold structs" in refusal(f"parquet:{path}")
+    table(path, list(range(8)))
+    assert "8 values with 8 different ones name rows, not classes" in refusal(f"parquet:{path}")
+    table(path, pa.array([None] * 8, pa.int64()))
+    assert "no row has a label" in refusal(f"parquet:{path}")
+    table(tmp_path / "y.parquet", ["a", "b"] * 4)
+    table(path, [0, 1] * 4)
+    assert "expected a column 'label' of int64, as in the first" in refusal(f"parquet:{tmp_path}")
+
+
+# ---- features
+
+
+def test_features_are_read_and_need_no_backbone(tmp_path, capsys):
+    path = features(tmp_path / "vgg.npz")
+    data = load(f"features:{path}")
+    assert data.images is None
+    assert data.features.shape == (40, 4)
+    assert data.protocol.label == "features-vgg/4q-36t"
+    assert call(tmp_path, "--datasets", f"features:{path}") == 0
+    out = capsys.readouterr().out
+    assert "features-vgg/4q-36t on features: 4 queries" in out
+    assert "  features:" in out
+    record = next(r for r in ResultStore(tmp_path / "out").records() if r.method == "float")
+    assert record.metrics["mAP"] > 0.9
+
+
+def test_safetensors_say_the_same_as_npz(tmp_path):
+    arrays = dict(np.load(features(tmp_path / "x.npz")))
+    save_file({k: torch.from_numpy(v) for k, v in arrays.items()}, tmp_path / "x.safetensors")
+    one, two = (load(f"features:{tmp_path}/x{end}") for end in (".npz", ".safetensors"))
+    assert one.digest == two.digest
+    half = torch.from_numpy(arrays["features"]).bfloat16()
+    labels = torch.from_numpy(arrays["labels"])
+    save_file({"features": half, "labels": labels}, tmp_path / "h.safetensors")
+    assert torch.equal(load(f"features:{tmp_path}/h.safetensors").features, half.float())
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_split_of_features_is_kept(tmp_path, named):
+    split = np.array([0, 1, 2, 2] * 10)
+    if named:
+        split = np.array(["train", "query", "database"])[split]
+    data = load(f"features:{features(tmp_path / 'x.npz', split=split)}")
+    assert (data.protocol.name, data.protocol.rule) == ("10q-10t", "as listed")
+    assert data.query.tolist() == list(range(1, 40, 4))
+    assert (len(data.train), len(data.database)) == (10, 20)
+    assert not torch.isin(data.train, data.database).any()
+    two = load(f"features:{features(tmp_path / 'y.npz', split=np.array([0, 0, 0, 1] * 10))}")
+    assert torch.equal(two.train, two.database)
+
+
+def test_labels_of_features_may_be_columns(tmp_path):
+    labels = np.eye(4)[np.arange(40) % 4]
+    labels[:, 1] = 1 - labels[:, 0]
+    data = load(f"features:{features(tmp_path / 'x.npz', labels=labels)}")
+    assert data.labels.int().tolist() == labels.astype(int).tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"features": np.zeros((40, 4), int)}, "features must be float (N, D), got int64 (40, 4)"),
+        ({"features": np.zeros(40)}, "features must be float (N, D), got float64 (40,)"),
+        ({"labels": np.zeros(39, int)}, "labels must have a row for each of 40 features"),
+        ({"labels": np.full((40, 2), 3)}, "must be 0 or 1, got 3 in row 0"),
+        ({"labels": np.zeros(40)}, "labels must be class numbers (N,) or 0/1 (N, C)"),
+        ({"labels": np.zeros(40, int)}, "every row has the label '0'"),
+        ({"split": np.full(40, 3)}, "split must be 0, 1, 2 or 'train', 'query', 'database'"),
+        ({"split": np.array(["test"] * 40)}, "of each row, got 'test'"),
+        ({"split": np.zeros(40, int)}, "it has no rows of queries"),
+        ({"labels": np.array([{}] * 40, object)}, "cannot be read"),
+        ({"features": np.full((40, 4), np.nan)}, "features must be finite, 40 rows are not"),
+    ],
+)
+def test_wrong_features_are_refused(tmp_path, changes, words):
+    assert words in refusal(f"features:{features(tmp_path / 'x.npz', **changes)}")
+
+
+def test_wrong_files_of_features_are_refused(tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"PK")
+    assert "cannot be read" in refusal(f"features:{tmp_path}/x.npz")
+    assert "cannot be read" in refusal(f"features:{tmp_path}/none.safetensors")
+    assert "expected a .npz or .safetensors file" in refusal(f"features:{tmp_path}/x.txt")
+    np.savez(tmp_path / "x.npz", labels=np.zeros(3))
+    assert "expected arrays features and labels, found labels" in refusal(
+        f"features:{tmp_path}/x.npz"
+    )
+
+
+# ---- the commands
+
+
+def test_one_folder_under_two_names_is_one_data_set(tmp_path, capsys):
+    tree(tmp_path / "birds")
+    names = [f"folder:{tmp_path}/birds", f"folder:{tmp_path}/birds/../birds/"]
+    assert call(tmp_path, "--datasets", *names, "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert out.count("folder-birds/2q-18t on pixels") == 1
+    assert "  folder:" in out
+    assert "3 cells" in out
+
+
+def test_two_folders_of_one_name_never_share_a_table(tmp_path, capsys):
+    names = [f"folder:{tree(tmp_path / where / 'birds')}" for where in "ab"]
+    assert call(tmp_path, "--datasets", *names) == 2
+    assert "two data sets would both be called folder-birds/2q-18t" in capsys.readouterr().err
+    for name in names:
+        assert call(tmp_path, "--datasets", name) == 0
+    records = ResultStore(tmp_path / "out").records()
+    assert len({r.protocol_info["inputs"] for r in records}) == 2
+    assert "Superseded" not in capsys.readouterr().err
+    from results.sections import select
+
+    shown, superseded = select(records)
+    assert len(shown) == len(superseded) == 3
+    assert len({r.protocol_info["inputs"] for r in shown}) == 1
+
+
+def test_own_data_are_scored_and_scored_again(tmp_path, capsys):
+    tree(tmp_path / "birds")
+    name = f"folder:{tmp_path}/birds"
+    assert call(tmp_path, "--datasets", name, "--queries", "4") == 0
+    out = f"{tmp_path}/out"
+    assert rescore.main(["--out", out, "--no-report"]) == 1
+    assert "is of your own data; name it with --datasets KIND:PATH" in capsys.readouterr().err
+    again = ["--out", out, "--no-report", "--datasets", name, "--queries", "4"]
+    assert rescore.main(again) == 1  # the yardstick float has no codes
+    assert "3 records: 0 changed, 2 the same, 1 left" in capsys.readouterr().out
+    assert rescore.main(["--out", out, "--datasets", "digits"]) == 2
+    assert "--datasets: expected your own data" in capsys.readouterr().err
+    np.save(tmp_path / "c.npy", np.zeros((20, 8), bool))
+    codes = ["--codes", f"{tmp_path}/c.npy", "--dataset", name, "--queries", "4"]
+    assert score.main(codes) == 0
+    assert json.loads(capsys.readouterr().out)["protocol"] == "4q-16t"
+
+
+def test_flags_of_own_data_with_a_named_data_set_are_an_error(tmp_path, capsys):
+    assert call(tmp_path, "--datasets", "digits", "--queries", "4") == 2
+    assert "digits: --queries is of your own data" in capsys.readouterr().err

@@ -1,0 +1,109 @@
+"""The source that a method's digest covers."""
+
+import inspect
+import sys
+
+import pytest
+
+import methods.functional
+from benchmarks.outside import load_class
+from benchmarks.source import own_sources, packages_imported, source_digest
+from methods import METHODS
+
+MINE = "from methods.lsh import LSH\n\nclass MyLSH(LSH):\n    paper = 'Me, https://example.org'\n"
+
+
+@pytest.fixture(autouse=True)
+def _no_digest_is_kept():
+    source_digest.cache_clear()
+    yield
+    source_digest.cache_clear()
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Write a file into the current folder, which can be imported from."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    before = set(sys.modules)
+
+    def write(name, text):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    yield write
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_digest_covers_the_shared_pieces_a_method_imports(monkeypatch):
+    sources = {name: source_digest(cls) for name, cls in METHODS.items()}
+    assert len(set(sources.values())) == len({cls.__module__ for cls in METHODS.values()})
+    real = inspect.getsource
+    source_digest.cache_clear()
+    monkeypatch.setattr(
+        "inspect.getsource",
+        lambda piece: "changed" if piece is methods.functional.nt_xent else real(piece),
+    )
+    assert source_digest(METHODS["cibhash"]) != sources["cibhash"]
+    assert source_digest(METHODS["lsh"]) == sources["lsh"]
+
+
+def test_digest_covers_the_methods_that_a_class_builds_on(write, monkeypatch):
+    write("mine.py", MINE)
+    cls = load_class("mine.py:MyLSH")
+    before = source_digest(cls)
+    source_digest.cache_clear()
+    monkeypatch.setattr(
+        "benchmarks.source.own_sources",
+        lambda c: ["changed"] if c is METHODS["lsh"] else own_sources(c),
+    )
+    assert source_digest(cls) != before
+
+
+def test_source_of_a_file_is_that_which_ran(write):
+    write("mine.py", MINE)
+    cls = load_class("mine.py:MyLSH")
+    write("mine.py", "another")
+    assert own_sources(cls) == [MINE]
+
+
+def test_files_beside_a_file_count_where_it_imports_them(write):
+    write("mine.py", f"import near, json, torch\n{MINE}    def late(self):\n        import later\n")
+    write("near.py", "from far import X\n")
+    write("far.py", "X = 1\n")
+    write("later.py", "Y = 1\n")
+    write("idle.py", "Z = 1\n")
+    assert own_sources(load_class("mine.py:MyLSH"))[1:] == [
+        "X = 1\n",
+        "Y = 1\n",
+        "from far import X\n",
+    ]
+
+
+def test_modules_of_a_package_count_where_the_class_reaches_them(write):
+    write("plug/__init__.py", "")
+    write("plug/idle.py", "raise RuntimeError\n")
+    write("plug/mine.py", f"from .parts import algebra\nfrom plug import parts\n{MINE}")
+    write("plug/parts/__init__.py", "from . import algebra\nfrom ..losses import Loss\n")
+    write("plug/parts/algebra.py", "from datasets import load\n")
+    write("plug/losses.py", "class Loss: pass\n")
+    cls = load_class("plug.mine:MyLSH")
+    assert own_sources(cls)[1:] == [
+        "",  # plug/__init__.py
+        "class Loss: pass\n",
+        "from . import algebra\nfrom ..losses import Loss\n",
+        "from datasets import load\n",
+    ]
+    assert packages_imported(cls) == {"methods", "plug", "datasets"}
+
+
+def test_papers_of_ours_stand_alone():
+    assert all(len(own_sources(cls)) == 1 for cls in METHODS.values())
+
+
+def test_a_class_of_no_module_is_refused():
+    cls = type("Handmade", (), {"__module__": "nowhere"})
+    with pytest.raises(TypeError, match="Handmade: no module defines this class; write it"):
+        own_sources(cls)
