@@ -19,8 +19,9 @@ from benchmarks.backbones import Backbone
 from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import Environment
 from benchmarks.features import Cached, FeatureCache, Kind
-from benchmarks.grid import Cell, Suite, seed_of
+from benchmarks.grid import Cell, seed_of
 from benchmarks.scoring import protocol_info, score_codes, score_floats
+from benchmarks.suites import Suite
 from benchmarks.targets import Target, target_of
 from benchmarks.trainer import OnEpoch, Trainer
 from benchmarks.training_sets import EndToEnd, FreshViews, ViewBank

@@ -15,7 +15,7 @@ from benchmarks.command import OK, SOME_FAILED, Parser, fail
 from benchmarks.environment import DeviceError, environment
 from benchmarks.explain import differences, read_record
 from benchmarks.features import FeatureCache
-from benchmarks.grid import Cell, RunKey, Suite, Views
+from benchmarks.grid import Cell, RunKey, Views
 from benchmarks.specs import GridError, MethodSpec, method_spec
 from benchmarks.text import DEFAULT_ENCODER
 from datasets import load

@@ -17,8 +17,9 @@ from benchmarks.cell import SuiteInputs, run_cell
 from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import Environment, environment
 from benchmarks.features import FeatureCache
-from benchmarks.grid import Cell, RunKey, Suite
+from benchmarks.grid import Cell, RunKey
 from benchmarks.limits import time_limit
+from benchmarks.suites import Suite
 from datasets.base import one_line
 from results.leases import STALE, Lease
 from results.store import ResultStore, StoreError
@@ -49,6 +50,8 @@ class Bench:
         Ask torch for its strict mode.
     threads : int or None
         Of torch in this process; None leaves them as they are.
+    command : str
+        What the user called.
     stale : float
         Seconds after which the lease of a runner that shows no sign of life is taken over.
     """
@@ -61,6 +64,7 @@ class Bench:
     checkpoint_every: float = 60.0
     deterministic: bool = False
     threads: int | None = None
+    command: str = ""
     stale: float = STALE
 
 
