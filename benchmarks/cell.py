@@ -200,6 +200,7 @@ def run_cell(
         versions=environment.versions,
         device=environment.device_name,
         commit=environment.commit,
+        command=environment.command,
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
     )
     return record, arrays

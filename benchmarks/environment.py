@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
+import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -31,15 +33,20 @@ class Environment:
         Version by package, and Python's and CUDA's.
     commit : str
         Git commit of the checkout, with ``+changes`` where files differ; empty outside of one.
+    command : str
+        What the user called, as a shell would read it.
     """
 
     device: torch.device
     device_name: str
     versions: dict[str, str]
     commit: str
+    command: str
 
 
-def environment(device: str, *, deterministic: bool = False) -> Environment:
+def environment(
+    device: str, *, deterministic: bool = False, command: str | None = None
+) -> Environment:
     """Describe this process on a device.
 
     Parameters
@@ -48,6 +55,8 @@ def environment(device: str, *, deterministic: bool = False) -> Environment:
         ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:<i>"``.
     deterministic : bool
         Put torch into its strict mode: an operation without a deterministic form is an error.
+    command : str, optional
+        What the user called; this process's own command where left out.
 
     Raises
     ------
@@ -66,7 +75,8 @@ def environment(device: str, *, deterministic: bool = False) -> Environment:
         name = torch.cuda.get_device_name(chosen)
     else:
         name = f"cpu ({torch.get_num_threads()} threads)"
-    return Environment(chosen, name, versions, _commit())
+    called = shlex.join(sys.argv) if command is None else command
+    return Environment(chosen, name, versions, _commit(), called)
 
 
 def _device(name: str) -> torch.device:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
+from importlib import import_module
 from typing import Any, Literal
 
 from benchmarks.features import source_of_pixels

@@ -143,8 +143,8 @@ def _duration(cells: Sequence[Cell], records: Sequence[RunRecord]) -> str:
     seconds: dict[tuple[object, ...], list[float]] = {}
     for record in records:
         spent = sum(record.timings.get(stage, 0.0) for stage in _STAGES)
-        for key in _alike(record.method, record.bits, (record.dataset, record.protocol)):
-            seconds.setdefault(key, []).append(spent)
+        for kin in _alike(record.method, record.bits, (record.dataset, record.protocol)):
+            seconds.setdefault(kin, []).append(spent)
     known: list[float] = []
     for cell in cells:
         key = cell.key

@@ -17,6 +17,7 @@ from benchmarks.explain import differences, read_record
 from benchmarks.features import FeatureCache
 from benchmarks.grid import Cell, RunKey, Views
 from benchmarks.specs import GridError, MethodSpec, method_spec
+from benchmarks.suites import Suite
 from benchmarks.text import DEFAULT_ENCODER
 from datasets import load
 from datasets.arguments import add_data_arguments, load_options

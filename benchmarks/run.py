@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -88,7 +89,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 
 def _parser(defaults: Mapping[str, Any]) -> argparse.ArgumentParser:
-    """Flags of the command; `defaults`, those of a preset, by the parser's own names."""
+    """Make the parser; `defaults` are flags of a preset, by the parser's own names."""
     parser = Parser(
         prog="python -m benchmarks.run",
         description="Grid over methods, bits, data sets and seeds; skip what is stored.",
@@ -112,7 +113,7 @@ def _parser(defaults: Mapping[str, Any]) -> argparse.ArgumentParser:
     add(
         "--executor",
         choices=EXECUTORS,
-        help="default: local, loky with --jobs, dask with a scheduler",
+        help="default: by the next two",
     )
     add("--jobs", type=int, metavar="N", help="processes beside each other")
     add("--scheduler", metavar="tcp://HOST:PORT", help="of a running Dask cluster")
@@ -131,7 +132,7 @@ def _parser(defaults: Mapping[str, Any]) -> argparse.ArgumentParser:
 
 
 def _grids(arguments: Sequence[str] | None, preset: str) -> list[argparse.Namespace]:
-    """Flags of each grid: the default preset's, over them the preset's, over them the user's."""
+    """Read the flags of each grid: the user's over the preset's over the default preset's."""
     parser = _parser({})
     (first,) = read_preset(DEFAULT, parser)
     grids = read_preset(preset, parser)
@@ -154,7 +155,7 @@ def _run(todo: Sequence[Cell], store: ResultStore, options: argparse.Namespace) 
         cell_timeout=options.cell_timeout,
         checkpoint_every=options.checkpoint_every,
         deterministic=options.deterministic,
-        command=" ".join(sys.argv),
+        command=shlex.join(sys.argv),
     )
     with _executor(options) as executor, Display(len(todo)) as display:
         elsewhere = executor is not local

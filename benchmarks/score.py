@@ -116,6 +116,7 @@ def score(
         versions=env.versions,
         device=env.device_name,
         commit=env.commit,
+        command=env.command,
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
     )
     rows = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}

@@ -170,7 +170,7 @@ def _environment(bench: Bench) -> Environment:
     """Set this process up, once."""
     if bench.threads is not None:
         torch.set_num_threads(bench.threads)
-    return environment(bench.device, deterministic=bench.deterministic)
+    return environment(bench.device, deterministic=bench.deterministic, command=bench.command)
 
 
 @lru_cache(maxsize=1)  # cells of one suite follow each other, so its features stay on the device
