@@ -66,13 +66,13 @@ def _main(arguments: Sequence[str] | None) -> int:
         print("\n".join(plan.lines(store.records())))
         if options.dry_run:
             return OK
-        write_plan(store, plan.planned())
         try:
             options.cache.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             return fail(
                 f"cache folder {options.cache}: {error.strerror}; choose another with --cache"
             )
+        write_plan(store, plan.planned())
         failed = _run(plan.todo, store, options)
     except _USER_ERRORS as error:
         return fail(error)
