@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.backbones import Backbone
+from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import Environment
 from benchmarks.features import Cached, FeatureCache, Kind
-from benchmarks.grid import Cell, Suite, seed_of
+from benchmarks.grid import Cell, seed_of
 from benchmarks.scoring import protocol_info, score_codes, score_floats
+from benchmarks.suites import Suite
 from benchmarks.targets import Target, target_of
 from benchmarks.trainer import OnEpoch, Trainer
 from benchmarks.training_sets import EndToEnd, FreshViews, ViewBank
@@ -117,7 +119,11 @@ class Stopwatch:
 
 
 def run_cell(
-    cell: Cell, inputs: SuiteInputs, environment: Environment, on_epoch: OnEpoch
+    cell: Cell,
+    inputs: SuiteInputs,
+    environment: Environment,
+    on_epoch: OnEpoch,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[RunRecord, dict[str, np.ndarray]]:
     """Fit, encode, evaluate.
 
@@ -130,6 +136,8 @@ def run_cell(
         Versions and device, for the record.
     on_epoch : callable
         Told after each training epoch.
+    checkpoint : Checkpoint, optional
+        Where the training is kept, and goes on from.
 
     Returns
     -------
@@ -159,7 +167,7 @@ def run_cell(
             query, database = _random_codes(cell)
         else:
             method, training = _prepare(cell, inputs, watch)
-            trainer = Trainer(cell.method.recipe, seed_of(cell.key), on_epoch, history)
+            trainer = Trainer(cell.method.recipe, seed_of(cell.key), on_epoch, history, checkpoint)
             with watch("fit"):
                 method.fit(training, trainer)
             with watch("encode"):
@@ -192,6 +200,7 @@ def run_cell(
         versions=environment.versions,
         device=environment.device_name,
         commit=environment.commit,
+        command=environment.command,
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
     )
     return record, arrays

@@ -38,7 +38,7 @@ class FeatureError(Exception):
     """Features that cannot be computed; the message is one line meant for the user."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class FeatureCache:
     """Features of data sets on disk.
 

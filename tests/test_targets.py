@@ -7,7 +7,7 @@ from benchmarks import features
 from benchmarks.backbones import backbone
 from benchmarks.cell import SuiteInputs
 from benchmarks.features import FeatureCache
-from benchmarks.grid import Suite
+from benchmarks.suites import Suite
 from benchmarks.targets import CaptionTarget, HierarchyTarget, target_of
 from benchmarks.text import TextError, check_encoder, embed, encoder_digest
 from benchmarks.torchvision_stub import import_beside_torchvision

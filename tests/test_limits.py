@@ -1,0 +1,85 @@
+import contextlib
+import threading
+import time
+
+import pytest
+import torch
+
+from benchmarks.limits import CellTimeout, halving, time_limit
+
+
+def spin():
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        pass
+
+
+@pytest.mark.parametrize("hang", [spin, lambda: time.sleep(30)])
+def test_a_hang_on_the_main_thread_ends_at_the_limit(hang):
+    start = time.monotonic()
+    rule = r"longer than --cell-timeout 0\.2 seconds"
+    with pytest.raises(CellTimeout, match=rule), time_limit(0.2):
+        hang()
+    assert time.monotonic() - start < 10
+
+
+def test_a_hang_on_another_thread_ends_at_the_limit():
+    caught = []
+
+    def work():
+        try:
+            with time_limit(0.2):
+                spin()
+        except CellTimeout as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(20)
+    assert len(caught) == 1
+
+
+def test_a_handler_of_every_exception_does_not_swallow_the_limit():
+    def careless():
+        with contextlib.suppress(Exception):
+            spin()
+
+    with pytest.raises(CellTimeout), time_limit(0.2):
+        careless()
+
+
+@pytest.mark.parametrize("seconds", [None, 0.05])
+def test_a_limit_does_not_strike_after_the_block(seconds):
+    with time_limit(seconds):
+        result = 1
+    time.sleep(0.1)
+    assert result == 1
+
+
+def test_chunks_are_halved_until_they_fit():
+    tried = []
+
+    def work(size):
+        tried.append(size)
+        if size > 3:
+            raise torch.OutOfMemoryError("no room")
+        return "done"
+
+    assert halving(work, 13) == "done"
+    assert tried == [13, 7, 4, 2]
+
+
+def test_no_room_for_a_single_one_is_an_error():
+    def work(size):
+        raise torch.OutOfMemoryError("no room")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        halving(work, 4)
+
+
+def test_other_errors_pass():
+    def work(size):
+        raise RuntimeError("shape")
+
+    with pytest.raises(RuntimeError, match="shape"):
+        halving(work, 4)
