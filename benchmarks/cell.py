@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import Environment
 from benchmarks.features import Cached, FeatureCache, Kind
 from benchmarks.grid import Cell, seed_of
+from benchmarks.limits import halving
 from benchmarks.scoring import protocol_info, score_codes, score_floats
 from benchmarks.suites import Suite
 from benchmarks.targets import Target, target_of
@@ -261,14 +263,23 @@ def _encode(
     method: HashMethod, training: TrainingSet, cell: Cell, inputs: SuiteInputs, rows: Tensor
 ) -> Tensor:
     """Codes of some rows, gathered a chunk at a time: tokens of all of them may not fit."""
-    chunk = max(1, _ENCODE_NUMBERS // training.features[0].numel())
     if isinstance(training, EndToEnd):
-        images = inputs.images()
-        parts = (training.extract(images.read(part)) for part in rows.split(chunk))
+        read: Callable[[Tensor], Tensor] = partial(_extracted, training, inputs.images())
     else:
-        features = inputs.features(_kind(cell)).array
-        parts = (features[part] for part in rows.to(features.device).split(chunk))
-    return torch.cat([method.encode(part) for part in parts])
+        read = partial(_gathered, inputs.features(_kind(cell)).array)
+
+    def codes(chunk: int) -> Tensor:
+        return torch.cat([method.encode(read(part), chunk) for part in rows.split(chunk)])
+
+    return halving(codes, max(1, _ENCODE_NUMBERS // training.features[0].numel()))
+
+
+def _extracted(training: EndToEnd, images: ImageSource, rows: Tensor) -> Tensor:
+    return training.extract(images.read(rows))
+
+
+def _gathered(features: Tensor, rows: Tensor) -> Tensor:
+    return features[rows.to(features.device)]
 
 
 def _random_codes(cell: Cell) -> tuple[Tensor, Tensor]:

@@ -5,7 +5,12 @@ import time
 import pytest
 import torch
 
+from benchmarks import scoring
+from benchmarks.backbones import backbone
+from benchmarks.features import FeatureCache
 from benchmarks.limits import CellTimeout, halving, time_limit
+from benchmarks.scoring import score_codes
+from datasets import load
 
 
 def spin():
@@ -83,3 +88,53 @@ def test_other_errors_pass():
 
     with pytest.raises(RuntimeError, match="shape"):
         halving(work, 4)
+
+
+def no_room_for_more_than(limit, work):
+    """Do some work as a device would that has room for `limit` rows at a time."""
+
+    def limited(rows, *rest, **named):
+        if len(rows) > limit:
+            raise torch.OutOfMemoryError("no room")
+        return work(rows, *rest, **named)
+
+    return limited
+
+
+def test_an_extraction_goes_on_in_smaller_blocks(tmp_path, monkeypatch):
+    data, tried = load("synthetic"), []
+    pixels = backbone("pixels")
+    expected = FeatureCache(tmp_path / "a", torch.device("cpu")).features(data, pixels).array
+
+    def features(images):
+        tried.append(len(images))
+        return type(pixels).features(pixels, images)
+
+    other = backbone("pixels")
+    monkeypatch.setattr(other, "features", no_room_for_more_than(100, features))
+    found = FeatureCache(tmp_path / "b", torch.device("cpu")).features(data, other).array
+    assert torch.equal(found, expected)
+    assert max(tried) <= 100
+    assert sum(tried) == len(data.labels)
+
+
+def test_codes_are_scored_in_smaller_pieces(monkeypatch):
+    data = load("synthetic")
+    codes = torch.rand(600, 16, generator=torch.Generator().manual_seed(0)) < 0.5
+    query, database = codes[data.query], codes[data.database]
+    expected = score_codes(query, database, data, "cpu")
+    real, sizes = scoring.evaluate, []
+
+    def evaluate(asked, pieces, **named):
+        def small():
+            for piece in pieces:
+                if len(piece.bits) > 200:
+                    raise torch.OutOfMemoryError("no room")
+                sizes.append(len(piece.bits))
+                yield piece
+
+        return real(asked, small(), **named)
+
+    monkeypatch.setattr(scoring, "evaluate", evaluate)
+    assert score_codes(query, database, data, "cpu").metrics == expected.metrics
+    assert max(sizes) <= 200
