@@ -16,7 +16,7 @@ def test_the_folder_may_have_another_of_its_names(tmp_path):
 
 def test_a_folder_of_another_name_is_not_the_data_sets_own(tmp_path):
     (tmp_path / "fish/labels").mkdir(parents=True)
-    with pytest.raises(DatasetError, match="get the data set from example.org"):
+    with pytest.raises(DatasetError, match=r"get the data set from example\.org"):
         PLACE.find(tmp_path / "fish", "labels")
 
 
