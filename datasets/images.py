@@ -119,8 +119,9 @@ class FileItems(Encoded):
 
     def items(self, start: int = 0) -> Iterator[Item]:
         """Yield paths, see `Encoded.items`; the workers read them."""
-        for name in self.names[start:]:
-            yield str(self.root / name), self.root / name
+        for row in range(start, len(self.names)):  # no slice: names are asked for one by one
+            path = self.root / self.names[row]
+            yield str(path), path
 
     def subset(self, rows: Tensor) -> FileItems:
         """Keep some files."""
