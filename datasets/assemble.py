@@ -12,7 +12,8 @@ from torch import Tensor
 
 from datasets.base import Contents, DatasetError, ImageSource, LoadOptions, RetrievalDataset
 from datasets.disk import Progress, silent
-from datasets.protocols import Protocol_, Split
+from datasets.protocols import Protocol_
+from datasets.splits import Split
 
 _PARTS = ("train", "query", "database")
 

@@ -6,7 +6,8 @@ import torch
 
 import datasets
 from datasets.base import DatasetError, LoadOptions, UnknownName, tensor_digest
-from datasets.protocols import PROTOCOLS, RULES, Protocol_
+from datasets.protocols import PROTOCOLS, Protocol_
+from datasets.splits import RULES
 
 CIFAR = list(PROTOCOLS["cifar10"])
 # Rows of the train and test parts, and classes, of the complete copies.
