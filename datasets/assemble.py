@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.base import Contents, DatasetError, ImageSource, LoadOptions, RetrievalDataset
+from datasets.base import DatasetError, ImageSource, RetrievalDataset
+from datasets.contents import Contents, LoadOptions
 from datasets.disk import Progress, silent
 from datasets.protocols import Protocol_
 from datasets.splits import Split

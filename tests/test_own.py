@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from benchmarks import rescore, run, score
 from datasets import full_name, load, read
-from datasets.base import DatasetError, LoadOptions, OptionError, UnknownName, tensor_digest
+from datasets.base import DatasetError, OptionError, UnknownName, tensor_digest
+from datasets.contents import LoadOptions
 from results.store import ResultStore
 
 RNG = np.random.default_rng(0)

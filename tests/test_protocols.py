@@ -5,7 +5,8 @@ import pytest
 import torch
 
 import datasets
-from datasets.base import DatasetError, LoadOptions, UnknownName, tensor_digest
+from datasets.base import DatasetError, UnknownName, tensor_digest
+from datasets.contents import LoadOptions
 from datasets.protocols import PROTOCOLS, Protocol_
 from datasets.splits import RULES
 
