@@ -36,7 +36,8 @@ def count_triton(
     sizes = constants(n_bits, query_labels.shape[1])
     both = torch.zeros(n_query, sizes["N_KEYS"], dtype=torch.int64, device=device)
     words = (x.view(torch.uint32) for x in (q, q_labels, planes, label_planes))
-    _count[n_query, -(-len(bits) // RUN)](*words, both, len(bits), **sizes)
+    with torch.cuda.device_of(both):  # Triton launches on the current device
+        _count[n_query, -(-len(bits) // RUN)](*words, both, len(bits), **sizes)
     counts = both[:, : 2 * (n_bits + 1)].cpu().numpy()
     relevant = np.ascontiguousarray(counts[:, 1::2])
     return counts[:, 0::2] + relevant, relevant

@@ -156,12 +156,19 @@ def packed_words(bits: Bits) -> NDArray[np.uint16]:
     return np.pad(rows, ((0, 0), (0, rows.shape[1] % 2))).view(np.uint16)
 
 
+def tensor_of(values: Values, device: str | torch.device) -> Tensor:
+    """Return an array or tensor on a device; an array that torch cannot take is copied first."""
+    if not isinstance(values, Tensor):
+        values = torch.from_numpy(np.require(values, requirements=["C", "W"]))
+    return values.to(device)
+
+
 def as_tensor(bits: Bits, device: str | torch.device) -> Tensor:
     """Return the matrix as a bool tensor; packed rows cross to the device before they unpack."""
     if isinstance(bits, Tensor):
         return bits.to(device)
     array = bits.rows if isinstance(bits, PackedBits) else bits
-    rows = torch.from_numpy(array if array.flags.writeable else array.copy()).to(device)
+    rows = tensor_of(array, device)
     if not isinstance(bits, PackedBits):
         return rows
     places = torch.arange(7, -1, -1, dtype=torch.uint8, device=device)
