@@ -8,11 +8,10 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from benchmarks import rescore, run, score
+from benchmarks import score
 from benchmarks.scoring import score_codes, score_floats
 from benchmarks.submission import SubmissionError, read_codes
 from datasets import load
-from results.store import ResultStore
 
 K = 16  # a square, so that unit vectors of -1/+1 are exact
 
@@ -29,15 +28,6 @@ def codes(data):
     of_class = rng.random((5, K)) < 0.5
     classes = data.labels.float().argmax(1).numpy()
     return of_class[classes] ^ (rng.random((len(classes), K)) < 0.2)
-
-
-@pytest.fixture
-def stored(tmp_path):
-    """A small grid in its store."""
-    arguments = ["--methods", "lsh", "--datasets", "synthetic", "--bits", "8", "--seeds", "2"]
-    arguments += ["--out", f"{tmp_path}/out", "--cache", f"{tmp_path}/cache", "--no-report"]
-    assert run.main(arguments) == 0
-    return ResultStore(tmp_path / "out")
 
 
 def parts(data, codes):
@@ -74,45 +64,6 @@ def test_floats_that_are_codes_score_as_the_codes_do(data, codes):
     by_float = score_floats(torch.from_numpy(codes).float() * 2 - 1, data)
     for name in ("mAP", "mAP@100", "P@100", "R@100", "mAHP@550"):
         assert by_float.metrics[name] == pytest.approx(by_code.metrics[name], abs=1e-9)
-
-
-def test_rescoring_changes_nothing_that_is_right(stored, capsys):
-    before = stored.records()
-    assert rescore.main(["--out", str(stored.root), "--no-report"]) == 1
-    captured = capsys.readouterr()
-    assert "5 records: 0 changed, 4 the same, 1 left as they are" in captured.out
-    assert "float 0 bits: has no codes; run it again with --force" in captured.err
-    assert stored.records() == before
-
-
-def test_a_new_metric_fills_itself_in_and_a_wrong_one_is_put_right(stored, capsys):
-    path = next(stored.runs.rglob("lsh/8-0-*.json"))
-    record, arrays = stored.read(path), stored.arrays(path)
-    old = {name: 0.5 for name in record.metrics if name in ("mAP", "mAP@100")}
-    damaged = arrays | {"query_ap": np.zeros_like(arrays["query_ap"])}
-    stored.save(replace(record, metrics=old), damaged, force=True)
-    rescore.main(["--out", str(stored.root)])
-    assert "5 records: 1 changed, 3 the same" in capsys.readouterr().out
-    again = stored.read(path)
-    assert again == record
-    np.testing.assert_array_equal(stored.arrays(path)["query_ap"], arrays["query_ap"])
-    assert (stored.root / "report/leaderboard.csv").is_file()
-
-
-@pytest.mark.parametrize("key", ["digest", "labels"])
-def test_a_record_of_another_split_or_labels_is_left_as_it_is(stored, capsys, key):
-    path = next(stored.runs.rglob("lsh/8-0-*.json"))
-    record = stored.read(path)
-    other = replace(record, protocol_info=record.protocol_info | {key: "other"}, metrics={"mAP": 1})
-    stored.save(other, stored.arrays(path), force=True)
-    assert rescore.main(["--out", str(stored.root), "--no-report"]) == 1
-    assert "lsh 8 bits: was made under another split or other labels" in capsys.readouterr().err
-    assert stored.read(path).metrics == {"mAP": 1}
-
-
-def test_rescoring_an_empty_folder_is_one_line(tmp_path, capsys):
-    assert rescore.main(["--out", f"{tmp_path}/none"]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
 def forms(folder, data, codes):
