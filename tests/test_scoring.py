@@ -77,6 +77,9 @@ def forms(folder, data, codes):
     yield folder / "all.npy", None
     np.savez(folder / "whole.npz", codes=codes.astype(np.int64))
     yield folder / "whole.npz", None
+    turned = rng.permutation(len(codes))
+    np.savez(folder / "turned.npz", codes=codes[turned], rows=turned)
+    yield folder / "turned.npz", None
     np.savez(folder / "parts.npz", **{f"{p}_codes": np.where(own[p], 1.0, -1.0) for p in own})
     yield folder / "parts.npz", None
     save_file(shuffled, folder / "rows.safetensors")
@@ -95,7 +98,7 @@ def test_every_form_of_a_file_gives_the_same_codes(tmp_path, data, codes):
             assert got[part].dtype == np.bool_
             np.testing.assert_array_equal(got[part], values, err_msg=path.name)
         seen += 1
-    assert seen == 5
+    assert seen == 6
 
 
 def test_a_submission_prints_the_numbers_of_the_run_whose_codes_it_is(stored, capsys):
@@ -118,6 +121,17 @@ def test_codes_without_a_backbone_have_a_table_of_their_own(tmp_path, data, code
     np.save(tmp_path / "c.npy", codes)
     assert score.main(["--codes", f"{tmp_path}/c.npy", "--dataset", "synthetic"]) == 0
     assert json.loads(capsys.readouterr().out)["backbone"] == "unknown"
+
+
+def test_a_stored_submission_is_entered_in_the_report(stored, data, codes, tmp_path, capsys):
+    np.save(tmp_path / "c.npy", codes)
+    arguments = ["--codes", f"{tmp_path}/c.npy", "--dataset", "synthetic", "--name", "theirs"]
+    arguments += ["--out", str(stored.root)]
+    assert score.main([*arguments, "--no-report"]) == 0
+    assert not (stored.root / "report").exists()
+    assert score.main([*arguments, "--force"]) == 0
+    assert "theirs" in (stored.root / "report/leaderboard.md").read_text()
+    assert json.loads(capsys.readouterr().out.partition("}\n{")[0] + "}")["method"] == "theirs"
 
 
 def broken(data, codes):
@@ -143,10 +157,20 @@ def broken(data, codes):
         ({"query_codes": own["query"]}, "database_codes is missing, found query_codes"),
         ({"codes": codes[:10]}, "needs a row for each of the 600 rows of synthetic, got 10"),
         ({"codes": codes[0]}, r"must be a matrix, a row an item, got shape \(16,\)"),
+        ({"codes": codes, **fine}, "got codes beside query_codes; give one of the two forms"),
+        ({"codes": codes, "row": rows}, "unknown array 'row'"),
+        (fine | {"rows": rows}, "got rows beside query_codes"),
+        (
+            {"codes": codes, "rows": np.arange(600) + 1},
+            "rows must be the rows of synthetic, row 600 is not among them",
+        ),
+        ({"codes": codes, "rows": np.arange(599)}, "rows must be the rows of synthetic, some are"),
+        ({"codes": codes, "rows": np.zeros(600)}, "rows must be the rows of synthetic, some are"),
+        ({"codes": np.zeros((600, 40_000), bool)}, "at most 32767 bits, got 40000"),
     ]
 
 
-@pytest.mark.parametrize("case", range(10))
+@pytest.mark.parametrize("case", range(17))
 def test_a_file_that_cannot_be_scored_says_what_is_wrong(tmp_path, data, codes, case):
     arrays, words = broken(data, codes)[case]
     np.savez(tmp_path / "c.npz", **arrays)
@@ -183,6 +207,7 @@ def test_a_pickle_in_a_file_is_never_opened(tmp_path, data):
         (["--name", "../x"], "expected letters, digits"),
         (["--dataset", "synthetic/none"], "unknown protocol of synthetic 'none'"),
         (["--backbone", "pixel"], "did you mean 'pixels'"),
+        (["--seed", "-1"], "seed: expected a whole number from 0, got -1"),
     ],
 )
 def test_bad_arguments_are_one_line(tmp_path, codes, capsys, flags, words):
