@@ -118,6 +118,13 @@ class Cell:
     text_encoder: str = DEFAULT_ENCODER
 
     @property
+    def kind(self) -> str:
+        """What a record counts as: rows of different kinds are never ranked together."""
+        if self.method.cls is None:
+            return "yardstick"
+        return "method" if self.method.learns_from == "none" else self.method.learns_from
+
+    @property
     def _views(self) -> str | None:
         if not self.method.is_trained:
             return None

@@ -261,7 +261,11 @@ def _mark_failed(store: ResultStore, cell: Cell, error: str) -> None:
     """Leave the traceback in the store; a disk that refuses it too is no second failure."""
     with contextlib.suppress(StoreError):
         store.mark_failed(
-            **asdict(cell.key), digest=cell.digest, error=error, traceback=traceback.format_exc()
+            **asdict(cell.key),
+            kind=cell.kind,
+            digest=cell.digest,
+            error=error,
+            traceback=traceback.format_exc(),
         )
 
 

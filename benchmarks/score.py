@@ -32,6 +32,7 @@ from datasets.base import DatasetError, RetrievalDataset
 from methods import METHODS
 from results.report import load_board, render_board
 from results.schema import KINDS, SCHEMA, check_record
+from results.sections import row_of
 from results.store import ResultStore, RunRecord, StoreError
 
 UNKNOWN = "unknown"
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_record(record)
         if options.out is not None:
             store = ResultStore(options.out)
+            _check_kind(store, record)
             store.save(record, arrays, force=options.force)
             if not options.no_report:
                 render_board(load_board(store, list(METHODS)), store.root / "report")
@@ -142,6 +144,16 @@ def _check_record(record: RunRecord) -> None:
         check_record(asdict(record))
     except ValueError as error:
         raise SubmissionError(f"these codes make no record: {error}") from error
+
+
+def _check_kind(store: ResultStore, record: RunRecord) -> None:
+    """Refuse a name that the same table has with another kind."""
+    for other in store.records():
+        if row_of(other) == row_of(record) and other.kind != record.kind:
+            raise SubmissionError(
+                f"--name: {record.method!r} is stored as one of kind {other.kind}; "
+                "choose another name, or the same --kind"
+            )
 
 
 if __name__ == "__main__":

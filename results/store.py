@@ -247,6 +247,7 @@ class ResultStore:
         protocol: str,
         backbone: str,
         method: str,
+        kind: str,
         bits: int,
         seed: int,
         digest: str,
@@ -264,6 +265,7 @@ class ResultStore:
             digest,
             error=" ".join(error.split()),
             traceback=traceback,
+            kind=kind,
             created=datetime.now(UTC).isoformat(timespec="microseconds"),
         )
         path = _failed(self.path(failure))

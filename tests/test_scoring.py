@@ -134,6 +134,17 @@ def test_a_stored_submission_is_entered_in_the_report(stored, data, codes, tmp_p
     assert json.loads(capsys.readouterr().out.partition("}\n{")[0] + "}")["method"] == "theirs"
 
 
+def test_a_name_of_another_kind_is_refused(stored, codes, tmp_path, capsys):
+    np.save(tmp_path / "c.npy", codes)
+    np.save(tmp_path / "short.npy", codes[:, :8])
+    arguments = ["--dataset", "synthetic", "--name", "mix", "--out", str(stored.root)]
+    arguments += ["--no-report", "--codes"]
+    assert score.main([*arguments, f"{tmp_path}/c.npy", "--kind", "captions"]) == 0
+    assert score.main([*arguments, f"{tmp_path}/short.npy"]) == 2
+    assert "'mix' is stored as one of kind captions; choose another" in capsys.readouterr().err
+    assert score.main([*arguments, f"{tmp_path}/short.npy", "--backbone", "pixels"]) == 0
+
+
 def broken(data, codes):
     own = parts(data, codes)
     fine = {f"{p}_codes": own[p] for p in own}
