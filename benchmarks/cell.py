@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,10 +17,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.backbones import Backbone
+from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import Environment
 from benchmarks.features import Cached, FeatureCache, Kind
-from benchmarks.grid import Cell, Suite, seed_of
+from benchmarks.grid import Cell, seed_of
+from benchmarks.limits import halving
 from benchmarks.scoring import protocol_info, score_codes, score_floats
+from benchmarks.suites import Suite
 from benchmarks.targets import Target, target_of
 from benchmarks.trainer import OnEpoch, Trainer
 from benchmarks.training_sets import EndToEnd, FreshViews, ViewBank
@@ -117,7 +121,11 @@ class Stopwatch:
 
 
 def run_cell(
-    cell: Cell, inputs: SuiteInputs, environment: Environment, on_epoch: OnEpoch
+    cell: Cell,
+    inputs: SuiteInputs,
+    environment: Environment,
+    on_epoch: OnEpoch,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[RunRecord, dict[str, np.ndarray]]:
     """Fit, encode, evaluate.
 
@@ -130,6 +138,8 @@ def run_cell(
         Versions and device, for the record.
     on_epoch : callable
         Told after each training epoch.
+    checkpoint : Checkpoint, optional
+        Where the training is kept, and goes on from.
 
     Returns
     -------
@@ -159,7 +169,7 @@ def run_cell(
             query, database = _random_codes(cell)
         else:
             method, training = _prepare(cell, inputs, watch)
-            trainer = Trainer(cell.method.recipe, seed_of(cell.key), on_epoch, history)
+            trainer = Trainer(cell.method.recipe, seed_of(cell.key), on_epoch, history, checkpoint)
             with watch("fit"):
                 method.fit(training, trainer)
             with watch("encode"):
@@ -192,6 +202,7 @@ def run_cell(
         versions=environment.versions,
         device=environment.device_name,
         commit=environment.commit,
+        command=environment.command,
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
     )
     return record, arrays
@@ -245,14 +256,23 @@ def _encode(
     method: HashMethod, training: TrainingSet, cell: Cell, inputs: SuiteInputs, rows: Tensor
 ) -> Tensor:
     """Codes of some rows, gathered a chunk at a time: tokens of all of them may not fit."""
-    chunk = max(1, _ENCODE_NUMBERS // training.features[0].numel())
     if isinstance(training, EndToEnd):
-        images = inputs.images()
-        parts = (training.extract(images.read(part)) for part in rows.split(chunk))
+        read: Callable[[Tensor], Tensor] = partial(_extracted, training, inputs.images())
     else:
-        features = inputs.features(_kind(cell)).array
-        parts = (features[part] for part in rows.to(features.device).split(chunk))
-    return torch.cat([method.encode(part) for part in parts])
+        read = partial(_gathered, inputs.features(_kind(cell)).array)
+
+    def codes(chunk: int) -> Tensor:
+        return torch.cat([method.encode(read(part), chunk) for part in rows.split(chunk)])
+
+    return halving(codes, max(1, _ENCODE_NUMBERS // training.features[0].numel()))
+
+
+def _extracted(training: EndToEnd, images: ImageSource, rows: Tensor) -> Tensor:
+    return training.extract(images.read(rows))
+
+
+def _gathered(features: Tensor, rows: Tensor) -> Tensor:
+    return features[rows.to(features.device)]
 
 
 def _random_codes(cell: Cell) -> tuple[Tensor, Tensor]:

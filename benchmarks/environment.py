@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
+import shlex
 import subprocess
+import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -30,36 +33,50 @@ class Environment:
         Version by package, and Python's and CUDA's.
     commit : str
         Git commit of the checkout, with ``+changes`` where files differ; empty outside of one.
+    command : str
+        What the user called, as a shell would read it.
     """
 
     device: torch.device
     device_name: str
     versions: dict[str, str]
     commit: str
+    command: str
 
 
-def environment(device: str) -> Environment:
+def environment(
+    device: str, *, deterministic: bool = False, command: str | None = None
+) -> Environment:
     """Describe this process on a device.
 
     Parameters
     ----------
     device : str
         ``"auto"`` (a GPU where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:<i>"``.
+    deterministic : bool
+        Put torch into its strict mode: an operation without a deterministic form is an error.
+    command : str, optional
+        What the user called; this process's own command where left out.
 
     Raises
     ------
     DeviceError
         If there is no such device.
     """
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(deterministic)
     chosen = _device(device)
     versions = {name: found for name in _PACKAGES if (found := _version(name))}
     versions["python"] = platform.python_version()
     if chosen.type == "cuda":
         versions["cuda"] = str(torch.version.cuda)
+        versions["driver"] = _driver()
         name = torch.cuda.get_device_name(chosen)
     else:
         name = f"cpu ({torch.get_num_threads()} threads)"
-    return Environment(chosen, name, versions, _commit())
+    called = shlex.join(sys.argv) if command is None else command
+    return Environment(chosen, name, versions, _commit(), called)
 
 
 def _device(name: str) -> torch.device:
@@ -81,6 +98,16 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:  # timm, say: only some backbones need it
         return None
+
+
+def _driver() -> str:
+    """Version of the GPU's driver, "unknown" where its tool does not tell."""
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.split("\n")[0].strip() or "unknown"
 
 
 def _commit() -> str:

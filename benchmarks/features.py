@@ -11,7 +11,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from torch import Tensor
 import datasets.augment
 import datasets.resample
 from benchmarks.backbones import Backbone
+from benchmarks.limits import halving
 from benchmarks.text import embed, encoder_digest
 from datasets.augment import AUGMENTATIONS, augment, draws, resize
 from datasets.base import ImageSource, RetrievalDataset, lookup
@@ -38,7 +39,7 @@ class FeatureError(Exception):
     """Features that cannot be computed; the message is one line meant for the user."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class FeatureCache:
     """Features of data sets on disk.
 
@@ -170,9 +171,18 @@ class FeatureCache:
 
         def blocks(start: int) -> Iterator[np.ndarray]:
             backbone.to(self.device)
+            room = block_size  # rows at a time; less once the device has had no memory for more
+
+            def compute(rows: Tensor, size: int) -> Tensor:
+                nonlocal room
+                found = torch.cat([block(part) for part in rows.split(size)])
+                room = size
+                return found
+
             for first in range(start, n, block_size):
+                rows = torch.arange(first, min(first + block_size, n))
                 with torch.inference_mode():
-                    found = block(torch.arange(first, min(first + block_size, n)))
+                    found = halving(partial(compute, rows), room)
                 values = found.to(torch.float16).cpu().numpy()
                 _check_finite(what, values, first)
                 yield values

@@ -10,26 +10,16 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
+from importlib import import_module
 from typing import Any, Literal
 
-import benchmarks.targets
-import benchmarks.text
-import benchmarks.trainer
-import benchmarks.training_sets
-from benchmarks.backbones import Backbone
 from benchmarks.features import source_of_pixels
 from benchmarks.specs import GridError, MethodSpec
+from benchmarks.suites import Suite
 from benchmarks.text import DEFAULT_ENCODER
-from datasets.base import RetrievalDataset
 from results.store import SCHEMA
-
-DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}
-"""Backbone by data set; natural images take `NATURAL_BACKBONE`."""
-NATURAL_BACKBONE = "efficientnet_lite0"
-NO_BACKBONE = "pixels"
-"""Stands in where features are given: it has no weights to load, and is never run."""
 
 Views = Literal["bank", "fresh"]
 
@@ -64,47 +54,18 @@ def seed_of(key: RunKey) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
+_TRAINING = (
+    *("methods.base", "benchmarks.backbones", "benchmarks.cell", "benchmarks.trainer"),
+    *("benchmarks.training_sets", "benchmarks.targets", "benchmarks.text"),
+)
+
+
 @cache
 def training_source() -> str:
-    """SHA-256 of the training loop and of what hands it views: another loop, another number."""
-    pieces = (benchmarks.trainer, benchmarks.training_sets, benchmarks.targets, benchmarks.text)
+    """SHA-256 of all code between features and codes: another loop, another number."""
+    pieces = (import_module(name) for name in _TRAINING)
     source = "\n".join(inspect.getsource(piece) for piece in pieces)
     return hashlib.sha256(source.encode()).hexdigest()
-
-
-@dataclass(frozen=True)
-class Suite:
-    """A data set under one protocol, seen through one backbone."""
-
-    data: RetrievalDataset
-    backbone: Backbone
-
-    @property
-    def label(self) -> str:
-        """Name of the backbone and its input size; precomputed features have none."""
-        return "features" if self.data.features is not None else self.backbone.label
-
-    def lacks(self, spec: MethodSpec) -> str | None:
-        """Say what a method needs and this suite cannot give; None if nothing is missing."""
-        if spec.cls is None:
-            return None
-        data, cls = self.data, spec.cls
-        wanted = {"captions": data.captions, "hierarchy": data.hierarchy}
-        if cls.supervision != "none" and wanted[cls.supervision] is None:
-            return f"{spec.name} learns from {cls.supervision}, and {data.name} has none"
-        if data.images is not None:
-            return None
-        if cls.consumes == "tokens":
-            return f"{spec.name} needs tokens, and {data.name} has features only"
-        if spec.is_trained:
-            return f"{spec.name} needs augmented views, and {data.name} has features only"
-        return None
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the data, its split, the weights and the pixels that they see."""
-        parts = [self.data.digest, self.backbone.digest, self.label, source_of_pixels()]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -123,6 +84,11 @@ class Cell:
         if self.method.cls is None:
             return "yardstick"
         return "method" if self.method.learns_from == "none" else self.method.learns_from
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Names and digest, by which the store knows the cell."""
+        return {**asdict(self.key), "digest": self.digest}
 
     @property
     def _views(self) -> str | None:
@@ -151,7 +117,7 @@ class Cell:
             "schema": SCHEMA,
         }
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the settings and the seed, 64 hexadecimal digits."""
         identity = {"settings": self.settings, "seed": self.key.seed}

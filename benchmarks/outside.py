@@ -155,6 +155,19 @@ def load_class(text: str) -> type[HashMethod]:
     return cls
 
 
+def class_text(cls: type[HashMethod]) -> str:
+    """Return the text by which `load_class` finds a class again.
+
+    Examples
+    --------
+    >>> from methods.lsh import LSH
+    >>> class_text(LSH)
+    'methods.lsh:LSH'
+    """
+    from_file = "@" in cls.__module__
+    return f"{inspect.getfile(cls) if from_file else cls.__module__}:{cls.__qualname__}"
+
+
 def describe(error: BaseException, file: str) -> str:
     """Say an error in one line, with the last line of a file that it went through.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -17,14 +19,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from benchmarks.grid import RunKey
+from benchmarks.grid import Cell, RunKey
+from benchmarks.work import Outcome
+from results.leases import read_lease
+from results.store import ResultStore
 
 _PLAIN_EVERY = 10.0
-"""Seconds between two plain lines on the same extraction or training."""
+"""Seconds between two plain lines on the same cell."""
+_LOOK_EVERY = 2.0
+"""Seconds between two looks at what cells of other processes are doing."""
 
 
 class Display:
-    """Progress of a grid, on standard error.
+    """Progress of a grid, on standard error: an overall bar, and a line for each running cell.
 
     Parameters
     ----------
@@ -39,7 +46,6 @@ class Display:
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self._console,
@@ -47,10 +53,10 @@ class Display:
         )
         self._n_cells = n_cells
         self._done = 0
-        self._grid = self._bars.add_task("grid", total=n_cells, note="cells")
-        self._work: tuple[str, TaskID] | None = None
-        self._told = 0.0
-        self._started: tuple[float, int] = (0.0, 0)
+        self._grid = self._bars.add_task("grid", total=n_cells)
+        self._running: dict[RunKey, TaskID] = {}
+        self._told: dict[RunKey, float] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -64,39 +70,65 @@ class Display:
     ) -> None:
         self._bars.stop()
 
-    def extraction(self, what: str, done: int, total: int) -> None:
-        """Report rows of an extraction; the rate counts this process's rows alone."""
-        now = time.monotonic()
-        if self._work is None or self._work[0] != what:
-            self._started = (now, done)
-        rows, seconds = done - self._started[1], now - self._started[0]
-        rate = f"{rows / seconds:.0f} images/s" if rows and seconds else ""
-        self._update(what, done, total, rate)
+    def doing(self, key: RunKey, text: str) -> None:
+        """Say what a running cell is doing."""
+        with self._lock:
+            line = f"{key}: {text}"
+            now = time.monotonic()
+            if key not in self._told:
+                self._told[key] = now
+                self._running[key] = self._bars.add_task(line, total=None)
+            self._bars.update(self._running[key], description=line)
+            if not self._live and now - self._told[key] >= _PLAIN_EVERY:
+                self._told[key] = now
+                self._line(line)
 
-    def epoch(self, key: RunKey, epoch: int, epochs: int, losses: dict[str, float]) -> None:
-        """Report an epoch of a training."""
-        terms = " ".join(f"{name} {value:.4f}" for name, value in losses.items())
-        self._update(f"{key.method} {key.bits} bits seed {key.seed}", epoch, epochs, terms)
-
-    def cell_done(self, key: RunKey, note: str) -> None:
+    def cell_done(self, outcome: Outcome) -> None:
         """Count a cell, with what came of it."""
-        self._done += 1
-        if self._work is not None:
-            self._bars.remove_task(self._work[1])
-            self._work = None
-        self._bars.update(self._grid, completed=self._done)
-        self._line(f"[{self._done}/{self._n_cells}] {key}: {note}")
-
-    def _update(self, what: str, done: int, total: int, note: str) -> None:
-        if self._work is None or self._work[0] != what:
-            if self._work is not None:
-                self._bars.remove_task(self._work[1])
-            self._work = (what, self._bars.add_task(what, total=total, note=note))
-            self._told = time.monotonic()
-        self._bars.update(self._work[1], completed=done, total=total, note=note)
-        if not self._live and time.monotonic() - self._told >= _PLAIN_EVERY:
-            self._told = time.monotonic()
-            self._line(f"{what}: {done}/{total} {note}")
+        with self._lock:
+            self._done += 1
+            self._told.pop(outcome.key, None)
+            if (task := self._running.pop(outcome.key, None)) is not None:
+                self._bars.remove_task(task)
+            self._bars.update(self._grid, completed=self._done)
+            self._line(f"[{self._done}/{self._n_cells}] {outcome.key}: {outcome.note}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Watcher:
+    """Shows what cells of other processes are doing, as their leases tell.
+
+    Parameters
+    ----------
+    display : Display
+    store : ResultStore
+    cells : sequence of Cell
+    """
+
+    def __init__(self, display: Display, store: ResultStore, cells: Sequence[Cell]) -> None:
+        self._display = display
+        self._leases = {cell.key: store.lease_path(**cell.place) for cell in cells}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def _watch(self) -> None:
+        while not self._over.wait(_LOOK_EVERY):
+            for key, path in self._leases.items():
+                holder = read_lease(path) if path.is_file() else None
+                if holder is not None and holder.doing:
+                    self._display.doing(key, holder.doing)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()

@@ -21,7 +21,8 @@ from benchmarks.environment import DeviceError, environment
 from benchmarks.scoring import protocol_info, score_codes
 from datasets import DATASETS, load
 from datasets.arguments import add_data_arguments, load_options
-from datasets.base import DatasetError, LoadOptions, RetrievalDataset
+from datasets.base import DatasetError, RetrievalDataset
+from datasets.contents import LoadOptions
 from datasets.own import is_own, without_own
 from methods import METHODS
 from results.report import load_board, render_board

@@ -22,10 +22,10 @@ import torch
 from benchmarks.backbones import backbone
 from benchmarks.command import OK, Parser, fail
 from benchmarks.environment import DeviceError, Environment, environment
-from benchmarks.grid import Suite
 from benchmarks.scoring import protocol_info, score_codes
 from benchmarks.specs import YARDSTICKS
 from benchmarks.submission import Codes, SubmissionError, read_codes
+from benchmarks.suites import Suite
 from datasets import load
 from datasets.arguments import add_data_arguments, load_options
 from datasets.base import DatasetError, RetrievalDataset
@@ -124,6 +124,7 @@ def score(
         versions=env.versions,
         device=env.device_name,
         commit=env.commit,
+        command=env.command,
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
     )
     rows = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}

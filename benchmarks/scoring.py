@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmarks.evaluation import Codes, RetrievalStats, evaluate
 from benchmarks.grading import Similarity
 from benchmarks.health import code_health
+from benchmarks.limits import halving
 from benchmarks.metrics import precision_recall_curve, retrieval_metrics
 from benchmarks.ranking import rank_floats
 from benchmarks.ties import Floats
@@ -57,7 +58,15 @@ def score_codes(
     stored = Codes(database, data.labels[data.database])
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
-        stats = evaluate(asked, stored, similarity=similarity, device=device)
+
+        def count(size: int, similarity: Similarity | None = similarity) -> RetrievalStats:
+            pieces = (
+                Codes(stored.bits[start : start + size], stored.labels[start : start + size])
+                for start in range(0, len(stored.bits), size)
+            )
+            return evaluate(asked, pieces, similarity=similarity, device=device)
+
+        stats = halving(count, len(stored.bits))
         per_query |= _metrics(stats, data, similarity)
     health = code_health(database)
     curves = {"precision_recall": _curve(stats), "bits": health.curve()}

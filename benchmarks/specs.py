@@ -5,11 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from benchmarks.outside import OutsideError, find_method
+from benchmarks.outside import OutsideError, class_text, find_method, load_class
 from benchmarks.source import source_digest
 from datasets.base import lookup
 from methods import METHODS, HashMethod, Recipe
@@ -60,6 +60,11 @@ class MethodSpec:
     changes: dict[str, Any] = field(default_factory=dict)
     finetune: bool = False
 
+    def __reduce__(self) -> tuple[Callable[..., MethodSpec], tuple[object, ...]]:
+        """Travel with the name of the class: one from a file is read from it on the other side."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "cls"}
+        return _received, (None if self.cls is None else class_text(self.cls), values)
+
     @property
     def label(self) -> str:
         """Row of the tables.
@@ -99,6 +104,11 @@ class MethodSpec:
             settings["recipe"] = {k: v for k, v in recipe.items() if k not in _NO_SETTINGS}
             settings["finetune"] = self.finetune
         return settings
+
+
+def _received(cls: str | None, values: dict[str, Any]) -> MethodSpec:
+    """Rebuild a spec that was sent."""
+    return MethodSpec(cls=None if cls is None else load_class(cls), **values)
 
 
 def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod] | None]:

@@ -15,6 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.checkpoint import (
+    Checkpoint,
+    optimizer_state,
+    random_state,
+    restore_optimizer_state,
+    restore_random_state,
+)
 from methods.base import Batch, HashMethod, Recipe, TrainingSet
 
 OnEpoch = Callable[[int, int, dict[str, float]], None]
@@ -42,12 +49,16 @@ class Trainer:
     ----------
     history : list of dict
         Mean of each loss term, an entry an epoch.
+    checkpoint : Checkpoint or None
+        Where the training is kept, and goes on from; a resumed training on the CPU ends in the same
+        parameters as one that was never interrupted.
     """
 
     recipe: Recipe
     seed: int
     on_epoch: OnEpoch = lambda epoch, epochs, losses: None
     history: list[dict[str, float]] = field(default_factory=list)
+    checkpoint: Checkpoint | None = None
 
     def train(self, method: HashMethod, data: TrainingSet) -> None:
         """Train in place.
@@ -67,9 +78,13 @@ class Trainer:
         size = min(self.recipe.batch_size, len(data))
         steps = len(data) // size
         optimizer = _optimizer(self.recipe, method, data)
-        schedule = _schedule(self.recipe, optimizer, epochs)
+        rates = [group["lr"] for group in optimizer.param_groups]
+        state = _State(method, data, optimizer, order_of)
+        self._resume(state)
         method.train()
-        for epoch in range(epochs):
+        for epoch in range(len(self.history), epochs):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * _factor(self.recipe, epoch / epochs)
             order = torch.randperm(len(data), generator=order_of)[: steps * size]
             totals: dict[str, Tensor] = {}
             for step, index in enumerate(order.view(steps, size).to(device)):
@@ -81,13 +96,22 @@ class Trainer:
                 optimizer.step()
                 for name, term in terms.items():
                     totals[name] = totals.get(name, 0) + term.detach()
-            schedule.step()
             losses = {name: float(total) / steps for name, total in totals.items()}
             self._check_losses(method, epoch + 1, losses)
             self.history.append(losses)
+            if self.checkpoint is not None and self.checkpoint.is_due:
+                self.checkpoint.write(state.tensors(), self.history)
             self.on_epoch(epoch + 1, epochs, losses)
         self._check_parameters(method, data, epochs)
         method.eval()
+
+    def _resume(self, state: _State) -> None:
+        """Go on from the checkpoint, if there is one of this training."""
+        kept = None if self.checkpoint is None else self.checkpoint.read()
+        if kept is not None:
+            tensors, history = kept
+            state.restore(tensors)
+            self.history[:] = history
 
     def _check_losses(self, method: HashMethod, epoch: int, losses: dict[str, float]) -> None:
         for name, value in losses.items():
@@ -123,14 +147,36 @@ def _optimizer(recipe: Recipe, method: HashMethod, data: TrainingSet) -> torch.o
     return torch.optim.SGD(groups, weight_decay=recipe.weight_decay, momentum=0.9, fused=True)
 
 
-def _schedule(
-    recipe: Recipe, optimizer: torch.optim.Optimizer, epochs: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    """Factor of the learning rates, by the epoch."""
+def _factor(recipe: Recipe, progress: float) -> float:
+    """Factor of the learning rates at a share of the training in [0, 1]."""
+    return 1.0 if recipe.schedule == "constant" else (1 + math.cos(math.pi * progress)) / 2
 
-    def factor(epoch: int) -> float:
-        if recipe.schedule == "constant":
-            return 1.0
-        return (1 + math.cos(math.pi * epoch / epochs)) / 2
 
-    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+@dataclass(frozen=True)
+class _State:
+    """All that a training changes, as named tensors."""
+
+    method: HashMethod
+    data: TrainingSet
+    optimizer: torch.optim.Optimizer
+    order_of: torch.Generator
+
+    @property
+    def _generators(self) -> dict[str, torch.Generator]:
+        return {"order": self.order_of, "views": self.data.generator}
+
+    @property
+    def _weights(self) -> dict[str, Tensor]:
+        """Parameters and buffers of the method, parameters of a backbone in training."""
+        backbone = {f"backbone.{i}": p for i, p in enumerate(self.data.parameters())}
+        return {f"method.{k}": v for k, v in self.method.state_dict().items()} | backbone
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self._weights | optimizer_state(self.optimizer) | random_state(self._generators)
+
+    @torch.no_grad()
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        for name, tensor in self._weights.items():
+            tensor.copy_(tensors[name])
+        restore_optimizer_state(tensors, self.optimizer)
+        restore_random_state(tensors, self._generators)

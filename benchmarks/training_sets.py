@@ -85,7 +85,7 @@ class ViewBank(_Inputs):
     ) -> None:
         super().__init__(features, target, device)
         self._bank = None if bank is None else bank.to(device)
-        self._generator = torch.Generator(device).manual_seed(seed)
+        self.generator = torch.Generator(device).manual_seed(seed)
 
     def views(self, index: Tensor, n_views: int) -> Tensor:
         """Choose `n_views` different views of each row at random, float32, (V, B, ...)."""
@@ -93,7 +93,7 @@ class ViewBank(_Inputs):
             plain = self.features[index]
             return plain.expand(n_views, *plain.shape)
         keys = torch.rand(
-            len(index), self._bank.shape[1], generator=self._generator, device=index.device
+            len(index), self._bank.shape[1], generator=self.generator, device=index.device
         )
         choice = keys.argsort(1)[:, :n_views].T  # (V, B), without replacement
         return self._bank[index.expand(n_views, -1), choice].float()
@@ -138,7 +138,7 @@ class FreshViews(_Inputs):
         self._extract = getattr(backbone.to(device), kind)
         self._recipe = recipe
         self._size = backbone.input_size or images.shape[-1]
-        self._generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed)
 
     @torch.no_grad()
     def views(self, index: Tensor, n_views: int) -> Tensor:
@@ -147,7 +147,7 @@ class FreshViews(_Inputs):
 
     def _draw(self, index: Tensor, n_views: int) -> Tensor:
         with torch.no_grad():
-            uniforms = draws(n_views * len(index), self._generator)
+            uniforms = draws(n_views * len(index), self.generator)
             images = augment(
                 self._images[index.repeat(n_views)], uniforms, self._recipe, self._size
             )

@@ -11,10 +11,8 @@ from collections.abc import Callable
 
 from datasets.assemble import assemble
 from datasets.base import (
-    Contents,
     DatasetError,
     ImageSource,
-    LoadOptions,
     MemoryImages,
     OptionError,
     RetrievalDataset,
@@ -25,6 +23,7 @@ from datasets.cifar import load_cifar10
 from datasets.cifar100 import load_cifar100
 from datasets.coco import load_mscoco
 from datasets.conceptual import load_conceptual_captions
+from datasets.contents import Contents, LoadOptions
 from datasets.digits import load_digits
 from datasets.flickr import load_flickr25k
 from datasets.imagenet import load_imagenet, load_imagenet100

@@ -19,12 +19,14 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
-from datasets.base import Contents, DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import Contents, LoadOptions
 from datasets.images import EncodedImages, FileItems
 from datasets.lists import Lists
 from datasets.parquet import one_hot
 from datasets.places import Place, tails
 from datasets.protocols import Protocol_
+from datasets.trees import ILSVRC, tree_similarity
 
 PAGE = "image-net.org (ILSVRC 2012)"
 IMAGENET = Place("imagenet", ("imagenet", "ILSVRC2012", "ILSVRC"), PAGE)
@@ -41,12 +43,13 @@ def load_imagenet(protocol: Protocol_, options: LoadOptions) -> Contents:
     protocol : Protocol_
         One of ``PROTOCOLS["imagenet"]``.
     options : LoadOptions
-        Below its `data_root`: ``train/<wnid>/*.JPEG`` and ``val/<wnid>/*.JPEG``.
+        Below its `data_root`: ``train/<wnid>/*.JPEG`` and ``val/<wnid>/*.JPEG``; the class tree
+        where `tree_similarity` looks for it.
 
     Returns
     -------
     Contents
-        1,331,167 rows.
+        1,331,167 rows, and the similarity of classes in WordNet's tree.
 
     Raises
     ------
@@ -75,12 +78,15 @@ def load_imagenet(protocol: Protocol_, options: LoadOptions) -> Contents:
                 f"{root / folder}: no image in its class folders; sort the images into "
                 f"{folder}/<wnid>/*.JPEG"
             )
+    hierarchy, notes = tree_similarity(ILSVRC, IMAGENET.name, wnids, options)
     return Contents(
         labels=one_hot(torch.tensor(classes), len(wnids)),
         images=EncodedImages(FileItems(root, names)),
         parts=parts,
         classes=wnids,
         published={"test": (50,) * N_CLASSES} if len(wnids) == N_CLASSES else {},
+        hierarchy=hierarchy,
+        notes=notes,
     )
 
 

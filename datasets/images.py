@@ -110,7 +110,7 @@ class FileItems(Encoded):
         chunks = [self.names[i : i + _CHUNK] for i in range(0, len(self.names), _CHUNK)]
         with ThreadPoolExecutor() as pool:
             looks = pool.map(
-                lambda chunk: [f"{name}:{_look(root / name)}" for name in chunk], chunks
+                lambda chunk: [f"{name}:{_look(f'{root}/{name}')}" for name in chunk], chunks
             )
             self.fingerprints = [look for found in looks for look in found]
 
@@ -119,8 +119,9 @@ class FileItems(Encoded):
 
     def items(self, start: int = 0) -> Iterator[Item]:
         """Yield paths, see `Encoded.items`; the workers read them."""
-        for name in self.names[start:]:
-            yield str(self.root / name), self.root / name
+        for row in range(start, len(self.names)):  # no slice: names are asked for one by one
+            path = self.root / self.names[row]
+            yield str(path), path
 
     def subset(self, rows: Tensor) -> FileItems:
         """Keep some files."""
@@ -255,15 +256,17 @@ def _file(content: bytes | Path | None) -> Any:
     return io.BytesIO(content) if isinstance(content, bytes) else content
 
 
-def _look(path: Path) -> str:
+def _look(path: str) -> str:
     """Size of a file and a digest of its two ends, `ABSENT` if it is not there or empty."""
     try:
-        with path.open("rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            ends = file.read(_END)
+        file = os.open(path, os.O_RDONLY)
+        try:
+            size = os.fstat(file).st_size
+            ends = os.pread(file, _END, 0)
             if size > _END:
-                file.seek(max(_END, size - _END))
-                ends += file.read(_END)
+                ends += os.pread(file, _END, max(_END, size - _END))
+        finally:
+            os.close(file)
     except OSError:
         return ABSENT
     return f"{size}:{hashlib.sha256(ends).hexdigest()[:16]}" if size else ABSENT

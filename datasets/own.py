@@ -2,6 +2,7 @@
 
 ====================  =============================================================================
 ``folder:PATH``       images in a folder a class, see `datasets.folder`
+``lists:PATH``        images and their split in list files, see `datasets.list_files`
 ``parquet:PATH``      a file or a folder of files with images and labels, `datasets.parquet_files`
 ``features:PATH``     features and labels in one file, see `datasets.feature_file`
 ====================  =============================================================================
@@ -19,14 +20,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.base import Contents, DatasetError, LoadOptions, OptionError, lookup
+from datasets.base import DatasetError, OptionError, lookup
+from datasets.contents import Contents, LoadOptions
 from datasets.feature_file import load_features
 from datasets.folder import load_folder
+from datasets.list_files import load_lists
 from datasets.parquet_files import load_parquet
 from datasets.protocols import Protocol_
 
 OWN: dict[str, Callable[[Path, LoadOptions], Contents]] = {
     "folder": load_folder,
+    "lists": load_lists,
     "parquet": load_parquet,
     "features": load_features,
 }

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.base import Contents, DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import Contents, LoadOptions
 from datasets.hub import LocalFile, file_sha256
 from datasets.images import EncodedImages, image_size
 from datasets.labels import from_matrix, from_values
-from datasets.parquet import ParquetItems, opened
+from datasets.parquet import ParquetItems, class_names, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,6 +65,7 @@ def load_parquet(path: Path, options: LoadOptions) -> Contents:
     label = _choose(who, "label", options.label_column, _columns(schema, _is_label), LABEL_NAMES)
     tables = [_read_column(file, label, schema) for file in paths]
     labels, classes = _labels(f"{who} column {label!r}", tables)
+    classes = _named(classes, class_names(paths[0], label))
     items = ParquetItems([LocalFile(file, file_sha256(file)) for file in paths], image)
     size = image_size(items)
     shown = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
@@ -156,6 +158,13 @@ def _labels(who: str, tables: Sequence[pa.ChunkedArray]) -> tuple[Tensor, tuple[
     if width > 1 and (lengths == width).all() and flat.dtype.kind in "biu" and flat.max() <= 1:
         return from_matrix(who, flat.reshape(n, width)), ()
     return from_values(who, flat, np.repeat(np.arange(n), lengths), n)
+
+
+def _named(classes: tuple[str, ...], names: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Put names in the place of class numbers, where the file states them."""
+    if names is None or not all(c.isdecimal() and int(c) < len(names) for c in classes):
+        return classes
+    return tuple(names[int(c)] for c in classes)
 
 
 def _parts(paths: Sequence[Path], n_rows: Sequence[int]) -> dict[str, Tensor]:

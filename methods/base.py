@@ -110,7 +110,15 @@ class Batch:
 
 
 class TrainingSet(Protocol):
-    """The inputs of the training images, and the target that a method declares; no labels."""
+    """The inputs of the training images, and the target that a method declares; no labels.
+
+    Attributes
+    ----------
+    generator : torch.Generator
+        What views are drawn from.
+    """
+
+    generator: torch.Generator
 
     @property
     def features(self) -> Tensor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-SCHEMA: int = 1
+SCHEMA: int = 2
 KINDS = ("method", "captions", "hierarchy", "yardstick")
 """What a row counts as: an unsupervised method, one that learns from more than images, or neither.
 
@@ -44,6 +44,7 @@ class RunRecord:
     versions: dict[str, str]
     device: str
     commit: str
+    command: str  # what the user called
     created: str  # ISO 8601, UTC
     schema: int = SCHEMA
 
@@ -125,7 +126,7 @@ def _faults(data: dict[str, Any]) -> Iterator[str]:
         yield "bits: a method has at least 1; 0 is for yardsticks without codes"
     if not isinstance(data["digest"], str) or not re.fullmatch("[0-9a-f]{64}", data["digest"]):
         yield f"digest: expected 64 lower-case hex digits, got {data['digest']!r}"
-    for name in ("device", "commit"):
+    for name in ("device", "commit", "command"):
         if not isinstance(data[name], str):
             yield f"{name}: expected text, got {data[name]!r}"
     yield from _time_faults(data["created"])

@@ -23,6 +23,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from results.leases import SUFFIX as LEASE_SUFFIX
 from results.schema import SCHEMA, Failure, RunRecord, check_failure, check_record
 
 if TYPE_CHECKING:
@@ -90,6 +91,14 @@ class ResultStore:
         folders = (folder_name(part) for part in (dataset, protocol, backbone, _base(method)))
         return self.runs.joinpath(*folders, f"{bits}-{seed}-{digest[:8]}.json")
 
+    def lease_path(self, **cell: Any) -> Path:
+        """Path of the lease by which runners share a cell; arguments as of `locate`."""
+        return self.locate(**cell).with_suffix(LEASE_SUFFIX)
+
+    def checkpoint_path(self, **cell: Any) -> Path:
+        """Path at which a cell's training is kept while it goes on; arguments as of `locate`."""
+        return self.locate(**cell).with_suffix(".checkpoint")
+
     def path(self, record: RunRecord | Failure) -> Path:
         """Path of a record, or the path that a failed cell's record would have had."""
         return self.locate(*_key(record), record.digest)
@@ -99,13 +108,13 @@ class ResultStore:
         dataset: str,
         protocol: str,
         backbone: str,
-        method_folder: str,
+        method: str,
         bits: int,
         seed: int,
         digest: str,
     ) -> bool:
         """Whether the cell is stored: a record that can be read, and its arrays beside it."""
-        path = self.locate(dataset, protocol, backbone, method_folder, bits, seed, digest)
+        path = self.locate(dataset, protocol, backbone, method, bits, seed, digest)
         if not path.with_suffix(".safetensors").is_file():
             return False
         with contextlib.suppress(StoreError):

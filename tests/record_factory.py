@@ -39,6 +39,7 @@ def make_record(**changes):
         versions={"numpy": "2"},
         device="cpu",
         commit="",
+        command="",
         created="2026-01-02T03:04:05+00:00",
     )
     record = replace(record, **changes)

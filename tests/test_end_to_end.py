@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import report, run
+from benchmarks import planning, report, run, work
 from methods import METHODS
 from results.report import load_board
 from results.store import ResultStore
@@ -91,7 +91,7 @@ def test_metric_names_are_those_of_the_design(grid):
 def test_second_call_trains_nothing_and_changes_no_record(grid, capsys, monkeypatch):
     folder, _ = grid
     before = {p: p.stat().st_mtime_ns for p in (folder / "out/runs").rglob("*.*")}
-    monkeypatch.setattr(run, "run_cell", None)  # a call would be an error
+    monkeypatch.setattr(work, "run_cell", None)  # a call would be an error
     assert call(folder) == 0
     assert f"{CELLS} cells, {CELLS} stored, 0 to run" in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in (folder / "out/runs").rglob("*.*")} == before
@@ -214,7 +214,7 @@ def test_bad_arguments_are_one_line_and_exit_code_2(tmp_path, capsys, arguments,
 
 
 def test_unwritable_output_is_said_before_any_work(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(run, "load", None)  # a call would be an error
+    monkeypatch.setattr(run, "expand_grids", None)  # a call would be an error
     (tmp_path / "out").write_text("a file, not a folder")
     assert call(tmp_path) == 2
     error = capsys.readouterr().err
@@ -230,7 +230,7 @@ def test_unusable_cache_is_said_before_any_work(tmp_path, capsys):
 
 
 def test_interruption_keeps_what_is_done(tmp_path, capsys, monkeypatch):
-    real, done = run.run_cell, []
+    real, done = work.run_cell, []
 
     def stop_at_the_fourth(cell, *rest):
         if len(done) == 3:
@@ -238,10 +238,10 @@ def test_interruption_keeps_what_is_done(tmp_path, capsys, monkeypatch):
         done.append(cell)
         return real(cell, *rest)
 
-    monkeypatch.setattr(run, "run_cell", stop_at_the_fourth)
+    monkeypatch.setattr(work, "run_cell", stop_at_the_fourth)
     assert call(tmp_path) == 130
     assert "goes on where this one stopped" in capsys.readouterr().err
-    monkeypatch.setattr(run, "run_cell", real)
+    monkeypatch.setattr(work, "run_cell", real)
     assert call(tmp_path) == 0
     assert f"{CELLS} cells, 3 stored, {CELLS - 3} to run" in capsys.readouterr().out
 
@@ -298,16 +298,16 @@ def test_wrong_type_of_a_flag_is_one_line(capsys):
 
 def test_cell_that_another_process_stored_in_the_meantime_is_skipped(tmp_path, monkeypatch, capsys):
     arguments = ["--methods", "lsh", "--bits", "8", "--seeds", "1"]
-    real, asked = run._is_stored, []
+    real, asked = ResultStore.has, []
 
-    def stored_at_second_glance(store, cell):
+    def stored_at_second_glance(store, **cell):
         asked.append(cell)
-        return len(asked) > 3 or real(store, cell)  # three cells are planned, then run
+        return len(asked) > 3 or real(store, **cell)  # three cells are planned, then run
 
-    monkeypatch.setattr(run, "_is_stored", stored_at_second_glance)
+    monkeypatch.setattr(ResultStore, "has", stored_at_second_glance)
     assert call(tmp_path, *arguments) == 2  # nothing was run, so there is nothing to show
     error = capsys.readouterr().err
-    assert error.count("stored by another process") == 3
+    assert error.count("stored by another runner") == 3
     assert "failed" not in error
 
 
@@ -343,25 +343,23 @@ def test_unknown_text_encoder_is_refused(tmp_path, capsys):
 
 
 def test_text_encoder_shows_in_the_rows_that_read_captions(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("benchmarks.run.check_encoder", lambda name: name)
+    monkeypatch.setattr("benchmarks.planning.check_encoder", lambda name: name)
     arguments = ("--methods", "kl_hash", "kl_hash_captions", "--text-encoder", "st:m", "--dry-run")
-    from benchmarks.run import _cells, _parser
-
-    cells, _ = _cells(_parser().parse_args([*SMALL, *arguments]))
+    cells, _ = planning.expand_grids(run._grids([*SMALL, *arguments], "quick"))
     names = {cell.key.method for cell in cells}
     assert "kl_hash_captions(epochs=2,text_encoder=st:m)" in names
     assert "kl_hash(epochs=2)" in names
 
 
 def test_failed_rows_stand_among_those_of_their_kind(tmp_path, monkeypatch, capsys):
-    real = run.run_cell
+    real = work.run_cell
 
     def fails(cell, *rest):
         if cell.method.name != "lsh":
             raise ValueError("out of luck")
         return real(cell, *rest)
 
-    monkeypatch.setattr(run, "run_cell", fails)
+    monkeypatch.setattr(work, "run_cell", fails)
     arguments = ["--methods", "lsh", "kl_hash_captions", "--bits", "8", "--seeds", "1"]
     assert call(tmp_path, *arguments) == 1
     (section,) = load_board(ResultStore(tmp_path / "out")).sections

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from benchmarks.backbones import backbone
-from benchmarks.grid import RunKey, Suite, expand, seed_of
+from benchmarks.grid import RunKey, expand, seed_of
 from benchmarks.specs import GridError, method_spec
+from benchmarks.suites import Suite
 from datasets import load
 
 KEY = RunKey("digits", "300-1497", "pixels", "cibhash", 32, 0)

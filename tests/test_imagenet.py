@@ -3,7 +3,8 @@ import torch
 
 import datasets
 from datasets import imagenet
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import LoadOptions
 
 from .image_files import records, run_lsh, smaller, write_images
 
@@ -48,6 +49,18 @@ def test_folders_run_end_to_end(root, tmp_path, monkeypatch):
     smaller(monkeypatch, "imagenet/official", n_query=10, n_train=15, n_database=30, cutoff=20)
     assert run_lsh("imagenet", root.parent, tmp_path, "--no-report") == 0
     assert any(r.startswith("imagenet/official/pixels@8/lsh/") for r in records(tmp_path))
+
+
+def test_a_tree_beside_the_data_gives_the_similarity_of_classes(root):
+    assert "no class tree" in contents(root).notes[0]
+    tree = root.parent / "hierarchies/ilsvrc.parent-child.mintree.txt"
+    tree.parent.mkdir()
+    first, *others = sorted(WNIDS)
+    lines = [f"thing {first}", "thing animal", *(f"animal {wnid}" for wnid in others)]
+    tree.write_text("\n".join(lines))
+    similarity = contents(root).hierarchy
+    assert similarity[0].tolist() == [1, 0, 0, 0, 0]
+    assert similarity[1].tolist() == [0, 1, 0.5, 0.5, 0.5]
 
 
 def test_another_number_of_classes_is_refused_unless_allowed(root, tmp_path, monkeypatch):

@@ -4,7 +4,8 @@ import torch
 
 import datasets
 from datasets import nuswide
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import LoadOptions
 from datasets.nuswide import FREQUENT
 
 from .image_files import records, run_lsh, smaller, write_images
@@ -110,7 +111,8 @@ def test_missing_images_are_refused_then_left_out_under_another_name(root, tmp_p
     )
     (root / "Flickr/actor/0001_7.jpg").unlink()
     (root / "Flickr/zebra/0105_735.jpg").write_bytes(b"")
-    assert f"2 of {n_members} images are missing, the first is row 0" in refusal(root)
+    first = f"{root}/Flickr/actor/0001_7.jpg"
+    assert f"2 of {n_members} images are missing, the first is {first}" in refusal(root)
     assert run_lsh("nuswide21", root.parent, tmp_path, "--no-report") == 2
     assert run_lsh("nuswide21", root.parent, tmp_path, "--no-report", "--allow-missing") == 0
     assert all(r.startswith(f"nuswide21/2k-10k_{n_members - 2}/") for r in records(tmp_path))

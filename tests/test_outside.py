@@ -144,7 +144,8 @@ def test_messages_of_errors_are_cut():
     assert describe(KeyboardInterrupt(), "f.py") == "KeyboardInterrupt"
 
 
-def test_a_changed_file_is_another_cell_and_runs_as_changed(folder):
+def test_a_changed_file_is_another_cell_and_runs_as_changed(folder, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     before = load_class("mine.py:MyLSH")
     spec = method_spec("my_lsh", known={"my_lsh": before})
     assert load_class("mine.py:MyLSH") is before

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from benchmarks import rescore, run, score
 from datasets import full_name, load, read
-from datasets.base import DatasetError, LoadOptions, OptionError, UnknownName, tensor_digest
+from datasets.base import DatasetError, OptionError, UnknownName, tensor_digest
+from datasets.contents import LoadOptions
 from results.store import ResultStore
 
 RNG = np.random.default_rng(0)
@@ -203,6 +204,42 @@ def test_folders_whose_files_have_equal_names_and_sizes_are_told_apart(tmp_path)
     )
 
 
+# ---- lists
+
+
+def lists(root, images):
+    """Twelve images in lists of a split; each has one or both of two labels."""
+    tree(images / "all", 6, part="jpg")
+    names = [f"all/jpg/{label}/{i:03}.png" for label in ("crow", "owl") for i in range(6)]
+    lines = [f"{name} {int(i < 7)} {int(i > 4)}" for i, name in enumerate(names)]
+    root.mkdir(exist_ok=True)
+    for part, own in (("test", lines[::4]), ("train", lines[1::4]), ("database", lines[1::2])):
+        (root / f"{part}.txt").write_text("\n".join(own) + "\n")
+    return root
+
+
+@pytest.mark.parametrize("below", [True, False])
+def test_lists_are_a_split_of_images_below_them_or_below_the_data_root(tmp_path, below):
+    images = tmp_path / "split" if below else tmp_path / "images"
+    root = lists(tmp_path / "split", images)
+    data = load(f"lists:{root}", LoadOptions(tmp_path / "images"))
+    assert data.protocol.label == "lists-split/3q-3t"
+    assert data.protocol.rule == "as listed"
+    assert (len(data.query), len(data.train), len(data.database)) == (3, 3, 6)
+    assert torch.isin(data.train, data.database).all()
+    assert data.labels[data.query].int().tolist() == [[1, 0], [1, 0], [0, 1]]
+    assert data.images.read(data.query).shape == (3, 3, 8, 8)
+    assert "would split data that come in parts already" in refusal(f"lists:{root}", n_train=3)
+
+
+def test_an_image_that_a_list_names_in_vain_is_refused_by_name(tmp_path):
+    root = lists(tmp_path / "split", tmp_path / "split")
+    (root / "all/jpg/owl/001.png").unlink()
+    assert f"the first is {root}/all/jpg/owl/001.png" in refusal(f"lists:{root}")
+    (root / "database.txt").unlink()
+    assert "database.txt" in refusal(f"lists:{root}")
+
+
 # ---- parquet
 
 
@@ -222,6 +259,7 @@ def test_columns_are_guessed_and_told(tmp_path):
         ([["a", "b"], ["b"], []] * 4, ("a", "b"), [1, 1]),
         ([[3, 9], [9, 3, 4], [4]] * 4, ("3", "4", "9"), [1, 0, 1]),
         ([[1, 0, 1], [0, 1, 0], [0, 0, 1]] * 4, (), [1, 0, 1]),
+        ([[0, 1], [1], [0]] * 4, ("0", "1"), [1, 1]),
         ([True, False] * 6, ("False", "True"), [0, 1]),
         (pa.array(["owl", "crow"] * 6).dictionary_encode(), ("crow", "owl"), [0, 1]),
     ],
@@ -230,6 +268,14 @@ def test_labels_of_every_form(tmp_path, labels, classes, first):
     _, contents = read(f"parquet:{table(tmp_path / 'x.parquet', labels)}", LoadOptions())
     assert contents.classes == classes
     assert contents.labels[0].int().tolist() == first
+
+
+def test_class_numbers_have_the_names_that_the_file_states(tmp_path):
+    path = table(tmp_path / "x.parquet", [0, 2] * 6)
+    stated = {"info": {"features": {"label": {"names": ["crow", "owl", "wren"]}}}}
+    found = pq.read_table(path).replace_schema_metadata({"huggingface": json.dumps(stated)})
+    pq.write_table(found, path)
+    assert read(f"parquet:{path}", LoadOptions())[1].classes == ("crow", "wren")
 
 
 def test_rows_without_a_label_are_counted(tmp_path):

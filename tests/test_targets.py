@@ -7,7 +7,7 @@ from benchmarks import features
 from benchmarks.backbones import backbone
 from benchmarks.cell import SuiteInputs
 from benchmarks.features import FeatureCache
-from benchmarks.grid import Suite
+from benchmarks.suites import Suite
 from benchmarks.targets import CaptionTarget, HierarchyTarget, target_of
 from benchmarks.text import TextError, check_encoder, embed, encoder_digest
 from benchmarks.torchvision_stub import import_beside_torchvision
@@ -154,12 +154,14 @@ def test_captions_are_embedded_once(tmp_path, monkeypatch):
             FeatureCache(tmp_path, CPU).captions(other, "lsa")
 
 
-def test_another_encoder_other_weights_or_source_embed_anew(sentence_model, tmp_path, monkeypatch):
-    name = f"st:{sentence_model}"
-    before = {encoder_digest("lsa"), encoder_digest(name)}
-    assert len(before) == 2
-    weights = next(sentence_model.rglob("*.safetensors"))
-    weights.write_bytes(weights.read_bytes() + b"\0")
+def test_another_encoder_other_weights_or_source_embed_anew(tmp_path, monkeypatch):
+    weights = tmp_path / "model/weights.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(b"one")
+    name = f"st:{weights.parent}"
+    before = {encoder_digest("lsa"), encoder_digest("st:other"), encoder_digest(name)}
+    assert len(before) == 3
+    weights.write_bytes(b"two")
     assert encoder_digest(name) not in before
     monkeypatch.setattr("inspect.getsource", lambda module: "other")
     assert encoder_digest("lsa") not in before

@@ -1,0 +1,105 @@
+"""Run a stored cell again and compare: ``python -m benchmarks.repro RECORD.json``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.backbones import backbone
+from benchmarks.cell import SuiteInputs, run_cell
+from benchmarks.command import OK, SOME_FAILED, Parser, fail
+from benchmarks.environment import DeviceError, environment
+from benchmarks.explain import differences, read_record
+from benchmarks.features import FeatureCache
+from benchmarks.grid import Cell, RunKey, Views
+from benchmarks.specs import GridError, MethodSpec, method_spec
+from benchmarks.suites import Suite
+from benchmarks.text import DEFAULT_ENCODER
+from datasets import load
+from datasets.arguments import add_data_arguments, load_options
+from datasets.base import DatasetError
+from results.store import ResultStore, RunRecord, StoreError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 1 if anything came out otherwise."""
+    parser = Parser(prog="python -m benchmarks.repro", description=__doc__)
+    add = parser.add_argument
+    add("record", type=Path, metavar="RECORD.json")
+    add("--dataset", metavar="NAME/PROTOCOL", help="default: the record's; your own: KIND:PATH")
+    add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
+    add("--deterministic", action="store_true", help="torch's strict mode")
+    add_data_arguments(parser)
+    options = parser.parse_args(arguments)
+    try:
+        record = read_record(options.record)
+        stored = ResultStore(options.record.parent).arrays(options.record)
+        env = environment(options.device, deterministic=options.deterministic)
+        name = options.dataset or f"{record.dataset}/{record.protocol}"
+        settings = record.settings
+        network = backbone(settings["backbone"]["name"], settings["backbone"]["input_size"])
+        cell = stored_cell(record, Suite(load(name, load_options(options)), network))
+    except (DatasetError, DeviceError, GridError, StoreError) as error:
+        return fail(error)
+    inputs = SuiteInputs(cell.suite, FeatureCache(options.cache, env.device))
+    again, arrays = run_cell(cell, inputs, env, lambda epoch, epochs, losses: None)
+    lines = [f"differs: {name}: {a} | {b}" for name, a, b in differences(record, again)]
+    changed = list(_changes(record, again, stored, arrays))
+    sys.stdout.write("\n".join([*lines, *(changed or ["every number and code is the same"])]))
+    sys.stdout.write("\n")
+    return SOME_FAILED if changed else OK
+
+
+def stored_cell(record: RunRecord, suite: Suite) -> Cell:
+    """Rebuild the cell that a record came from.
+
+    Raises
+    ------
+    GridError
+        If the record is not of a run of this suite's methods, as a submission is not.
+    """
+    if "method" not in record.settings:
+        raise GridError(f"record of {record.method}: it was submitted as codes, nothing runs it")
+    names = (record.dataset, record.protocol, record.backbone, record.method)
+    key = RunKey(*names, record.bits, record.seed)
+    settings = record.settings
+    views: Views = settings["views"] or "bank"
+    encoder = settings["text_encoder"] or DEFAULT_ENCODER
+    return Cell(key, suite, _spec(settings["method"]), views, encoder)
+
+
+def _spec(settings: Mapping[str, object]) -> MethodSpec:
+    """Build the method with the settings that a record holds."""
+    spec = method_spec(str(settings["name"]), finetune=bool(settings.get("finetune")))
+    if spec.cls is None:
+        return spec
+    recipe = dict(settings.get("recipe") or {})  # type: ignore[call-overload]  # a JSON object
+    if recipe:
+        spec = replace(spec, recipe=replace(spec.recipe, **recipe, epochs_at={}))
+    return replace(spec, params=dict(settings["params"]))  # type: ignore[call-overload]
+
+
+def _changes(
+    record: RunRecord,
+    again: RunRecord,
+    stored: Mapping[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
+) -> Iterator[str]:
+    for name in sorted(record.metrics.keys() | again.metrics.keys()):
+        old, new = (r.metrics.get(name, float("nan")) for r in (record, again))
+        if old != new:
+            yield f"{name}: {old:.6f} stored, {new:.6f} now, difference {new - old:+.6f}"
+    for part in ("query", "database"):
+        name = f"{part}_codes"
+        if name in stored and name in arrays:
+            bits = int(np.unpackbits(stored[name] ^ arrays[name]).sum())
+            if bits:
+                yield f"{name}: {bits:,} of {record.bits * len(stored[name]):,} bits differ"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Say how far the grid of a results folder is: ``python -m benchmarks.status --out results``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.command import OK, Parser, fail
+from results.plan import STATES, Standing, standings
+from results.store import ResultStore, StoreError
+
+_MOST = 20
+"""Lines of one kind that are shown."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    parser = Parser(prog="python -m benchmarks.status", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR")
+    options = parser.parse_args(arguments)
+    try:
+        found = standings(ResultStore(options.out))
+    except StoreError as error:
+        return fail(error)
+    if not found:
+        return fail(f"{options.out}: no grid was planned there; start one with benchmarks.run")
+    sys.stdout.write("\n".join(_lines(found)) + "\n")
+    return OK
+
+
+def _lines(found: Sequence[Standing]) -> Iterator[str]:
+    counts: Counter[str] = Counter(standing.state for standing in found)
+    yield f"{len(found)} cells: " + ", ".join(f"{counts[state]} {state}" for state in STATES)
+    for state in STATES[1:]:
+        these = [standing for standing in found if standing.state == state]
+        for standing in these[:_MOST]:
+            yield f"{state:<8} {standing.cell}{_note(standing)}"
+        if len(these) > _MOST:
+            yield f"{state:<8} and {len(these) - _MOST} more"
+
+
+def _note(standing: Standing) -> str:
+    holder = standing.holder
+    if holder is None:
+        return f": {standing.note}" if standing.note else ""
+    minutes = (time.time() - holder.since) / 60
+    doing = f" {standing.note}" if standing.note else ""
+    return f":{doing} ({holder.host} pid {holder.pid}, {minutes:.0f} min)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""One cell in one process: lease it, run it, store it; whatever goes wrong is kept with it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from benchmarks.cell import SuiteInputs, run_cell
+from benchmarks.checkpoint import Checkpoint
+from benchmarks.environment import Environment, environment
+from benchmarks.features import FeatureCache
+from benchmarks.grid import Cell, RunKey
+from benchmarks.limits import time_limit
+from benchmarks.suites import Suite
+from datasets.base import one_line
+from results.leases import STALE, Lease
+from results.store import ResultStore, StoreError
+
+State = Literal["done", "stored", "busy", "failed"]
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every process needs to run cells; small, so that it can be sent.
+
+    Attributes
+    ----------
+    out : Path
+        Folder of the results.
+    cache : Path
+        Folder of the features.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:<i>"``.
+    force : bool
+        Replace stored cells.
+    cell_timeout : float or None
+        Seconds that a cell may take.
+    checkpoint_every : float
+        Seconds between two checkpoints of a training, at the least.
+    deterministic : bool
+        Ask torch for its strict mode.
+    threads : int or None
+        Of torch in this process; None leaves them as they are.
+    command : str
+        What the user called.
+    stale : float
+        Seconds after which the lease of a runner that shows no sign of life is taken over.
+    """
+
+    out: Path
+    cache: Path
+    device: str = "cpu"
+    force: bool = False
+    cell_timeout: float | None = None
+    checkpoint_every: float = 60.0
+    deterministic: bool = False
+    threads: int | None = None
+    command: str = ""
+    stale: float = STALE
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a cell.
+
+    Attributes
+    ----------
+    key : RunKey
+    digest : str
+        Which cell.
+    state : "done", "stored" (by another runner), "busy" (another works on it) or "failed"
+    note : str
+        The metric, or the error.
+    """
+
+    key: RunKey
+    digest: str
+    state: State
+    note: str
+
+
+def work(bench: Bench, cell: Cell, tell: Tell = lambda doing: None) -> Outcome:
+    """Run a cell, unless it is stored or another process works on it.
+
+    Parameters
+    ----------
+    bench : Bench
+    cell : Cell
+    tell : callable
+        Told in a few words what is being done.
+
+    Returns
+    -------
+    Outcome
+        Never an exception: one failure is one cell.
+    """
+    store = ResultStore(bench.out)
+
+    def outcome(state: State, note: str) -> Outcome:
+        return Outcome(cell.key, cell.digest, state, note)
+
+    try:
+        lease = Lease.acquire(store.lease_path(**cell.place), bench.stale)
+    except OSError as error:
+        return outcome("failed", f"results folder {bench.out}: {error.strerror}")
+    if lease is None:
+        return outcome("busy", "another runner works on it")
+    with lease:
+        if not bench.force and store.has(**cell.place):
+            return outcome("stored", "stored by another runner")
+        try:
+            return outcome("done", _run(bench, cell, store, _Teller(lease, tell)))
+        except Exception as error:  # one failure is one cell; the others go on
+            note = one_line(error)
+            with contextlib.suppress(StoreError):  # a disk that refuses it too is no second failure
+                trace = traceback.format_exc()
+                store.mark_failed(**cell.place, kind=cell.kind, error=note, traceback=trace)
+            return outcome("failed", note)
+
+
+class _Teller:
+    """Says what a cell is doing to the lease and to whoever watches."""
+
+    def __init__(self, lease: Lease, tell: Tell) -> None:
+        self._lease, self._tell = lease, tell
+        self._start: tuple[str, float, int] = ("", 0.0, 0)
+
+    def extraction(self, what: str, done: int, total: int) -> None:
+        if self._start[0] != what:
+            self._start = (what, time.monotonic(), done)
+        rows, seconds = done - self._start[2], time.monotonic() - self._start[1]
+        rate = rows / seconds if rows and seconds else 0
+        left = f", {rate:.0f} images/s, {(total - done) / rate:.0f} s left" if rate else ""
+        self._say(f"{what}: {done:,}/{total:,}{left}")
+
+    def epoch(self, epoch: int, epochs: int, losses: dict[str, float]) -> None:
+        terms = " ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        self._say(f"epoch {epoch}/{epochs} {terms}")
+
+    def _say(self, doing: str) -> None:
+        self._lease.tell(doing)
+        self._tell(doing)
+
+
+def _run(bench: Bench, cell: Cell, store: ResultStore, teller: _Teller) -> str:
+    env = _environment(bench)
+    inputs = _inputs(cell.suite, bench.cache, env.device)
+    inputs.cache.progress = teller.extraction
+    checkpoint = Checkpoint(
+        store.checkpoint_path(**cell.place), cell.digest, bench.checkpoint_every
+    )
+    with time_limit(bench.cell_timeout):
+        record, arrays = run_cell(cell, inputs, env, teller.epoch, checkpoint)
+        store.save(record, arrays, force=bench.force)
+    checkpoint.clear()
+    metric = f"mAP@{cell.suite.data.protocol.cutoff}"
+    return f"{metric} {record.metrics[metric]:.4f}"
+
+
+@lru_cache(maxsize=1)
+def _environment(bench: Bench) -> Environment:
+    """Set this process up, once."""
+    if bench.threads is not None:
+        torch.set_num_threads(bench.threads)
+    return environment(bench.device, deterministic=bench.deterministic, command=bench.command)
+
+
+@lru_cache(maxsize=1)  # cells of one suite follow each other, so its features stay on the device
+def _inputs(suite: Suite, cache: Path, device: torch.device) -> SuiteInputs:
+    return SuiteInputs(suite, FeatureCache(cache, device))

@@ -1,0 +1,95 @@
+"""The grid that a results folder is for: its cells, by name, as the last call planned them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from results.leases import Holder, read_lease
+from results.store import ResultStore, StoreError, write_atomic
+
+FILE = "plan.json"
+STATES = ("done", "running", "failed", "missing")
+State = Literal["done", "running", "failed", "missing"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One cell of a grid; fields as of `results.store.RunRecord`."""
+
+    dataset: str
+    protocol: str
+    backbone: str
+    method: str
+    bits: int
+    seed: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.protocol} {self.method} {self.bits} bits seed {self.seed}"
+
+
+class Standing(NamedTuple):
+    """Where a cell stands, and what its holder or its failure says."""
+
+    cell: Planned
+    state: State
+    note: str
+    holder: Holder | None
+
+
+def write_plan(store: ResultStore, cells: Sequence[Planned]) -> None:
+    """Keep the cells of a grid, in place of an earlier plan.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    text = json.dumps([vars(cell) for cell in cells], indent=0)
+    try:
+        write_atomic(store.root / FILE, text.encode())
+    except OSError as error:
+        raise StoreError(f"{FILE}: {error.strerror}") from error
+
+
+def read_plan(store: ResultStore) -> list[Planned]:
+    """Return the cells of the last grid; none if there has been none.
+
+    Raises
+    ------
+    StoreError
+        If the file is damaged.
+    """
+    path: Path = store.root / FILE
+    if not path.is_file():
+        return []
+    try:
+        cells: list[dict[str, Any]] = json.loads(path.read_bytes())
+        return [Planned(**cell) for cell in cells]
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(f"{FILE}: damaged ({error}); plan the grid again") from error
+
+
+def standings(store: ResultStore) -> list[Standing]:
+    """Say where each cell of the last grid stands."""
+    scan = store.scan()
+    stored = {record.digest for record in scan.records}
+    failures = {failure.digest: failure.error for failure in scan.failures}
+    return [_standing(store, cell, stored, failures) for cell in read_plan(store)]
+
+
+def _standing(
+    store: ResultStore, cell: Planned, stored: set[str], failures: dict[str, str]
+) -> Standing:
+    if cell.digest in stored:
+        return Standing(cell, "done", "", None)
+    holder = read_lease(store.lease_path(**vars(cell)))
+    if holder is not None:
+        return Standing(cell, "running", holder.doing, holder)
+    if cell.digest in failures:
+        return Standing(cell, "failed", failures[cell.digest], None)
+    return Standing(cell, "missing", "", None)

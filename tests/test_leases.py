@@ -1,0 +1,118 @@
+"""Two runners never work on one cell, and a dead one's cell is taken over."""
+
+import multiprocessing
+import os
+import time
+
+import pytest
+
+from results import leases
+from results.leases import Lease, read_lease
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "runs" / "16-0-abababab.lease"
+
+
+def age(path, seconds):
+    then = time.time() - seconds
+    os.utime(path, (then, then))
+
+
+def test_a_lease_is_granted_once(path):
+    with Lease.acquire(path) as lease:
+        assert Lease.acquire(path) is None
+        assert read_lease(path).pid == os.getpid()
+        assert lease.path == path
+    assert not path.exists()
+    with Lease.acquire(path):
+        pass
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_stale_lease_is_taken_over(path):
+    dead = Lease.acquire(path)
+    age(path, leases.STALE + 1)
+    assert read_lease(path) is None
+    with Lease.acquire(path):
+        token = leases._token(path)
+        dead.release()  # it was not dead after all: the other's lease stays
+        assert leases._token(path) == token
+
+
+def test_the_lease_of_a_killed_process_of_this_machine_is_stale_at_once(path):
+    process = multiprocessing.get_context("spawn").Process(target=os.getpid)
+    process.start()
+    process.join()
+    path.parent.mkdir()
+    holder = leases.Holder(leases.socket.gethostname(), process.pid, "dead", time.time())
+    path.write_text(leases.json.dumps(leases.asdict(holder)))
+    assert read_lease(path) is None
+    with Lease.acquire(path) as lease:
+        assert lease is not None
+
+
+def test_a_fresh_lease_that_was_moved_by_mistake_is_put_back(path, monkeypatch):
+    dead = Lease.acquire(path)
+    age(path, leases.STALE + 1)
+    rename = type(path).rename
+
+    def too_late(self, target):
+        """Between the look at the stale lease and the move, another process takes it over."""
+        monkeypatch.setattr(type(path), "rename", rename)
+        self.unlink()
+        assert leases._create(path, leases.Holder("elsewhere", 1, "fresh", time.time()))
+        return rename(self, target)
+
+    monkeypatch.setattr(type(path), "rename", too_late)
+    assert Lease.acquire(path) is None
+    assert read_lease(path).token == "fresh"
+    dead.release()
+    assert read_lease(path).token == "fresh"
+
+
+def test_a_holder_renews_its_lease_and_tells_what_it_does(path, monkeypatch):
+    monkeypatch.setattr(leases, "RENEW", 0.02)
+    with Lease.acquire(path) as lease:
+        age(path, 1000)
+        lease.tell("epoch 3/10")
+        deadline = time.monotonic() + 10
+        while (holder := read_lease(path)) is None or not holder.doing:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert holder.doing == "epoch 3/10"
+        assert [h.doing for _, h in leases.leases(path.parents[1])] == ["epoch 3/10"]
+
+
+def test_a_damaged_lease_lasts_until_it_is_stale(path):
+    path.parent.mkdir()
+    path.write_text("{")
+    assert Lease.acquire(path) is None
+    age(path, leases.STALE + 1)
+    with Lease.acquire(path) as lease:
+        assert lease is not None
+
+
+def contend(path, barrier, results):
+    barrier.wait()
+    lease = Lease.acquire(path)
+    results.put(lease is not None)
+    barrier.wait()
+
+
+@pytest.mark.parametrize("is_stale", [False, True])
+def test_of_many_processes_one_gets_the_lease(path, is_stale):
+    if is_stale:
+        path.parent.mkdir()
+        path.write_text("{}")
+        age(path, leases.STALE + 1)
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(4), context.Queue()
+    workers = [context.Process(target=contend, args=(path, barrier, results)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    granted = [results.get(timeout=60) for _ in workers]
+    for worker in workers:
+        worker.join()
+    assert sum(granted) == 1
