@@ -188,7 +188,7 @@ def run_cell(
         protocol=cell.key.protocol,
         backbone=cell.key.backbone,
         method=cell.key.method,
-        kind=_record_kind(cell),
+        kind=cell.kind,
         bits=cell.key.bits,
         seed=cell.key.seed,
         digest=cell.digest,
@@ -250,13 +250,6 @@ def _kind(cell: Cell) -> Kind:
             "backbone; choose a method that consumes one of them, and --finetune to train both"
         )
     return kind
-
-
-def _record_kind(cell: Cell) -> str:
-    """Say what a record counts as: rows of different kinds are never ranked together."""
-    if cell.method.cls is None:
-        return "yardstick"
-    return "method" if cell.method.learns_from == "none" else cell.method.learns_from
 
 
 def _encode(

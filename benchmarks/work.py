@@ -122,7 +122,8 @@ def work(bench: Bench, cell: Cell, tell: Tell = lambda doing: None) -> Outcome:
         except Exception as error:  # one failure is one cell; the others go on
             note = one_line(error)
             with contextlib.suppress(StoreError):  # a disk that refuses it too is no second failure
-                store.mark_failed(**cell.place, error=note, traceback=traceback.format_exc())
+                trace = traceback.format_exc()
+                store.mark_failed(**cell.place, kind=cell.kind, error=note, traceback=trace)
             return outcome("failed", note)
 
 

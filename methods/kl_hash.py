@@ -204,7 +204,7 @@ def groups_at_zero(data: TrainingSet) -> Tensor:
     group = torch.full_like(rows, -1)
     n_groups = 0
     while (left := rows[group < 0]).numel():
-        same = data.target_distances(left[:1], rows)[0] <= 1e-6
+        same = (data.target_distances(left[:1], rows)[0] <= 1e-6) | (rows == left[0])
         if (group[same] >= 0).any():
             raise ValueError(
                 "KLHashHierarchy.fit: classes must be apart, and some images have several labels; "

@@ -256,6 +256,7 @@ class ResultStore:
         protocol: str,
         backbone: str,
         method: str,
+        kind: str,
         bits: int,
         seed: int,
         digest: str,
@@ -273,6 +274,7 @@ class ResultStore:
             digest,
             error=" ".join(error.split()),
             traceback=traceback,
+            kind=kind,
             created=datetime.now(UTC).isoformat(timespec="microseconds"),
         )
         path = _failed(self.path(failure))

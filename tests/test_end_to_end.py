@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import planning, report, run, work
 from methods import METHODS
+from results.report import load_board
 from results.store import ResultStore
 
 ROOT = Path(__file__).parents[1]
@@ -350,6 +351,25 @@ def test_text_encoder_shows_in_the_rows_that_read_captions(tmp_path, monkeypatch
     names = {cell.key.method for cell in cells}
     assert "kl_hash_captions(epochs=2,text_encoder=st:m)" in names
     assert "kl_hash(epochs=2)" in names
+
+
+def test_failed_rows_stand_among_those_of_their_kind(tmp_path, monkeypatch, capsys):
+    real = work.run_cell
+
+    def fails(cell, *rest):
+        if cell.method.name != "lsh":
+            raise ValueError("out of luck")
+        return real(cell, *rest)
+
+    monkeypatch.setattr(work, "run_cell", fails)
+    arguments = ["--methods", "lsh", "kl_hash_captions", "--bits", "8", "--seeds", "1"]
+    assert call(tmp_path, *arguments) == 1
+    (section,) = load_board(ResultStore(tmp_path / "out")).sections
+    kinds = {row.method: row.kind for row in section.rows}
+    assert kinds == {
+        **{"lsh": "method", "kl_hash_captions(epochs=2)": "captions"},
+        **{"random": "yardstick", "float": "yardstick"},
+    }
 
 
 def test_recipes_are_listed_with_their_sources(capsys):

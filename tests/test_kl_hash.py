@@ -174,6 +174,12 @@ def test_classes_are_the_groups_at_distance_zero():
     assert groups.tolist() == [0, 1, 0, 2, 1]
 
 
+def test_an_image_apart_from_itself_is_a_group_of_its_own():
+    d = BY_CLASS.clone()
+    d[3] = d[:, 3] = 1.0
+    assert groups_at_zero(Distances(d)).tolist() == [0, 1, 0, 2, 1]
+
+
 def test_classification_term_is_the_cross_entropy_of_a_linear_layer_over_z():
     class Watch:
         def train(self, method, data):
