@@ -2,13 +2,19 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmarks import run
+from benchmarks import cell, run
 from benchmarks.backbones import BackboneError, backbone
+from benchmarks.cell import SuiteInputs, run_cell
+from benchmarks.environment import environment
+from benchmarks.features import FeatureCache
+from benchmarks.grid import expand
 from benchmarks.specs import COMMON, method_spec
+from benchmarks.suites import Suite
 from benchmarks.torchvision_stub import import_timm
 from benchmarks.trainer import Trainer
 from benchmarks.training_sets import EndToEnd
@@ -155,6 +161,24 @@ def test_the_command_trains_a_small_vit_from_images(vit, tmp_path, capsys):
     capsys.readouterr()
     assert run.main(arguments) == 0
     assert "5 cells, 5 stored, 0 to run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["cibhash", "wch"])
+def test_codes_come_from_the_trained_backbone(vit, tmp_path, monkeypatch, name):
+    seen = []
+    real = cell._prepare
+    monkeypatch.setattr(cell, "_prepare", lambda *given: seen.extend(real(*given)) or seen)
+    suite = Suite(load("synthetic"), backbone(vit, 32))
+    spec = method_spec(name, {"epochs": 1, "backbone_lr": 1e-2}, finetune=True)
+    (run_of,) = expand([suite], [spec], [8], 1)
+    inputs = SuiteInputs(suite, FeatureCache(tmp_path, CPU))
+    _, arrays = run_cell(run_of, inputs, environment("cpu"), lambda *epoch: None)
+    method, training = seen
+    images = suite.data.images.read(suite.data.database)
+    stored = np.unpackbits(arrays["database_codes"], axis=1).astype(bool)
+    np.testing.assert_array_equal(stored, method.encode(training.extract(images)).numpy())
+    frozen = inputs.features(spec.cls.consumes).array[suite.data.database]
+    assert (stored != method.encode(frozen).numpy()).any()
 
 
 @pytest.mark.gpu
