@@ -2,10 +2,11 @@
 
 
 class Keep:
-    """Asks `method` for nothing; `then`, if given, is called where training would happen."""
+    """Leaves a method as it is; `then`, if given, is called where training would happen."""
 
     def __init__(self, then=lambda method: None):
-        self.then = then
+        self.then, self.called = then, False
 
     def train(self, method, data):
+        self.called = True
         self.then(method)
