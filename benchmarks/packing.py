@@ -82,7 +82,7 @@ def to_numpy(values: Tensor | Array) -> Array:
 def to_torch(values: Tensor | Array, device: str | torch.device) -> Tensor:
     """Return a tensor or an array as a tensor; torch takes no read-only or reversed arrays."""
     if not isinstance(values, Tensor):
-        values = torch.from_numpy(np.require(values, requirements="CW"))
+        values = torch.from_numpy(np.require(values, requirements=["C", "W"]))
     return values.to(device)
 
 
