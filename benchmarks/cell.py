@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -214,7 +215,7 @@ def _prepare(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> tuple[HashMet
     assert cls is not None, "a yardstick is not fitted"
     training = _training_set(cell, inputs, watch)
     torch.manual_seed(seed_of(cell.key))
-    method = cls(training.features.shape[-1], cell.key.bits, **cell.method.params)
+    method = cls(training.shape[-1], cell.key.bits, **cell.method.params)
     return method.to(inputs.cache.device), training
 
 
@@ -225,8 +226,7 @@ def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> Training
     if cell.method.finetune:
         augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
         images = inputs.images().read(data.train)
-        with watch("features"):
-            return EndToEnd(images, backbone, kind, augmentation, seed, device, target)
+        return EndToEnd(images, backbone, kind, augmentation, seed, device, target)
     features = inputs.features(kind)
     watch.seconds["features"] = features.seconds
     plain = features.array[data.train.to(device)]
@@ -264,7 +264,7 @@ def _encode(
     def codes(chunk: int) -> Tensor:
         return torch.cat([method.encode(read(part), chunk) for part in rows.split(chunk)])
 
-    return halving(codes, max(1, _ENCODE_NUMBERS // training.features[0].numel()))
+    return halving(codes, max(1, _ENCODE_NUMBERS // math.prod(training.shape)))
 
 
 def _extracted(training: EndToEnd, images: ImageSource, rows: Tensor) -> Tensor:

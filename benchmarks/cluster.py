@@ -33,7 +33,8 @@ def evaluate_on_cluster(
     """Return what `evaluate` returns for the same pieces, to the last digit.
 
     The queries are sent to every worker once. The iterable is read as workers become free, two
-    pieces a thread ahead, so that neither this process nor the scheduler holds the database.
+    pieces a thread ahead of the workers there are by then, so that neither this process nor the
+    scheduler holds the database.
 
     Parameters
     ----------

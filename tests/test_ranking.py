@@ -105,6 +105,16 @@ def test_float_ranking_is_the_sorted_cosine():
     np.testing.assert_array_equal(stats.relevant, expected)
 
 
+def test_reversed_arrays_rank_the_same():
+    """NumPy turns rows round without a copy; torch takes no negative strides."""
+    rng = np.random.default_rng(0)
+    given = [rng.random(size) for size in ((3, 8), (3, 4), (20, 8), (20, 4))]
+    given[1::2] = [labels < 0.3 for labels in given[1::2]]
+    turned = [x[::-1].copy()[::-1] for x in given]
+    (expected,), (got,) = (rank_floats(*form, device="cpu") for form in (given, turned))
+    np.testing.assert_array_equal(got.relevant, expected.relevant)
+
+
 def test_equal_floats_share_a_level():
     b = np.array([[1.0, 0], [1, 0], [0, 1]])
     (stats,) = rank_floats([[1.0, 0]], [[1]], b, [[1], [0], [1]], device="cpu")
