@@ -50,7 +50,7 @@ def read_plugin(entry: EntryPoint) -> Plugin:
         raise DatasetError(f"{who}: has no load; define load(protocol, options) in the module")
     if not protocols or not all(isinstance(p, Protocol_) for p in protocols):
         raise DatasetError(
-            f"{who}: PROTOCOLS must be one Protocol_ or more of datasets.protocols, got {protocols!r}"
+            f"{who}: PROTOCOLS must be one Protocol_ or more, of datasets, got {protocols!r}"
         )
     if odd := [p.label for p in protocols if p.dataset != entry.name]:
         raise DatasetError(f"{who}: protocols must be of the data set {entry.name!r}, got {odd[0]}")

@@ -70,7 +70,7 @@ def test_our_own_names_go_first(plugin):
     [
         ("fish", "protocols must be of the data set 'fish', got birds/tiny"),
         ("gone", r"'gone' \(absent_module\): cannot be imported"),
-        ("odd", r"PROTOCOLS must be one Protocol_ or more .* got \('tiny',\)"),
+        ("odd", r"PROTOCOLS must be one Protocol_ or more, .* got \('tiny',\)"),
         ("none", r"has no load; define load\(protocol, options\)"),
     ],
 )
