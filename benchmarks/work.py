@@ -18,7 +18,7 @@ from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import Environment, environment
 from benchmarks.features import FeatureCache
 from benchmarks.grid import Cell, RunKey
-from benchmarks.limits import time_limit
+from benchmarks.limits import CellTimeout, time_limit
 from benchmarks.suites import Suite
 from datasets.base import one_line
 from results.leases import STALE, Lease
@@ -117,10 +117,15 @@ def work(bench: Bench, cell: Cell, tell: Tell = lambda doing: None) -> Outcome:
     with lease:
         if not bench.force and store.has(**cell.place):
             return outcome("stored", "stored by another runner")
+        checkpoint = Checkpoint(
+            store.checkpoint_path(**cell.place), cell.digest, bench.checkpoint_every
+        )
         try:
-            return outcome("done", _run(bench, cell, store, _Teller(lease, tell)))
+            return outcome("done", _run(bench, cell, store, checkpoint, _Teller(lease, tell)))
         except Exception as error:  # one failure is one cell; the others go on
             note = one_line(error)
+            if not isinstance(error, CellTimeout):  # the next call tries anew, not from here
+                checkpoint.clear()
             with contextlib.suppress(StoreError):  # a disk that refuses it too is no second failure
                 trace = traceback.format_exc()
                 store.mark_failed(**cell.place, kind=cell.kind, error=note, traceback=trace)
@@ -151,13 +156,12 @@ class _Teller:
         self._tell(doing)
 
 
-def _run(bench: Bench, cell: Cell, store: ResultStore, teller: _Teller) -> str:
+def _run(
+    bench: Bench, cell: Cell, store: ResultStore, checkpoint: Checkpoint, teller: _Teller
+) -> str:
     env = _environment(bench)
     inputs = _inputs(cell.suite, bench.cache, env.device)
     inputs.cache.progress = teller.extraction
-    checkpoint = Checkpoint(
-        store.checkpoint_path(**cell.place), cell.digest, bench.checkpoint_every
-    )
     with time_limit(bench.cell_timeout):
         record, arrays = run_cell(cell, inputs, env, teller.epoch, checkpoint)
         store.save(record, arrays, force=bench.force)

@@ -87,7 +87,7 @@ def check_record(data: dict[str, Any]) -> None:
     >>> check_record({"schema": 0})
     Traceback (most recent call last):
     ...
-    ValueError: schema 0 where this version reads schema 1; run the cell again
+    ValueError: schema 0 where this version reads schema 2; run the cell again
     """
     if data.get("schema") != SCHEMA:
         raise ValueError(

@@ -143,8 +143,9 @@ def test_a_name_and_its_default_protocol_are_one_data_set(grid, capsys):
 def test_default_run_needs_neither_timm_nor_torchvision(tmp_path):
     code = (
         "import sys; sys.modules['timm'] = sys.modules['torchvision'] = None; "
-        f"from benchmarks.run import main; sys.exit(main([*{SMALL}, '--out', {str(tmp_path)!r}, "
-        f"'--cache', {str(tmp_path)!r}]))"
+        "from benchmarks.run import main; "
+        f"sys.exit(main([*{SMALL}, '--methods', 'lsh', 'cibhash', '--seeds', '1', "
+        f"'--out', {str(tmp_path)!r}, '--cache', {str(tmp_path)!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -239,11 +240,12 @@ def test_interruption_keeps_what_is_done(tmp_path, capsys, monkeypatch):
         return real(cell, *rest)
 
     monkeypatch.setattr(work, "run_cell", stop_at_the_fourth)
-    assert call(tmp_path) == 130
+    arguments = ("--methods", "lsh", "itq")
+    assert call(tmp_path, *arguments) == 130
     assert "goes on where this one stopped" in capsys.readouterr().err
     monkeypatch.setattr(work, "run_cell", real)
-    assert call(tmp_path) == 0
-    assert f"{CELLS} cells, 3 stored, {CELLS - 3} to run" in capsys.readouterr().out
+    assert call(tmp_path, *arguments) == 0
+    assert "13 cells, 3 stored, 10 to run" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("what", ["methods", "datasets", "protocols", "backbones"])
