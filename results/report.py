@@ -11,6 +11,7 @@ from results.columns import cost_metrics
 from results.comparison_tables import statistics_frame
 from results.comparisons import compare
 from results.per_query import query_aps
+from results.published import published_frame, published_markdown
 from results.sections import Board, build
 from results.store import ResultStore, StoreError, write_atomic
 from results.tables import leaderboard_latex, leaderboard_markdown, leaderboard_plain
@@ -89,6 +90,8 @@ def render_board(board: Board, folder: Path, columns: Sequence[str] = ()) -> lis
         "leaderboard.md": leaderboard_markdown(board, columns).encode(),
         "leaderboard.tex": leaderboard_latex(board, columns).encode(),
         "statistics.csv": _csv(statistics_frame(board)),
+        "published.csv": _csv(published_frame(board)),
+        "published.md": published_markdown(board).encode(),
     }
     pictures, inlined = _draw(board)
     contents |= pictures
