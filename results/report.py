@@ -11,6 +11,7 @@ from results.columns import cost_metrics
 from results.comparison_tables import statistics_frame
 from results.comparisons import compare
 from results.per_query import query_aps
+from results.plan import gaps, standings
 from results.published import published_frame, published_markdown
 from results.sections import Board, build
 from results.store import ResultStore, StoreError, write_atomic
@@ -35,6 +36,10 @@ def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
         a board without sections whose notes name them.
     """
     scan = store.scan()
+    try:
+        unfinished = gaps(standings(store, scan))
+    except StoreError as error:
+        unfinished = [f"Plan: {error}"]
     if not any(scan):
         raise StoreError(
             f"no records under {store.runs}; run `python -m benchmarks.run --methods all` first, "
@@ -42,7 +47,7 @@ def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
         )
     board = build(scan, method_order)
     values, notes = query_aps(store, board.records)
-    return compare(replace(board, notes=(*board.notes, *notes)), values)
+    return compare(replace(board, notes=(*board.notes, *unfinished, *notes)), values)
 
 
 def leaderboard_text(store: ResultStore, method_order: Sequence[str] = ()) -> str:
