@@ -12,7 +12,8 @@ from benchmarks.backbones import Backbone, backbone
 from benchmarks.features import source_of_pixels
 from benchmarks.specs import GridError, MethodSpec
 from datasets import load
-from datasets.base import LoadOptions, RetrievalDataset
+from datasets.base import RetrievalDataset
+from datasets.contents import LoadOptions
 from datasets.disk import silent
 
 DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}

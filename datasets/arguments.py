@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from platformdirs import user_cache_path
 
-from datasets.base import LoadOptions
+from datasets.contents import LoadOptions
 from datasets.progress import ProgressLine
 
 BAD_ARGUMENTS = 2

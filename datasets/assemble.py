@@ -10,9 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.base import Contents, DatasetError, ImageSource, LoadOptions, RetrievalDataset
+from datasets.base import DatasetError, ImageSource, RetrievalDataset
+from datasets.contents import Contents, LoadOptions
 from datasets.disk import Progress, silent
-from datasets.protocols import Protocol_, Split
+from datasets.protocols import Protocol_
+from datasets.splits import Split
 
 _PARTS = ("train", "query", "database")
 

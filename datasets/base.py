@@ -10,7 +10,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -181,94 +181,6 @@ class MemoryImages(ImageSource):
     def subset(self, rows: Tensor) -> MemoryImages:
         """Keep some rows."""
         return MemoryImages(self.read(rows))
-
-
-@dataclass(frozen=True)
-class LoadOptions:
-    """How the user wants data sets to be loaded.
-
-    Attributes
-    ----------
-    data_root : Path or None
-        Folder of data that is already here, a folder for each data set; None downloads what is
-        needed. Embedded data sets do not look at it.
-    allow_missing : bool
-        Go on with the rows that are there, under a protocol of another name.
-    cache : Path or None
-        Folder that keeps what took long to find out.
-    progress : callable
-        Told of what takes long while a data set is loaded.
-    n_query, n_train, cutoff : int or None
-        Of the protocol that the user's own data are split by; None chooses by their number.
-    image_column, label_column : str or None
-        Of the user's own parquet files; None guesses.
-    """
-
-    data_root: Path | None = None
-    allow_missing: bool = False
-    cache: Path | None = None
-    progress: Progress = silent
-    n_query: int | None = None
-    n_train: int | None = None
-    cutoff: int | None = None
-    image_column: str | None = None
-    label_column: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Contents:
-    """What a source holds, before a protocol splits it and before rows that are missing are left.
-
-    Attributes
-    ----------
-    labels : Tensor, bool, shape (N, C)
-        One row an item, one column a class.
-    images : ImageSource or None
-        N images, some of which may be absent.
-    features : Tensor or None, float32, shape (N, D)
-        Precomputed features, where the user brings them.
-    parts : mapping from str to Tensor
-        Row numbers of the parts that the source comes in: ``{"train": ..., "test": ...}``.
-    classes : tuple of str
-        Names of the C classes; empty where they have none.
-    published : mapping from str to tuple of int
-        Of each part, items of each class in the complete copy; ``"all"`` for the whole.
-    hierarchy : Tensor or None, float32, shape (C, C)
-        Similarity of classes in [0, 1].
-    captions : sequence of sequences of str, or None
-        Sentences about each of the N images.
-    notes : tuple of str
-        What the user should know of how the source was read.
-    """
-
-    labels: Tensor
-    images: ImageSource | None = None
-    features: Tensor | None = None
-    parts: Mapping[str, Tensor] = field(default_factory=dict)
-    classes: tuple[str, ...] = ()
-    published: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    hierarchy: Tensor | None = None
-    captions: Sequence[Sequence[str]] | None = None
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        """Count the items, N."""
-        return len(self.labels)
-
-    def subset(self, rows: Tensor) -> Contents:
-        """Keep some rows, int64 (n,), ascending."""
-        place = torch.full((len(self),), -1)
-        place[rows] = torch.arange(len(rows))
-        parts = {name: place[old][place[old] >= 0] for name, old in self.parts.items()}
-        captions = self.captions
-        return replace(
-            self,
-            labels=self.labels[rows],
-            images=None if self.images is None else self.images.subset(rows),
-            features=None if self.features is None else self.features[rows],
-            parts=parts,
-            captions=None if captions is None else [captions[i] for i in rows.tolist()],
-        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 
 from __future__ import annotations
 
-from datasets.base import Contents, LoadOptions
+from datasets.contents import Contents, LoadOptions
 from datasets.hierarchy import lcs_similarity, nested_tree
 from datasets.hub import HubFile, HubSource, fetch
 from datasets.images import EncodedImages

@@ -13,7 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from datasets.base import Contents, DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import Contents, LoadOptions
 from datasets.hub import HubFile, HubSource, fetch
 from datasets.images import EncodedImages
 from datasets.parquet import ParquetItems, one_hot, read_parts

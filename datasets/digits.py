@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from datasets.base import Contents, LoadOptions, MemoryImages
+from datasets.base import MemoryImages
+from datasets.contents import Contents, LoadOptions
 from datasets.protocols import Protocol_
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from datasets import DatasetError, LoadOptions, OptionError, UnknownName, full_name, read
 from datasets.arguments import BAD_ARGUMENTS, Parser, add_data_arguments, load_options
 from datasets.assemble import assemble, unreadable
-from datasets.base import Contents
+from datasets.contents import Contents
 from datasets.protocols import Protocol_
 
 MOST_DETAILS = 10

@@ -19,7 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.base import Contents, DatasetError, LoadOptions, one_line
+from datasets.base import DatasetError, one_line
+from datasets.contents import Contents, LoadOptions
 from datasets.labels import from_matrix, from_values
 
 Array = NDArray[Any]

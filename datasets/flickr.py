@@ -20,7 +20,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.base import Contents, DatasetError, LoadOptions, one_line
+from datasets.base import DatasetError, one_line
+from datasets.contents import Contents, LoadOptions
 from datasets.places import Place, tails
 from datasets.protocols import Protocol_
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datasets.base import Contents, DatasetError, LoadOptions, one_line
+from datasets.base import DatasetError, one_line
+from datasets.contents import Contents, LoadOptions
 from datasets.images import EncodedImages, FileItems, image_size
 from datasets.labels import from_values
 

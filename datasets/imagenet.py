@@ -19,7 +19,8 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
-from datasets.base import Contents, DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import Contents, LoadOptions
 from datasets.images import EncodedImages, FileItems
 from datasets.lists import Lists
 from datasets.parquet import one_hot

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datasets.base import Contents, LoadOptions
+from datasets.contents import Contents, LoadOptions
 from datasets.images import EncodedImages, FileItems, image_size
 from datasets.lists import read_lists, relative
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from datasets.base import Contents, LoadOptions
+from datasets.contents import Contents, LoadOptions
 from datasets.hub import HubFile, HubSource, fetch
 from datasets.images import EncodedImages
 from datasets.parquet import ParquetItems, one_hot, read_parts

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datasets.base import Contents, DatasetError, LoadOptions, one_line
+from datasets.base import DatasetError, one_line
+from datasets.contents import Contents, LoadOptions
 from datasets.places import Place, tails
 from datasets.protocols import Protocol_
 

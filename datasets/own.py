@@ -20,7 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.base import Contents, DatasetError, LoadOptions, OptionError, lookup
+from datasets.base import DatasetError, OptionError, lookup
+from datasets.contents import Contents, LoadOptions
 from datasets.feature_file import load_features
 from datasets.folder import load_folder
 from datasets.list_files import load_lists

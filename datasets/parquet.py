@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.base import DatasetError, LoadOptions, one_line, tensor_digest
+from datasets.base import DatasetError, one_line, tensor_digest
+from datasets.contents import LoadOptions
 from datasets.decode import Item
 from datasets.hub import LocalFile
 from datasets.images import Encoded

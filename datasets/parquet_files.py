@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.base import Contents, DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import Contents, LoadOptions
 from datasets.hub import LocalFile, file_sha256
 from datasets.images import EncodedImages, image_size
 from datasets.labels import from_matrix, from_values

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.base import Contents, DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import Contents, LoadOptions
 from datasets.images import EncodedImages, FileItems
 from datasets.lists import Lists, has_lists, read_lists, relative
 from datasets.protocols import Protocol_

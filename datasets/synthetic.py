@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets.base import Contents, LoadOptions, MemoryImages
+from datasets.base import MemoryImages
+from datasets.contents import Contents, LoadOptions
 from datasets.hierarchy import lcs_similarity, nested_tree
 from datasets.protocols import Protocol_
 

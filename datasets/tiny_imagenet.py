@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.base import Contents, DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import Contents, LoadOptions
 from datasets.hub import HubFile, HubSource, fetch
 from datasets.images import EncodedImages
 from datasets.parquet import ParquetItems, class_names, one_hot, read_parts

@@ -21,7 +21,8 @@ from pathlib import Path
 from platformdirs import user_cache_path
 from torch import Tensor
 
-from datasets.base import DatasetError, LoadOptions, one_line
+from datasets.base import DatasetError, one_line
+from datasets.contents import LoadOptions
 from datasets.hierarchy import lcs_similarity, read_tree
 from datasets.hub import folders_of
 

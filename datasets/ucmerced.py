@@ -22,7 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datasets.base import Contents, DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import Contents, LoadOptions
 from datasets.hub import LocalFile, file_sha256, folders_of
 from datasets.images import EncodedImages, image_size
 from datasets.parquet import ParquetItems, read_column

@@ -122,11 +122,23 @@ class TrainingSet(Protocol):
 
     @property
     def features(self) -> Tensor:
-        """Unaugmented inputs of the kind that the method consumes, float32, shape (N, ...)."""
+        """Unaugmented inputs of the kind that the method consumes, float32, shape (N, ...).
+
+        Tokens of all images are large: ask for `shape` and `mean` where they will do.
+        """
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image's input, (D,) or (T, D)."""
         ...
 
     def __len__(self) -> int:
         """Count the training images, N."""
+        ...
+
+    def mean(self) -> Tensor:
+        """Mean of the unaugmented inputs over images and tokens, float32, shape (D,)."""
         ...
 
     def views(self, index: Tensor, n_views: int) -> Tensor:
@@ -191,12 +203,7 @@ class HashMethod(nn.Module, ABC):
 
     def __init__(self, in_dim: int, n_bits: int) -> None:
         super().__init__()
-        for name, value in (("in_dim", in_dim), ("n_bits", n_bits)):
-            if value < 1:
-                raise ValueError(
-                    f"{type(self).__name__}: {name} must be at least 1, got {value}; "
-                    "give a positive number"
-                )
+        self.require_at_least(1, in_dim=in_dim, n_bits=n_bits)
         self.in_dim = in_dim
         self.n_bits = n_bits
 
@@ -269,6 +276,22 @@ class HashMethod(nn.Module, ABC):
         yield from self.parameters()
         yield from self.buffers()
 
+    def require_at_least(self, least: float, **values: float) -> None:
+        """Raise ValueError for the first of the named values that is below `least`."""
+        for name, value in values.items():
+            if not value >= least:
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be at least {least}, got {value}"
+                )
+
+    def require_above(self, bound: float, **values: float) -> None:
+        """Raise ValueError for the first of the named values that is not above `bound`."""
+        for name, value in values.items():
+            if not value > bound:
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be above {bound}, got {value}"
+                )
+
     def require_views(self, batch: Batch) -> None:
         """Check that a batch carries the views which the loss needs.
 
@@ -282,3 +305,28 @@ class HashMethod(nn.Module, ABC):
                 f"{type(self).__name__}.loss: expected {self.n_views} views, "
                 f"got {len(batch.views)}; set n_views = {len(batch.views)} on the class"
             )
+
+
+class CentredMethod(HashMethod):
+    """A method that takes the mean of the training set off its inputs, in `mu`.
+
+    Parameters
+    ----------
+    in_dim, n_bits : int
+        As of `HashMethod`.
+    centre : bool
+        Whether it does; else `mu` stays 0.
+    """
+
+    mu: Tensor
+
+    def __init__(self, in_dim: int, n_bits: int, *, centre: bool = True) -> None:
+        super().__init__(in_dim, n_bits)
+        self.centre = centre
+        self.register_buffer("mu", torch.zeros(in_dim))
+
+    def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
+        """Take the mean, then train."""
+        if self.centre:
+            self.mu = data.mean()
+        return super().fit(data, trainer)

@@ -8,7 +8,7 @@ import pytest
 
 from datasets import progress
 from datasets.arguments import Parser, add_data_arguments, load_options
-from datasets.base import LoadOptions
+from datasets.contents import LoadOptions
 from datasets.progress import ProgressLine
 
 

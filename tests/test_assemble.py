@@ -14,7 +14,8 @@ import datasets
 from benchmarks import run
 from datasets import DATASETS, cifar
 from datasets.assemble import assemble, unreadable
-from datasets.base import Contents, DatasetError, LoadOptions, MemoryImages
+from datasets.base import DatasetError, MemoryImages
+from datasets.contents import Contents, LoadOptions
 from datasets.images import EncodedImages, FileItems
 from datasets.protocols import PROTOCOLS, Protocol_
 from results.report import load_board

@@ -10,7 +10,8 @@ from PIL import Image
 import datasets
 from datasets import cifar
 from datasets.assemble import assemble
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import LoadOptions
 from datasets.protocols import Protocol_
 
 PROTOCOL = Protocol_(

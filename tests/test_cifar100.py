@@ -4,8 +4,9 @@ import torch
 import datasets
 from datasets import cifar100
 from datasets.assemble import assemble
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
 from datasets.cifar100 import COARSE, FINE
+from datasets.contents import LoadOptions
 from datasets.hierarchy import lcs_similarity, read_tree
 from datasets.protocols import Protocol_
 from datasets.trees import CIFAR100 as TREE

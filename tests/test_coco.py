@@ -6,7 +6,8 @@ import torch
 
 import datasets
 from datasets import coco
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import LoadOptions
 
 from .image_files import records, run_lsh, smaller, write_images
 

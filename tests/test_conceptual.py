@@ -5,8 +5,9 @@ import pytest
 
 import datasets
 from datasets import conceptual
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
 from datasets.conceptual import FILES, words_of
+from datasets.contents import LoadOptions
 
 from .image_files import records, run_lsh, write_images
 

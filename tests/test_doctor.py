@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from datasets import DATASETS, doctor, images
-from datasets.base import Contents
+from datasets.contents import Contents
 from datasets.images import EncodedImages, FileItems
 from datasets.protocols import PROTOCOLS
 from tests.test_assemble import TOY, N, image

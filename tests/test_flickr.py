@@ -4,7 +4,8 @@ import torch
 
 import datasets
 from datasets import flickr
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import LoadOptions
 from datasets.flickr import ALL_38, POTENTIAL, RELEVANT
 
 from .image_files import records, run_lsh, write_images

@@ -3,7 +3,8 @@ import torch
 
 import datasets
 from datasets import imagenet
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import LoadOptions
 
 from .image_files import records, run_lsh, smaller, write_images
 

@@ -3,7 +3,8 @@ import torch
 
 from datasets import mnist
 from datasets.assemble import assemble
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import LoadOptions
 from datasets.mnist import CLOTHES, DIGITS, N_TEST, N_TRAIN
 from datasets.protocols import Protocol_
 from tests.parquet_factory import noise, png, write_parquet

@@ -4,7 +4,8 @@ import torch
 
 import datasets
 from datasets import nuswide
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import LoadOptions
 from datasets.nuswide import FREQUENT
 
 from .image_files import records, run_lsh, smaller, write_images

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 import datasets
-from datasets.base import DatasetError, LoadOptions, UnknownName, tensor_digest
-from datasets.protocols import PROTOCOLS, RULES, Protocol_
+from datasets.base import DatasetError, UnknownName, tensor_digest
+from datasets.contents import LoadOptions
+from datasets.protocols import PROTOCOLS, Protocol_
+from datasets.splits import RULES
 
 CIFAR = list(PROTOCOLS["cifar10"])
 # Rows of the train and test parts, and classes, of the complete copies.

@@ -82,7 +82,7 @@ def test_failures_alone_give_a_report_without_numbers(store):
     record = make_record()
     names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
     key = {name: getattr(record, name) for name in names}
-    store.mark_failed(**key, error="out of luck")
+    store.mark_failed(**key, kind="method", error="out of luck")
     written = render(store, ORDER)
     assert not [path for path in written if path.suffix in (".png", ".pdf")]
     assert "out of luck" in (store.root / "report/index.html").read_text()
@@ -149,7 +149,8 @@ def test_a_failure_that_is_made_good_while_the_store_is_read_is_no_fault(store, 
     fill(store, [make_record()])
     record = make_record(seed=1)
     names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
-    path = store.mark_failed(**{name: getattr(record, name) for name in names}, error="x")
+    cell = {name: getattr(record, name) for name in names}
+    path = store.mark_failed(**cell, kind="method", error="x")
     read = store.read
 
     def save_meanwhile(at):

@@ -4,7 +4,8 @@ import pytest
 
 import datasets
 from datasets import tiny_imagenet
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import LoadOptions
 from datasets.protocols import PROTOCOLS
 from datasets.tiny_imagenet import CLASSES, HUB_CLASSES, OTHER_IDS
 from tests.parquet_factory import noise, png, write_parquet

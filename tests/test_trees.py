@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from datasets import trees
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import LoadOptions
 from datasets.trees import CIFAR100, ILSVRC, Tree, tree_similarity
 
 TEXT = b"root animal\nanimal cat\nanimal dog\nroot car\n"

@@ -3,7 +3,8 @@ import torch
 
 import datasets
 from datasets import ucmerced
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import LoadOptions
 from datasets.protocols import PROTOCOLS
 from datasets.ucmerced import LABELS, SCENES
 from tests.parquet_factory import noise, png, write_parquet

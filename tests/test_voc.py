@@ -3,7 +3,8 @@ import torch
 
 import datasets
 from datasets import voc
-from datasets.base import DatasetError, LoadOptions
+from datasets.base import DatasetError
+from datasets.contents import LoadOptions
 from datasets.lists import read_lists
 from datasets.voc import CLASSES
 
