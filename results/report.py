@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from results.columns import cost_metrics
+from results.comparison_tables import statistics_frame
+from results.comparisons import compare
+from results.per_query import query_aps
+from results.plan import gaps, standings
+from results.published import published_frame, published_markdown
 from results.sections import Board, build
 from results.store import ResultStore, StoreError, write_atomic
 from results.tables import leaderboard_latex, leaderboard_markdown, leaderboard_plain
@@ -20,7 +27,7 @@ FIGURES = {
 
 
 def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
-    """Read the store once and arrange it.
+    """Read the store once, arrange it and test what differs.
 
     Raises
     ------
@@ -29,12 +36,18 @@ def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
         a board without sections whose notes name them.
     """
     scan = store.scan()
+    try:
+        unfinished = gaps(standings(store, scan))
+    except StoreError as error:
+        unfinished = [f"Plan: {error}"]
     if not any(scan):
         raise StoreError(
             f"no records under {store.runs}; run `python -m benchmarks.run --methods all` first, "
             "or name the folder that holds them with --out"
         )
-    return build(scan, method_order)
+    board = build(scan, method_order)
+    values, notes = query_aps(store, board.records)
+    return compare(replace(board, notes=(*board.notes, *unfinished, *notes)), values)
 
 
 def leaderboard_text(store: ResultStore, method_order: Sequence[str] = ()) -> str:
@@ -42,7 +55,9 @@ def leaderboard_text(store: ResultStore, method_order: Sequence[str] = ()) -> st
     return leaderboard_plain(load_board(store, method_order))
 
 
-def render(store: ResultStore, method_order: Sequence[str] = ()) -> list[Path]:
+def render(
+    store: ResultStore, method_order: Sequence[str] = (), columns: Sequence[str] = ()
+) -> list[Path]:
     """Write ``report/``: the tables, the figures and the page.
 
     Every file appears whole, under a temporary name first. A figure that the records no longer give
@@ -54,6 +69,8 @@ def render(store: ResultStore, method_order: Sequence[str] = ()) -> list[Path]:
         Read once.
     method_order : sequence of str
         Order of rows and colours; methods that it lacks follow by the alphabet.
+    columns : sequence of str
+        Keys of `results.columns.COLUMNS`: what the tables show besides.
 
     Returns
     -------
@@ -65,18 +82,21 @@ def render(store: ResultStore, method_order: Sequence[str] = ()) -> list[Path]:
     StoreError
         If the store is empty or the folder cannot be written.
     """
-    return render_board(load_board(store, method_order), store.root / "report")
+    return render_board(load_board(store, method_order), store.root / "report", columns)
 
 
-def render_board(board: Board, folder: Path) -> list[Path]:
+def render_board(board: Board, folder: Path, columns: Sequence[str] = ()) -> list[Path]:
     """Write the outputs of a board that is loaded already; see `render`."""
     from results.page import page
 
     contents: dict[str, bytes] = {
         "runs.csv": _csv(board.runs),
-        "leaderboard.csv": _csv(board.leaderboard),
-        "leaderboard.md": leaderboard_markdown(board).encode(),
-        "leaderboard.tex": leaderboard_latex(board).encode(),
+        "leaderboard.csv": _csv(_with_costs(board, columns)),
+        "leaderboard.md": leaderboard_markdown(board, columns).encode(),
+        "leaderboard.tex": leaderboard_latex(board, columns).encode(),
+        "statistics.csv": _csv(statistics_frame(board)),
+        "published.csv": _csv(published_frame(board)),
+        "published.md": published_markdown(board).encode(),
     }
     pictures, inlined = _draw(board)
     contents |= pictures
@@ -111,6 +131,14 @@ def _draw(board: Board) -> tuple[dict[str, bytes], dict[str, str]]:
             files[f"figures/{name}.png"] = figures.save(figure, "png")
             inlined[caption] = figures.inline_svg(figure, name)
     return files, inlined
+
+
+def _with_costs(board: Board, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the leaderboard with a row for each cost that was asked for."""
+    import pandas as pd
+
+    costs = board.costs[board.costs["metric"].isin(cost_metrics(columns))]
+    return pd.concat([board.leaderboard, costs]) if len(costs) else board.leaderboard
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
