@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -15,14 +16,14 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from results.figure_style import COLOURS, INK, STYLE, WIDTHS, finish, label, panels
-from results.gallery import TOP, Answer, exhibits, map_places
+from results.gallery import TOP, Answer, Exhibit, exhibits, map_places
 from results.schema import RunRecord
 from results.sections import Section
 from results.view import View
 
 RIGHT, WRONG = "#0072b2", "#d55e00"
 GREY = "#b4b4bb"
-CLASSES_SHOWN = len(COLOURS)
+CLASS_COLOURS = (*COLOURS, "#1a1a1a", "#b8b400")
 _EXACT = 2**20  # items that float32 surely counts exactly, and few enough to hold as floats
 
 
@@ -39,11 +40,11 @@ def distance_histograms(view: View, section: Section) -> Figure | None:
             shown.append((row, relevant, pairs - relevant))
     if not shown:
         return None
-    figure, axes = panels([label(row) for row, *_ in shown], view.width, height=1.6)
+    figure, axes = panels([label(row) for row, *_ in shown], view.width, height=1.6, small=True)
     for panel, (_, relevant, other) in zip(axes, shown, strict=True):
         for counts, colour, name in (
-            (other, WRONG, "other pairs"),
-            (relevant, RIGHT, "relevant pairs"),
+            (other, WRONG, "other"),
+            (relevant, RIGHT, "relevant"),
         ):
             if counts.sum():
                 panel.stairs(
@@ -73,21 +74,23 @@ def bit_correlation(view: View, section: Section) -> Figure | None:
             shown.append((row, record, correlation(codes)))
     if not shown:
         return None
-    figure, axes = panels([label(row) for row, *_ in shown], view.width, height=2.1)
-    for panel, (row, _, values) in zip(axes, shown, strict=True):
+    titles = [f"{label(row)}: {_away(v):.2f}" for row, _, v in shown]
+    figure, axes = panels(titles, view.width, small=True)
+    for panel, (*_, values) in zip(axes, shown, strict=True):
         image = panel.imshow(values, cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
-        away = values[~np.eye(len(values), dtype=bool)]
-        mean = f", mean {away.mean():.2f}" if len(away) else ""
-        panel.set_title(f"{label(row)}{mean}", parse_math=False)
-        panel.grid(visible=False)
-        panel.set_xticks([])
-        panel.set_yticks([])
+        _bare(panel)
     with mpl.rc_context(STYLE):
         bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.02)
         bar.set_label("|correlation|")
         bar.outline.set_visible(False)
-    note = f"seed {shown[0][1].seed}; independent bits have 0 off the diagonal"
+    note = f"seed {shown[0][1].seed}; the number is the mean off the diagonal"
     return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits, {note}.")
+
+
+def _away(values: NDArray[np.float64]) -> float:
+    """Mean off the diagonal; 0 for a single bit."""
+    n = len(values)
+    return float((values.sum() - n) / max(n * (n - 1), 1))
 
 
 def correlation(codes: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -124,7 +127,7 @@ def tsne(view: View, section: Section) -> Figure | None:
     shown = list(_maps(view, section))
     if not shown:
         return None
-    figure, axes = panels([name for name, *_ in shown], view.width, height=2.1)
+    figure, axes = panels([name for name, *_ in shown], view.width, height=2.1, small=True)
     common = _common_classes(np.concatenate([labels for *_, labels in shown]))
     for panel, (_, points, labels) in zip(axes, shown, strict=True):
         _scatter(panel, points, labels, common)
@@ -175,7 +178,7 @@ def _map_labels(view: View, record: RunRecord) -> NDArray[np.bool_] | None:
 def _common_classes(labels: NDArray[np.bool_]) -> list[int]:
     """Return the classes that get a colour: the most frequent."""
     order: list[int] = np.argsort(-labels.sum(0), kind="stable").tolist()
-    return order[:CLASSES_SHOWN]
+    return order[: len(CLASS_COLOURS)]
 
 
 def _scatter(
@@ -187,7 +190,14 @@ def _scatter(
     for place, number in enumerate(common):
         chosen = labels[:, number] & left
         left &= ~chosen
-        panel.scatter(points[chosen, 0], points[chosen, 1], s=6, color=COLOURS[place], linewidths=0)
+        panel.scatter(
+            points[chosen, 0], points[chosen, 1], s=6, color=CLASS_COLOURS[place], linewidths=0
+        )
+    _bare(panel)
+    panel.spines[:].set_visible(False)
+
+
+def _bare(panel: Axes) -> None:
     panel.grid(visible=False)
     panel.set_xticks([])
     panel.set_yticks([])
@@ -199,11 +209,11 @@ def gallery(view: View, section: Section) -> Figure | None:
     if not shown:
         return None
 
-    def quality(number: int) -> float:
-        cell = shown[number].row.cell(section.metric, section.bits[-1])
-        return -1.0 if cell is None else cell.mean
+    def quality(exhibit: Exhibit) -> tuple[bool, float]:
+        cell = exhibit.row.cell(section.metric, section.bits[-1])
+        return exhibit.row.kind == "method", -1.0 if cell is None else cell.mean
 
-    chosen = shown[max(range(len(shown)), key=quality)]
+    chosen = max(shown, key=quality)
     samples = view.samples(chosen.record)
     assert samples is not None, "an exhibit has its thumbnails"
     answers = [*chosen.best, *chosen.worst]
@@ -211,9 +221,12 @@ def gallery(view: View, section: Section) -> Figure | None:
     top = TOP if view.width == "page" else TOP // 2
     size = width / (top + 2.6)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, (size + 0.13) * len(answers) + 0.7))
+        height = (size + 0.08) * len(answers) + 0.85
+        figure = Figure(figsize=(width, height))
         FigureCanvasAgg(figure)
-        grid = figure.subplots(len(answers), top + 1, squeeze=False, gridspec_kw=_TIGHT)
+        grid = figure.subplots(
+            len(answers), top + 1, squeeze=False, gridspec_kw=_tight(width, height)
+        )
         for line, answer in zip(grid, answers, strict=True):
             _show(line[0], samples.images_of(np.array([answer.row])), INK, "-")
             line[0].set_ylabel(
@@ -222,17 +235,23 @@ def gallery(view: View, section: Section) -> Figure | None:
             _show_found(line[1:], samples.images_of(answer.found), answer)
         grid[0][0].set_title("query", fontsize=7.5, weight="normal", loc="center")
         grid[0][1].set_title(f"nearest {top}", fontsize=7.5, weight="normal")
+        letters = int(14 * width)
+        title = f"{label(chosen.row)}, {section.bits[-1]} bits, {section.title}"
         figure.suptitle(
-            f"{label(chosen.row)}, {section.bits[-1]} bits, {section.title}",
-            x=0.01, ha="left", y=0.995, fontsize=8.5, weight="bold", parse_math=False,
-        )  # fmt: skip
+            textwrap.fill(title, letters), x=0.01, ha="left", y=0.995, fontsize=8, parse_math=False
+        )
         note = "Blue frame: right; orange, dashed: wrong. Best queries first, then the worst."
-        figure.text(0.01, 0.008, note, fontsize=7, alpha=0.8)
+        figure.text(0.01, 0.008, textwrap.fill(note, int(16 * width)), fontsize=7, alpha=0.8)
     return figure
 
 
 _BESIDE: Any = {"rotation": 0, "ha": "right", "va": "center"}
-_TIGHT = {"left": 0.1, "right": 0.995, "bottom": 0.05, "top": 0.9, "wspace": 0.12, "hspace": 0.12}
+
+
+def _tight(width: float, height: float) -> dict[str, float]:
+    """Leave room for titles above, a note below and numbers at the left, the same in any size."""
+    room = {"bottom": 0.32 / height, "top": 1 - 0.52 / height, "left": 0.55 / width}
+    return {"right": 1 - 0.02 / width, "wspace": 0.12, "hspace": 0.12, **room}
 
 
 def _show_found(
@@ -254,8 +273,6 @@ def _show_found(
 def _show(axes: Axes, images: NDArray[np.uint8] | None, colour: str, dashes: object) -> None:
     if images is not None:
         axes.imshow(images[0], interpolation="nearest" if images.shape[1] < 24 else "antialiased")
-    axes.grid(visible=False)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    _bare(axes)
     for spine in axes.spines.values():
         spine.set(visible=True, color=colour, linewidth=1.8, linestyle=dashes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from results.figure_style import (
     INK,
+    STYLE,
     finish,
     label,
     method_styles,
@@ -89,7 +91,7 @@ def loss(view: View, section: Section) -> Figure | None:
     shown = [(row, histories) for row, histories in shown if histories]
     if not shown:
         return None
-    figure, axes = panels([label(row) for row, _ in shown], view.width, height=1.8)
+    figure, axes = panels([label(row) for row, _ in shown], view.width, height=1.8, small=True)
     styles = method_styles(view.board)
     for panel, (row, histories) in zip(axes, shown, strict=True):
         epochs = min(map(len, histories))
@@ -100,32 +102,29 @@ def loss(view: View, section: Section) -> Figure | None:
         colour = styles[row.method]["color"]
         x = np.arange(1, epochs + 1)
         marker = "o" if epochs == 1 else None
+        lines = list(curves.items())
         if len(terms) > 1:
-            total = np.sum(list(curves.values()), axis=0)
-            panel.plot(x, total, color=colour, marker=marker, label="_sum")
-            panel.annotate("sum", (x[-1], total[-1]), **_AT_END)
-        for place, (term, values) in enumerate(curves.items()):
-            dashes = _TERM_DASHES[place % len(_TERM_DASHES)] if len(terms) > 1 else "-"
-            panel.plot(
-                x, values, color=colour, linestyle=dashes, linewidth=1.1, marker=marker, label="_"
-            )
-            text = panel.annotate(term, (x[-1], values[-1]), **_AT_END)
-            text.set_parse_math(False)
+            lines.insert(0, ("sum", np.sum(list(curves.values()), axis=0)))
+        for place, (term, values) in enumerate(lines):
+            style: dict[str, Any] = {
+                "linestyle": _DASHES[place % len(_DASHES)],
+                "linewidth": 1.6 - 0.4 * (place > 0),
+            }
+            panel.plot(x, values, color=colour, marker=marker, label=term, **style)
+        with mpl.rc_context(STYLE):
+            legend = panel.legend(fontsize=6.5, handlelength=2.2, loc="upper right")
+            for text in legend.get_texts():
+                text.set_parse_math(False)
+            low, high = panel.get_ylim()
+            panel.set_ylim(low, high + 0.15 * len(lines) * (high - low))  # room for it
         panel.set_xlabel("epoch")
         panel.set_ylabel("loss")
         panel.margins(x=0.02)
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits; mean over seeds.")
+    return finish(figure, (), f"{section.title}, {section.bits[-1]} bits; mean over seeds.")
 
 
-_AT_END: Any = {
-    "xytext": (0, 3),
-    "textcoords": "offset points",
-    "ha": "right",
-    "va": "bottom",
-    "fontsize": 7,
-}
-_TERM_DASHES = ((0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.5, 1, 1.5)), (0, (6, 3)))
+_DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.5, 1, 1.5)), (0, (6, 3)))
 
 
 def cost(view: View) -> Figure | None:
@@ -283,4 +282,7 @@ def _mean_points(
     curves = [run.curves[curve] for run in runs if set(names) <= set(run.curves.get(curve, ()))]
     points = [np.array([c[names[0]], c[names[1]]], dtype=np.float64) for c in curves]
     same = [p for p in points if p.shape == points[0].shape]
-    return np.mean(same, axis=0) if same else None
+    if not same:
+        return None
+    mean: Points = np.mean(same, axis=0)
+    return mean[:, mean.any(axis=0)]  # no point for a radius at which every ball is empty

@@ -48,7 +48,8 @@ def critical_difference(view: View) -> Figure | None:
         axes = figure.add_subplot()
         axes.set_axis_off()
         low, high = 1, len(names)
-        margin = 0.28 * (high - low)
+        share = (0.075 * max(map(len, names)) + 0.5) / width  # of a name, in the figure's width
+        margin = (high - low) * share / (1 - 2 * min(share, 0.45))
         axes.set_xlim(low - margin, high + margin)
         axes.set_ylim(depth + 0.55 * half + 0.3, -1.9)
         axes.plot([low, high], [0, 0], color=INK, linewidth=0.9)

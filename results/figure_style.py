@@ -79,7 +79,7 @@ PANELS_A_ROW: dict[Width, int] = {"column": 1, "page": 3}
 
 
 def panels(
-    titles: Sequence[str], width: Width, *, height: float = 2.4, a_row: int | None = None
+    titles: Sequence[str], width: Width, *, height: float = 2.4, small: bool = False
 ) -> tuple[Figure, list[Axes]]:
     """Lay out one panel per title.
 
@@ -91,10 +91,10 @@ def panels(
         Of the whole figure.
     height : float
         Of a row of panels, inches.
-    a_row : int, optional
-        Panels beside each other at most; by default 1 in a column and 3 on a page.
+    small : bool
+        Whether two panels fit into a column.
     """
-    across = min(len(titles), a_row or PANELS_A_ROW[width])
+    across = min(len(titles), max(PANELS_A_ROW[width], 2 if small else 1))
     down = math.ceil(len(titles) / across)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTHS[width], height * down + 0.45), layout="constrained")
@@ -110,7 +110,7 @@ def panels(
 def section_panels(sections: Sequence[Section], width: Width) -> tuple[Figure, list[Axes]]:
     """Lay out one panel per section, with its name."""
     titles = [f"{s.dataset}/{s.protocol} {s.backbone}" for s in sections]
-    return panels(titles, width, a_row=min(PANELS_A_ROW[width], 1 + len(sections) // 2))
+    return panels(titles, width, height=2.8 if len(sections) == 1 else 2.4)
 
 
 def finish(figure: Figure, axes: Sequence[Axes], note: str) -> Figure:
@@ -120,20 +120,23 @@ def finish(figure: Figure, axes: Sequence[Axes], note: str) -> Figure:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     inches = figure.get_figwidth()
+    beside = len(axes) == 1 and inches > 5  # else above, in as many columns as fit
+    columns = 1 if beside else int(inches * 14 / (max(map(len, handles), default=0) + 7))
     with mpl.rc_context(STYLE):
         if handles:
-            longest = max(map(len, handles))
-            columns = max(1, min(len(handles), int(inches * 14 / (longest + 7))))
             legend = figure.legend(
                 handles.values(),
                 handles.keys(),
-                loc="outside upper left",
-                ncols=columns,
+                loc="outside right upper" if beside else "outside upper left",
+                ncols=max(1, min(len(handles), columns)),
                 handlelength=2.4,
                 columnspacing=1.4,
             )
             for text in legend.get_texts():
                 text.set_parse_math(False)
+            if not beside:  # the legend takes none of the panels' height
+                lines = math.ceil(len(handles) / max(1, min(len(handles), columns)))
+                figure.set_figheight(figure.get_figheight() + 0.16 * lines)
         note = textwrap.fill(note, int(16 * inches))  # 16 letters fill an inch
         figure.supxlabel(note, fontsize=7, x=0.01, ha="left", alpha=0.8)
     return figure

@@ -18,7 +18,7 @@ from results.view import View
 
 BEST = WORST = 3
 TOP = 10
-POINTS = 500
+POINTS = 400
 """Database items on a map of codes."""
 
 
