@@ -82,7 +82,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         board = load_board(store, list(METHODS))
         print(leaderboard_plain(board))
         if not options.no_report:
-            render_board(board, store.root / "report")
+            render_board(board, store)
     except StoreError as error:
         return fail(error)
     return SOME_FAILED if failed else OK

@@ -57,7 +57,7 @@ def distance_histograms(view: View, section: Section) -> Figure | None:
                     hatch="////" if colour == WRONG else None,
                     label=f"{name} pairs",
                 )
-        panel.set_xlabel("Hamming distance (bits)")
+        panel.set_xlabel("distance (bits)")
         panel.set_ylabel("share of pairs")
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         panel.yaxis.set_major_locator(MaxNLocator(4))
@@ -75,7 +75,8 @@ def bit_correlation(view: View, section: Section) -> Figure | None:
     if not shown:
         return None
     titles = [f"{label(row)}: {_away(v):.2f}" for row, _, v in shown]
-    figure, axes = panels(titles, view.width, small=True)
+    height = 2.3 if view.width == "page" else 1.7
+    figure, axes = panels(titles, view.width, height=height, small=True)
     for panel, (*_, values) in zip(axes, shown, strict=True):
         image = panel.imshow(values, cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
         _bare(panel)

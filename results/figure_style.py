@@ -206,19 +206,21 @@ def save(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def inline_svg(figure: Figure, name: str) -> str:
+def inline_svg(figure: Figure, stem: str, caption: str) -> str:
     """Return the figure as an SVG element whose ink and paper are those of the page.
 
-    Its ids start with `name`, so that two figures can share a page.
+    Its ids start with `stem`, so that two figures can share a page.
     """
     text = save(figure, "svg").decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    prefix = re.sub(r"[^A-Za-z0-9_-]", "_", stem)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", text)
+    text = text.replace("<svg", f'<svg role="img" aria-label="{escape(caption)}"', 1)
     return text.replace(INK, "currentColor").replace("#ffffff", "var(--paper, #ffffff)")
 
 
-def inline_png(figure: Figure, caption: str) -> str:
-    """Return the figure as an image element that holds its pixels."""
+def inline_png(figure: Figure, stem: str, caption: str) -> str:
+    """Return the figure as an image element that holds its pixels; `stem` is not needed."""
     data = base64.b64encode(save(figure, "png")).decode()
     return f'<img src="data:image/png;base64,{data}" alt="{escape(caption)}">'
