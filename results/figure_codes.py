@@ -273,7 +273,7 @@ def _show_found(
 
 def _show(axes: Axes, images: NDArray[np.uint8] | None, colour: str, dashes: object) -> None:
     if images is not None:
-        axes.imshow(images[0], interpolation="nearest" if images.shape[1] < 24 else "antialiased")
+        axes.imshow(images[0], interpolation="nearest")
     _bare(axes)
     for spine in axes.spines.values():
         spine.set(visible=True, color=colour, linewidth=1.8, linestyle=dashes)

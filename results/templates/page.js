@@ -12,7 +12,10 @@
     for (const name in attributes) made.setAttribute(name, attributes[name]);
     return made;
   }
-  const fixed = (value) => (value === null || value === undefined ? "" : value.toFixed(3));
+  function fixed(value) {
+    if (value === null || value === undefined) return "";
+    return Math.abs(value) < 100 ? value.toFixed(3) : value.toLocaleString("en", { maximumFractionDigits: 1 });
+  }
   const name = (entry) => data.methods[entry[METHOD]][0];
   const kind = (entry) => data.methods[entry[METHOD]][1];
   const table = (entry) => data.tables[entry[TABLE]];
@@ -163,12 +166,14 @@
     if (runs.length) {
       const metrics = Object.keys(runs[0].values).map(Number).sort((a, b) => a - b);
       const stages = unique(runs.flatMap((run) => Object.keys(run.timings)));
+      const heads = runs.map((run) => `seed ${run.seed}`);
+      const lines = (pairs) => pairs.map(([label, of]) => [label, ...runs.map(of)]);
       body.append(
-        grid("Metrics by seed", ["seed", ...metrics.map((m) => data.metrics[m])],
-          runs.map((run) => [run.seed, ...metrics.map((m) => fixed(run.values[m]))])),
-        grid("Seconds and memory by seed", ["seed", ...stages, "peak MiB", "epochs", "finished (UTC)", "digest"],
-          runs.map((run) => [run.seed, ...stages.map((s) => run.timings[s] ?? ""), run.memory, run.epochs,
-                             run.created.replace("T", " "), run.digest])));
+        grid("Metrics", ["", ...heads], lines(metrics.map((m) => [data.metrics[m], (run) => fixed(run.values[m])]))),
+        grid("Seconds, memory and origin", ["", ...heads], lines([
+          ...stages.map((stage) => [`${stage} (s)`, (run) => run.timings[stage] ?? ""]),
+          ["peak memory (MiB)", (run) => run.memory], ["epochs", (run) => run.epochs],
+          ["finished (UTC)", (run) => run.created.replace("T", " ")], ["digest", (run) => run.digest]])));
       for (const [heading, field, open] of [["Settings", "settings", true], ["Versions", "versions", true],
                                            ["Protocol", "protocol", false]]) {
         for (const place of unique(runs.map((run) => run[field]))) {
