@@ -223,7 +223,7 @@ def gallery(view: View, section: Section) -> Figure | None:
     size = width / (top + 2.6)
     with mpl.rc_context(STYLE):
         height = (size + 0.08) * len(answers) + 0.85
-        figure = Figure(figsize=(width, height))
+        figure = Figure(figsize=(width, height), dpi=100)  # photographs make large files
         FigureCanvasAgg(figure)
         grid = figure.subplots(
             len(answers), top + 1, squeeze=False, gridspec_kw=_tight(width, height)

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata, studentized_range
 
-from results.figure_style import INK, STYLE, WIDTHS, method_styles
+from results.figure_style import DPI, INK, STYLE, WIDTHS, method_styles
 from results.sections import Board
 from results.view import View
 
@@ -43,7 +43,7 @@ def critical_difference(view: View) -> Figure | None:
     depth = 0.55 + 0.32 * len(bars)
     height = 0.9 + 0.24 * half + 0.16 * len(bars)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         axes.set_axis_off()

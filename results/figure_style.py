@@ -75,6 +75,7 @@ STYLE: Any = {
 
 WIDTHS: dict[Width, float] = {"column": 3.4, "page": 7.0}
 """Inches: one of two columns of a paper, and both."""
+DPI = 160
 PANELS_A_ROW: dict[Width, int] = {"column": 1, "page": 3}
 
 
@@ -97,7 +98,8 @@ def panels(
     across = min(len(titles), max(PANELS_A_ROW[width], 2 if small else 1))
     down = math.ceil(len(titles) / across)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTHS[width], height * down + 0.45), layout="constrained")
+        size = (WIDTHS[width], height * down + 0.45)
+        figure = Figure(figsize=size, layout="constrained", dpi=DPI)
         FigureCanvasAgg(figure)
         axes = [figure.add_subplot(down, across, place + 1) for place in range(len(titles))]
         letters = int(13.5 * WIDTHS[width] / across)  # that fit above a panel
@@ -202,7 +204,7 @@ def save(figure: Figure, form: str) -> bytes:
         figure.savefig(
             buffer,
             format=form,
-            dpi=160,
+            dpi=figure.get_dpi(),
             metadata=undated[form],
             facecolor="white" if form == "png" else "none",
         )

@@ -122,9 +122,11 @@
       select();
     });
   }
-  filters.dataset.addEventListener("change", fillSettings);
-  for (const filter of Object.values(filters)) filter.addEventListener("input", select);
-  $("reset").addEventListener("click", () => { $("filters").reset(); fillSettings(); select(); });
+  for (const filter of [filters.dataset, filters.setting, filters.bits, filters.metric]) {
+    filter.addEventListener("change", () => { fillSettings(); select(); });
+  }
+  filters.method.addEventListener("input", select);
+  $("clear").addEventListener("click", () => { $("filters").reset(); fillSettings(); select(); });
   $("filters").addEventListener("submit", (event) => event.preventDefault());
   $("more").addEventListener("click", () => draw(CHUNK));
   $("everything").addEventListener("click", () => draw(Infinity));
