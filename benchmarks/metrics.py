@@ -48,13 +48,14 @@ from benchmarks.graded_metrics import (
     mean_average_hierarchical_precision,
     ndcg,
 )
-from benchmarks.ties import Floats, Groups, Ties, check_choice, cut_groups, full_groups, ratio
+from benchmarks.ties import Floats, Groups, Ints, Ties, check_choice, cut_groups, full_groups, ratio
 
 __all__ = [
     "Denominator",
     "acg",
     "average_hierarchical_precision",
     "average_precision",
+    "cutoff_curves",
     "empty_within_radius",
     "hierarchical_precision",
     "mean_average_hierarchical_precision",
@@ -256,6 +257,34 @@ def precision_recall_curve(stats: RetrievalStats) -> tuple[Floats, Floats]:
     precision = ratio(ratio(relevant, items).sum(0), (items > 0).sum(0))
     recall = ratio(relevant, np.broadcast_to(relevant[:, -1:], relevant.shape)).mean(0)
     return precision, recall
+
+
+def cutoff_curves(stats: RetrievalStats, n: Ints) -> tuple[Floats, Floats]:
+    """P@n and R@n of every query at many cutoffs, exact over ties.
+
+    Of c items kept from a group of equal distance, a share of c / n is expected of its relevant
+    ones, so the hits are the straight line between the ends of the group.
+
+    Parameters
+    ----------
+    stats : RetrievalStats
+    n : ndarray, int64, shape (P,)
+        Cutoffs, from 1 to the size of the database.
+
+    Returns
+    -------
+    precision, recall : ndarray, float64, shape (Q, P)
+
+    Examples
+    --------
+    >>> stats = RetrievalStats(np.array([[2, 1]]), np.array([[1, 0]]))
+    >>> cutoff_curves(stats, np.array([1, 2]))
+    (array([[0.5, 0.5]]), array([[0.5, 1. ]]))
+    """
+    ends = np.pad(stats.items.cumsum(1), ((0, 0), (1, 0)))  # (Q, G + 1)
+    found = np.pad(stats.relevant.cumsum(1), ((0, 0), (1, 0)))
+    hits = np.stack([np.interp(n, *of_query) for of_query in zip(ends, found, strict=True)])
+    return hits / n, ratio(hits, np.broadcast_to(found[:, -1:], hits.shape))
 
 
 def retrieval_metrics(

@@ -5,16 +5,25 @@ It needs nothing but the records, also while a grid is running: what is missing 
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.command import OK, Parser, fail
+from benchmarks.samples import Load, keep_samples
+from datasets import DATASETS, load
+from datasets.arguments import add_data_arguments, load_options
+from datasets.base import RetrievalDataset
+from datasets.own import without_own
 from methods import METHODS
 from results.benchopt_export import write_benchopt
 from results.columns import COLUMNS
-from results.report import load_board, render_board
-from results.store import ResultStore, StoreError
+from results.figures import FIGURES
+from results.report import FORMATS, Options, load_board, render_board
+from results.store import ResultStore, RunRecord, StoreError
+
+_NAMES = f"all where left out: {', '.join(FIGURES)}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,12 +32,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--out", type=Path, default=Path("results"), metavar="DIR")
     add("--columns", nargs="+", choices=COLUMNS, default=[], help="what the tables show besides")
+    add("--figures", nargs="+", default=[], choices=FIGURES, metavar="NAME", help=_NAMES)
+    add("--format", nargs="+", default=["pdf", "png"], choices=FORMATS, help="of the figures")
+    add("--width", choices=["column", "page"], default="page", help="of the figures, in a paper")
+    add("--samples", action="store_true", help="read data sets for the gallery, as a run does")
     add("--benchopt", type=Path, metavar="FILE.parquet", help="also for the viewer of benchopt")
+    add_data_arguments(parser)
     options = parser.parse_args(arguments)
+    store = ResultStore(options.out)
     try:
-        store = ResultStore(options.out)
         board = load_board(store, list(METHODS))
-        written = render_board(board, store.root / "report", options.columns)
+        for line in keep_samples(store, board, _loader(options)) if options.samples else ():
+            sys.stderr.write(f"no gallery: {line}\n")
+        columns, figures = tuple(options.columns), tuple(options.figures)
+        shown = Options(columns, figures, tuple(options.format), options.width)
+        written = render_board(board, store, shown)
         if options.benchopt:
             write_benchopt(board, options.benchopt)
             written.append(options.benchopt)
@@ -37,6 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.writelines(f"{path}\n" for path in written)
     sys.stdout.writelines(f"{note}\n" for note in board.notes)
     return OK
+
+
+def _loader(options: argparse.Namespace) -> Load:
+    """Load the data sets that records name; the user's own are not known by their names."""
+    given = without_own(load_options(options))
+
+    def of(record: RunRecord) -> RetrievalDataset | None:
+        if record.dataset not in DATASETS:
+            return None
+        return load(f"{record.dataset}/{record.protocol.partition('~')[0]}", given)
+
+    return of
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from benchmarks.report import main
 from results.leases import Lease
 from results.plan import Planned, write_plan
-from results.report import leaderboard_text, load_board, render
+from results.report import Options, leaderboard_text, load_board, render
 from results.store import ResultStore, StoreError
 from tests.record_factory import ARRAYS, ORDER, fill, grid, make_record
 
@@ -17,6 +18,8 @@ FILES = {
     *("statistics.csv", "published.csv", "published.md"),
     *("figures/map_against_bits.pdf", "figures/map_against_bits.png"),
     *("figures/precision_recall.pdf", "figures/precision_recall.png"),
+    *("figures/cost.pdf", "figures/cost.png"),
+    *("figures/critical_difference.pdf", "figures/critical_difference.png"),
 }
 
 
@@ -35,7 +38,7 @@ def test_render_writes_every_file_and_nothing_else(store):
     assert {path.relative_to(store.root / "report").as_posix() for path in written} == FILES
     assert below(store.root / "report") == FILES
     page = (store.root / "report/index.html").read_text()
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 4
 
 
 def test_csv_files_hold_every_run(store):
@@ -97,7 +100,20 @@ def test_a_figure_that_the_records_no_longer_give_is_removed(store):
         path.unlink()
     store.save(make_record(seed=9), ARRAYS)
     render(store, ORDER)
-    assert below(store.root / "report") == {f for f in FILES if "precision_recall" not in f}
+    assert below(store.root / "report") == {
+        f for f in FILES if not re.search("precision_recall|critical", f)
+    }
+
+
+def test_chosen_figures_are_drawn_and_others_stay(store):
+    fill(store, grid(seeds=1))
+    render(store, ORDER)
+    written = render(store, ORDER, Options(figures=("cost",), formats=("svg",), width="column"))
+    assert [path.name for path in written if path.parent.name == "figures"] == ["cost.svg"]
+    here = {path.name for path in (store.root / "report/figures").iterdir()}
+    assert "cost.svg" in here
+    assert "map_against_bits.pdf" in here
+    assert "cost.pdf" not in here  # of another form, so out of date
 
 
 def test_an_unwritable_report_folder_is_one_line(store):
