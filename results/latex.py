@@ -43,6 +43,7 @@ def _table(
         "",
         r"\begin{table}[t]",
         r"  \centering",
+        r"  \setlength{\belowcaptionskip}{4pt}",
         f"  \\caption{{{latex_escape(caption)}}}",
         f"  \\label{{tab:{label}}}",
         r"  \setlength{\tabcolsep}{4pt}",
@@ -55,7 +56,9 @@ def _table(
         lines += [r"    \midrule"] if number else []
         if heading:
             text = latex_escape(heading)
-            lines += [f"    \\multicolumn{{{len(headings) + 1}}}{{l}}{{\\emph{{{text}}}}} \\\\"]
+            lines += [
+                f"    \\multicolumn{{{len(headings) + 1}}}{{@{{}}l}}{{\\emph{{{text}}}}} \\\\"
+            ]
         for row in rows:
             cells = [latex_escape(section.label(row)), *entries(section, row)]
             lines += [f"    {' & '.join(cells)} \\\\"]
