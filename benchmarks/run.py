@@ -21,6 +21,7 @@ from benchmarks.listing import LISTS, listing
 from benchmarks.planning import Plan, expand_grids
 from benchmarks.presets import DEFAULT, read_preset
 from benchmarks.progress import Display, Watcher
+from benchmarks.samples import keep_samples, known
 from benchmarks.specs import GridError
 from benchmarks.text import DEFAULT_ENCODER
 from benchmarks.work import Bench, Outcome
@@ -82,7 +83,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         board = load_board(store, list(METHODS))
         print(leaderboard_plain(board))
         if not options.no_report:
-            render_board(board, store.root / "report")
+            suites = dict.fromkeys(cell.suite for cell in plan.cells)
+            keep_samples(store, board, known([suite.data for suite in suites]))
+            render_board(board, store)
     except StoreError as error:
         return fail(error)
     return SOME_FAILED if failed else OK

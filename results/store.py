@@ -222,7 +222,7 @@ class ResultStore:
                 else:
                     records.append(self.read(path))
             except StoreError as error:
-                skipped.append(str(error))
+                skipped += [str(error)] if path.exists() else []  # gone: made good meanwhile
         latest: dict[tuple[object, ...], datetime] = {}
         for record in records:
             made = datetime.fromisoformat(record.created)

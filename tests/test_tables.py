@@ -163,7 +163,7 @@ def test_the_text_is_aligned_and_stars_the_best():
 
 def test_latex_has_the_rules_of_booktabs_and_as_many_cells_as_columns():
     text = leaderboard_latex(board_of(grid()))
-    for rule in (r"\toprule", r"\bottomrule", r"\begin{tabular}{lrrr}", r"\end{table}"):
+    for rule in (r"\toprule", r"\bottomrule", r"\begin{tabular}{@{}lrrr@{}}", r"\end{table}"):
         assert text.count(rule) == 1
     assert text.count(r"\midrule") == 2
     rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multi" not in line]
