@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from results.files import write_atomic
 from results.sections import Board, build
-from results.store import ResultStore, StoreError, write_atomic
+from results.store import ResultStore, StoreError
 from results.tables import leaderboard_latex, leaderboard_markdown, leaderboard_plain
 
 if TYPE_CHECKING:

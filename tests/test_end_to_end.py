@@ -122,6 +122,7 @@ def test_record_says_what_shaped_it(grid):
     assert set(record["timings"]) == {"features", "fit", "encode", "evaluate"}
     assert len(record["history"]) == 2
     assert record["versions"]["torch"]
+    assert record["command"].startswith("python -m benchmarks.run --methods all --datasets")
 
 
 def test_report_alone_renders_the_same_tables(grid, capsys):
@@ -199,6 +200,8 @@ def test_failed_cells_are_named_the_others_are_kept_and_the_next_call_tries_agai
         (["--input-size", "0"], ["at least 1 pixel"]),
         (["--device", "tpu"], ["--device", "tpu"]),
         (["--device", "cuda:99"], ["--device cuda:99"]),
+        (["--cell-timeout", "0"], ["--cell-timeout: must be above 0 seconds, got 0.0"]),
+        (["--cell-timeout", "nan"], ["--cell-timeout: must be above 0 seconds, got nan"]),
         (["--set", "cibhash.tua=1"], ["did you mean 'tau'"]),
         (["--set", "nonsense"], ["METHOD.PARAM=VALUE"]),
         (["--set", "cibhsh.tau=1"], ["did you mean 'cibhash'"]),
