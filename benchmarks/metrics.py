@@ -48,13 +48,14 @@ from benchmarks.graded_metrics import (
     mean_average_hierarchical_precision,
     ndcg,
 )
-from benchmarks.ties import Floats, Groups, Ties, check_choice, cut_groups, full_groups, ratio
+from benchmarks.ties import Floats, Groups, Ints, Ties, check_choice, cut_groups, full_groups, ratio
 
 __all__ = [
     "Denominator",
     "acg",
     "average_hierarchical_precision",
     "average_precision",
+    "cutoff_curves",
     "empty_within_radius",
     "hierarchical_precision",
     "mean_average_hierarchical_precision",
@@ -258,13 +259,41 @@ def precision_recall_curve(stats: RetrievalStats) -> tuple[Floats, Floats]:
     return precision, recall
 
 
+def cutoff_curves(stats: RetrievalStats, n: Ints) -> tuple[Floats, Floats]:
+    """P@n and R@n of every query at many cutoffs, exact over ties.
+
+    Of c items kept from a group of equal distance, a share of c / n is expected of its relevant
+    ones, so the hits are the straight line between the ends of the group.
+
+    Parameters
+    ----------
+    stats : RetrievalStats
+    n : ndarray, int64, shape (P,)
+        Cutoffs, from 1 to the size of the database.
+
+    Returns
+    -------
+    precision, recall : ndarray, float64, shape (Q, P)
+
+    Examples
+    --------
+    >>> stats = RetrievalStats(np.array([[2, 1]]), np.array([[1, 0]]))
+    >>> cutoff_curves(stats, np.array([1, 2]))
+    (array([[0.5, 0.5]]), array([[0.5, 1. ]]))
+    """
+    ends = np.pad(stats.items.cumsum(1), ((0, 0), (1, 0)))  # (Q, G + 1)
+    found = np.pad(stats.relevant.cumsum(1), ((0, 0), (1, 0)))
+    hits = np.stack([np.interp(n, *of_query) for of_query in zip(ends, found, strict=True)])
+    return hits / n, ratio(hits, np.broadcast_to(found[:, -1:], hits.shape))
+
+
 def retrieval_metrics(
     stats: RetrievalStats, cutoff: int, *, hierarchy_cutoff: int | None = None
 ) -> dict[str, Floats]:
     """Every metric of a record by its name, per query; the published number is the mean.
 
-    Metrics of Hamming balls are absent where `stats` comes from a ranking by floats, and metrics of
-    gains where it has none.
+    Metrics of Hamming balls and the best and worst order of ties are absent where `stats` comes
+    from a ranking by floats, and metrics of gains where it has none.
 
     Parameters
     ----------
@@ -291,6 +320,8 @@ def retrieval_metrics(
         "R@100": recall_at(stats, 100),
     }
     if stats.hamming:
+        for ties in ("best", "worst"):
+            metrics[f"mAP@{cutoff}:{ties}"] = average_precision(stats, cutoff, ties)
         metrics["P@H<=2"] = precision_within_radius(stats, 2)
         metrics["empty@H<=2"] = empty_within_radius(stats, 2)
     if hierarchy_cutoff is not None:

@@ -1,28 +1,72 @@
-"""Render every table and figure again from the stored records: ``python -m benchmarks.report``."""
+"""Render every table and figure again from the stored records: ``python -m benchmarks.report``.
+
+It needs nothing but the records, also while a grid is running: what is missing is said.
+"""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.command import OK, Parser, fail
+from benchmarks.samples import Load, keep_samples
+from datasets import DATASETS, load
+from datasets.arguments import add_data_arguments, load_options
+from datasets.base import RetrievalDataset
+from datasets.own import without_own
 from methods import METHODS
-from results.report import render
-from results.store import ResultStore, StoreError
+from results.benchopt_export import write_benchopt
+from results.columns import COLUMNS
+from results.figures import FIGURES
+from results.report import FORMATS, Options, load_board, render_board
+from results.store import ResultStore, RunRecord, StoreError
+
+_NAMES = f"all where left out: {', '.join(FIGURES)}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     parser = Parser(prog="python -m benchmarks.report", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR")
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("results"), metavar="DIR")
+    add("--columns", nargs="+", choices=COLUMNS, default=[], help="what the tables show besides")
+    add("--figures", nargs="+", default=[], choices=FIGURES, metavar="NAME", help=_NAMES)
+    add("--format", nargs="+", default=["pdf", "png"], choices=FORMATS, help="of the figures")
+    add("--width", choices=["column", "page"], default="page", help="of the figures, in a paper")
+    add("--samples", action="store_true", help="read data sets for the gallery, as a run does")
+    add("--benchopt", type=Path, metavar="FILE.parquet", help="also for the viewer of benchopt")
+    add_data_arguments(parser)
     options = parser.parse_args(arguments)
+    store = ResultStore(options.out)
     try:
-        written = render(ResultStore(options.out), list(METHODS))
+        board = load_board(store, list(METHODS))
+        for line in keep_samples(store, board, _loader(options)) if options.samples else ():
+            sys.stderr.write(f"no gallery: {line}\n")
+        columns, figures = tuple(options.columns), tuple(options.figures)
+        shown = Options(columns, figures, tuple(options.format), options.width)
+        written = render_board(board, store, shown)
+        if options.benchopt:
+            write_benchopt(board, options.benchopt)
+            written.append(options.benchopt)
     except StoreError as error:
         return fail(error)
     sys.stdout.writelines(f"{path}\n" for path in written)
+    sys.stdout.writelines(f"{note}\n" for note in board.notes)
     return OK
+
+
+def _loader(options: argparse.Namespace) -> Load:
+    """Load the data sets that records name; the user's own are not known by their names."""
+    given = without_own(load_options(options))
+
+    def of(record: RunRecord) -> RetrievalDataset | None:
+        if record.dataset not in DATASETS:
+            return None
+        return load(f"{record.dataset}/{record.protocol.partition('~')[0]}", given)
+
+    return of
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store = ResultStore(options.out)
         left = _rescore_all(store, options, device)
         if not options.no_report:
-            render_board(load_board(store, list(METHODS)), store.root / "report")
+            render_board(load_board(store, list(METHODS)), store)
     except (DatasetError, DeviceError, StoreError) as error:
         return fail(error)
     return SOME_FAILED if left else OK

@@ -20,6 +20,7 @@ from benchmarks.listing import LISTS, listing
 from benchmarks.planning import Plan, expand_grids
 from benchmarks.presets import DEFAULT, read_preset
 from benchmarks.progress import Display, Watcher
+from benchmarks.samples import keep_samples, known
 from benchmarks.specs import GridError
 from benchmarks.text import DEFAULT_ENCODER
 from benchmarks.work import Bench, Outcome
@@ -30,6 +31,7 @@ from results.plan import write_plan
 from results.report import load_board, render_board
 from results.store import ResultStore, StoreError
 from results.tables import leaderboard_plain
+from results.tidy import tidy
 
 _USER_ERRORS = (DatasetError, GridError, DeviceError, StoreError)
 """Errors whose message is one line meant for the user."""
@@ -75,7 +77,7 @@ def _main(arguments: Sequence[str] | None) -> int:
             )
         write_plan(store, plan.planned())
         failed = _run(plan.todo, store, options, here.command)
-        store.tidy()
+        tidy(store)
     except _USER_ERRORS as error:
         return fail(error)
     for outcome in failed:
@@ -84,7 +86,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         board = load_board(store, list(METHODS))
         print(leaderboard_plain(board))
         if not options.no_report:
-            render_board(board, store.root / "report")
+            suites = dict.fromkeys(cell.suite for cell in plan.cells)
+            keep_samples(store, board, known([suite.data for suite in suites]))
+            render_board(board, store)
     except StoreError as error:
         return fail(error)
     return SOME_FAILED if failed else OK

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _check_kind(store, record)
             store.save(record, arrays, force=options.force)
             if not options.no_report:
-                render_board(load_board(store, list(METHODS)), store.root / "report")
+                render_board(load_board(store, list(METHODS)), store)
     except (DatasetError, DeviceError, StoreError) as error:
         return fail(error)
     sys.stdout.write(json.dumps(asdict(record), indent=1) + "\n")

@@ -13,9 +13,9 @@ from benchmarks.evaluation import Codes, RetrievalStats, evaluate
 from benchmarks.grading import Similarity
 from benchmarks.health import code_health
 from benchmarks.limits import halving
-from benchmarks.metrics import precision_recall_curve, retrieval_metrics
+from benchmarks.metrics import cutoff_curves, precision_recall_curve, retrieval_metrics
 from benchmarks.ranking import rank_floats
-from benchmarks.ties import Floats
+from benchmarks.ties import Floats, Ints
 from datasets.base import RetrievalDataset, tensor_digest
 
 HIERARCHY_CUTOFF = 2500
@@ -31,7 +31,8 @@ class Scores:
     metrics : dict
         Metric to its mean over queries, and the health of the database's codes.
     curves : dict
-        Precision and recall by radius; activation and entropy by bit.
+        Precision and recall by radius and by cutoff; pairs, and relevant ones, by distance;
+        activation and entropy by bit. By cutoff alone where there are no codes.
     query_ap : ndarray, float32, shape (Q,)
         AP at the protocol's cutoff.
     """
@@ -69,7 +70,13 @@ def score_codes(
         stats = halving(count, len(stored.bits))
         per_query |= _metrics(stats, data, similarity)
     health = code_health(database)
-    curves = {"precision_recall": _curve(stats), "bits": health.curve()}
+    n = _cutoffs(stats)
+    curves = {
+        "precision_recall": _curve(stats),
+        "cutoffs": _by_cutoff(n, *cutoff_curves(stats, n)),
+        "distances": _pairs(stats),
+        "bits": health.curve(),
+    }
     return _scores(per_query, data, health.metrics(), curves)
 
 
@@ -78,19 +85,21 @@ def score_floats(features: Tensor, data: RetrievalDataset) -> Scores:
     rows = {name: getattr(data, name).to(features.device) for name in ("query", "database")}
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
-        chunks = [
-            _metrics(stats, data, similarity)
-            for stats in rank_floats(
-                features[rows["query"]],
-                data.labels[data.query],
-                features[rows["database"]],
-                data.labels[data.database],
-                similarity=similarity,
-                device=features.device,
-            )
-        ]
+        chunks, by_cutoff = [], []
+        for stats in rank_floats(
+            features[rows["query"]],
+            data.labels[data.query],
+            features[rows["database"]],
+            data.labels[data.database],
+            similarity=similarity,
+            device=features.device,
+        ):
+            n = _cutoffs(stats)
+            by_cutoff.append(cutoff_curves(stats, n))
+            chunks.append(_metrics(stats, data, similarity))
         per_query |= {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
-    return _scores(per_query, data, {}, {})
+        precision, recall = (np.concatenate(parts) for parts in zip(*by_cutoff, strict=True))
+    return _scores(per_query, data, {}, {"cutoffs": _by_cutoff(n, precision, recall)})
 
 
 def _gains(data: RetrievalDataset) -> list[Similarity | None]:
@@ -128,6 +137,30 @@ def _curve(stats: RetrievalStats) -> dict[str, list[float]]:
         "radius": [float(r) for r in range(len(precision))],
         "precision": precision.tolist(),
         "recall": recall.tolist(),
+    }
+
+
+def _cutoffs(stats: RetrievalStats) -> Ints:
+    """Cutoffs from 1 to the whole database, at 1, 2, 5, 10, 20, 50, ..."""
+    size = int(stats.items[0].sum())
+    steps = np.outer(10 ** np.arange(len(str(size))), [1, 2, 5]).ravel()
+    return np.append(steps[steps < size], size)
+
+
+def _by_cutoff(n: Ints, precision: Floats, recall: Floats) -> dict[str, list[float]]:
+    """Return the means over queries."""
+    return {
+        "n": n.astype(float).tolist(),
+        "precision": precision.mean(0).tolist(),
+        "recall": recall.mean(0).tolist(),
+    }
+
+
+def _pairs(stats: RetrievalStats) -> dict[str, list[float]]:
+    """Count the pairs of a query and a database item at each distance, and the relevant ones."""
+    return {
+        "pairs": stats.items.sum(0).astype(float).tolist(),
+        "relevant": stats.relevant.sum(0).astype(float).tolist(),
     }
 
 

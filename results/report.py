@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from results.columns import cost_metrics
+from results.comparison_tables import statistics_frame
+from results.comparisons import compare
 from results.files import write_atomic
+from results.per_query import query_aps
+from results.plan import gaps, standings
+from results.published import published_frame, published_markdown
 from results.sections import Board, build
 from results.store import ResultStore, StoreError
 from results.tables import leaderboard_latex, leaderboard_markdown, leaderboard_plain
+from results.view import View, Width
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FIGURES = {
-    "map_against_bits": "Retrieval quality against code length",
-    "precision_recall": "Precision against recall by Hamming radius, at the longest codes",
-}
+FORMATS = ("pdf", "png", "svg")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a report shows.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Keys of `results.columns.COLUMNS`: what the tables show besides.
+    figures : tuple of str
+        Names of `results.figures.FIGURES`; none for all. Files of others stay as they are.
+    formats : tuple of str
+        Of `FORMATS`.
+    width : "column" or "page"
+    """
+
+    columns: tuple[str, ...] = ()
+    figures: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ("pdf", "png")
+    width: Width = "page"
 
 
 def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
-    """Read the store once and arrange it.
+    """Read the store once, arrange it and test what differs.
 
     Raises
     ------
@@ -30,12 +56,18 @@ def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
         a board without sections whose notes name them.
     """
     scan = store.scan()
+    try:
+        unfinished = gaps(standings(store, scan))
+    except StoreError as error:
+        unfinished = [f"Plan: {error}"]
     if not any(scan):
         raise StoreError(
             f"no records under {store.runs}; run `python -m benchmarks.run --methods all` first, "
             "or name the folder that holds them with --out"
         )
-    return build(scan, method_order)
+    board = build(scan, method_order)
+    values, notes = query_aps(store, board.records)
+    return compare(replace(board, notes=(*board.notes, *unfinished, *notes)), values)
 
 
 def leaderboard_text(store: ResultStore, method_order: Sequence[str] = ()) -> str:
@@ -43,7 +75,9 @@ def leaderboard_text(store: ResultStore, method_order: Sequence[str] = ()) -> st
     return leaderboard_plain(load_board(store, method_order))
 
 
-def render(store: ResultStore, method_order: Sequence[str] = ()) -> list[Path]:
+def render(
+    store: ResultStore, method_order: Sequence[str] = (), options: Options | None = None
+) -> list[Path]:
     """Write ``report/``: the tables, the figures and the page.
 
     Every file appears whole, under a temporary name first. A figure that the records no longer give
@@ -55,6 +89,8 @@ def render(store: ResultStore, method_order: Sequence[str] = ()) -> list[Path]:
         Read once.
     method_order : sequence of str
         Order of rows and colours; methods that it lacks follow by the alphabet.
+    options : Options, optional
+        What the tables and figures show.
 
     Returns
     -------
@@ -66,29 +102,36 @@ def render(store: ResultStore, method_order: Sequence[str] = ()) -> list[Path]:
     StoreError
         If the store is empty or the folder cannot be written.
     """
-    return render_board(load_board(store, method_order), store.root / "report")
+    return render_board(load_board(store, method_order), store, options)
 
 
-def render_board(board: Board, folder: Path) -> list[Path]:
+def render_board(board: Board, store: ResultStore, options: Options | None = None) -> list[Path]:
     """Write the outputs of a board that is loaded already; see `render`."""
     from results.page import page
+    from results.page_gallery import galleries
+
+    options = options or Options()
+    view = View(board, store, options.width)
+    folder = store.root / "report"
 
     contents: dict[str, bytes] = {
         "runs.csv": _csv(board.runs),
-        "leaderboard.csv": _csv(board.leaderboard),
-        "leaderboard.md": leaderboard_markdown(board).encode(),
-        "leaderboard.tex": leaderboard_latex(board).encode(),
+        "leaderboard.csv": _csv(_with_costs(board, options.columns)),
+        "leaderboard.md": leaderboard_markdown(board, options.columns).encode(),
+        "leaderboard.tex": leaderboard_latex(board, options.columns).encode(),
+        "statistics.csv": _csv(statistics_frame(board)),
+        "published.csv": _csv(published_frame(board)),
+        "published.md": published_markdown(board).encode(),
     }
-    pictures, inlined = _draw(board)
+    pictures, inlined = _draw(view, options)
+    contents["index.html"] = page(board, inlined, tuple(contents), tuple(galleries(view))).encode()
     contents |= pictures
-    contents["index.html"] = page(board, inlined, tuple(contents)).encode()
     try:
         for name, content in contents.items():
             write_atomic(folder / name, content)
-        for name in FIGURES:
-            for form in ("pdf", "png"):
-                if f"figures/{name}.{form}" not in contents:
-                    (folder / "figures" / f"{name}.{form}").unlink(missing_ok=True)
+        for path in (folder / "figures").glob("*"):
+            if f"figures/{path.name}" not in contents and _is_stale(path, options):
+                path.unlink()
     except OSError as error:
         raise StoreError(
             f"report folder {folder}: cannot be written ({error.strerror}); "
@@ -97,21 +140,37 @@ def render_board(board: Board, folder: Path) -> list[Path]:
     return [folder / name for name in contents]
 
 
-def _draw(board: Board) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Return the figures as files, by path, and as SVG for the page, by caption."""
+def _draw(view: View, options: Options) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Return the figures as files, by path, and as markup for the page, by caption."""
     files: dict[str, bytes] = {}
     inlined: dict[str, str] = {}
-    if not board.sections:
+    if not view.board.sections:
         return files, inlined
     from results import figures  # matplotlib takes half a second to import
 
-    for name, caption in FIGURES.items():
-        figure = getattr(figures, name)(board)
-        if figure is not None:
-            files[f"figures/{name}.pdf"] = figures.save(figure, "pdf")
-            files[f"figures/{name}.png"] = figures.save(figure, "png")
-            inlined[caption] = figures.inline_svg(figure, name)
+    for name in options.figures or figures.FIGURES:
+        for drawn in figures.draw(view, name):
+            for form in options.formats:
+                files[f"figures/{drawn.stem}.{form}"] = figures.save(drawn.figure, form)
+            inline = figures.inline_png if drawn.pixels else figures.inline_svg
+            inlined[drawn.caption] = inline(drawn.figure, drawn.stem, drawn.caption)
     return files, inlined
+
+
+def _with_costs(board: Board, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the leaderboard with a row for each cost that was asked for."""
+    import pandas as pd
+
+    costs = board.costs[board.costs["metric"].isin(cost_metrics(columns))]
+    return pd.concat([board.leaderboard, costs]) if len(costs) else board.leaderboard
+
+
+def _is_stale(path: Path, options: Options) -> bool:
+    """Whether a file is a figure that this report would have drawn if the records gave it."""
+    if path.suffix.removeprefix(".") not in FORMATS:
+        return False
+    wanted = options.figures or (path.stem.split("-")[0],)
+    return path.stem.split("-")[0] in wanted
 
 
 def _csv(frame: pd.DataFrame) -> bytes:

@@ -21,9 +21,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from results.files import remove_left_behind, write_atomic
+from results.files import write_atomic
 from results.leases import SUFFIX as LEASE_SUFFIX
-from results.leases import put_away, read_lease
 from results.schema import SCHEMA, Failure, RunRecord, check_failure, check_record
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "Failure", "ResultStore", "RunRecord", "Scan", "StoreError"]
 
-_CHECKPOINT = ".checkpoint"
+CHECKPOINT_SUFFIX = ".checkpoint"
 
 
 class StoreError(Exception):
@@ -99,23 +98,7 @@ class ResultStore:
 
     def checkpoint_path(self, **cell: Any) -> Path:
         """Path at which a cell's training is kept while it goes on; arguments as of `locate`."""
-        return self.locate(**cell).with_suffix(_CHECKPOINT)
-
-    def tidy(self) -> None:
-        """Remove what processes that died have left: temporary files, leases, old checkpoints.
-
-        Nothing that a living process uses, and no checkpoint of a cell that is still to be done. A
-        file that cannot be removed stays.
-        """
-        report = self.root / "report"
-        remove_left_behind(self.root, report, report / "figures", *self.runs.rglob("*/"))
-        with contextlib.suppress(OSError):
-            for path in self.runs.rglob(f"*{LEASE_SUFFIX}"):
-                put_away(path)
-            for path in self.runs.rglob(f"*{_CHECKPOINT}"):
-                is_stored = path.with_suffix(".json").is_file()
-                if is_stored and read_lease(path.with_suffix(LEASE_SUFFIX)) is None:
-                    path.unlink(missing_ok=True)
+        return self.locate(**cell).with_suffix(CHECKPOINT_SUFFIX)
 
     def path(self, record: RunRecord | Failure) -> Path:
         """Path of a record, or the path that a failed cell's record would have had."""
@@ -240,7 +223,7 @@ class ResultStore:
                 else:
                     records.append(self.read(path))
             except StoreError as error:
-                skipped.append(str(error))
+                skipped += [str(error)] if path.exists() else []  # gone: made good meanwhile
         latest: dict[tuple[object, ...], datetime] = {}
         for record in records:
             made = datetime.fromisoformat(record.created)

@@ -1,24 +1,31 @@
 import re
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 
-from results.figures import (
-    COLOURS,
-    inline_svg,
-    map_against_bits,
-    method_styles,
-    precision_recall,
-    save,
-)
+from results import figure_lines
+from results.figure_lines import bit_balance, cost, loss, pareto, precision_at_n
+from results.figure_ranks import critical_difference, groups, nemenyi
+from results.figure_style import COLOURS, WIDTHS, inline_png, inline_svg, method_styles, save
+from results.figures import FIGURES, draw
 from results.sections import build
 from results.store import Failure, Scan
+from results.view import View
 from tests.record_factory import ORDER, grid, make_record
 
 
 def board_of(records, order=ORDER):
     return build(Scan(list(records), [], []), order)
+
+
+def map_against_bits(board):
+    return figure_lines.map_against_bits(View(board))
+
+
+def precision_recall(board):
+    return figure_lines.precision_recall(View(board))
 
 
 def lines_of(axes):
@@ -126,8 +133,8 @@ def test_only_a_yardstick_without_codes_still_draws():
 
 
 def test_inline_svg_takes_the_colour_of_the_page_and_prefixes_its_ids():
-    svg = inline_svg(map_against_bits(board_of(grid())), "fig")
-    assert svg.startswith("<svg")
+    svg = inline_svg(map_against_bits(board_of(grid())), "fig", "A <caption>")
+    assert svg.startswith('<svg role="img" aria-label="A &lt;caption&gt;"')
     assert "currentColor" in svg
     assert "#26262a" not in svg
     assert svg.count("#ffffff") == svg.count("var(--paper, #ffffff)") > 0
@@ -150,3 +157,85 @@ def test_legend_marks_rows_that_learn_from_more():
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "kl_hash_captions [captions]" in labels
     assert "cibhash" in labels
+
+
+def with_curves(seed=0, method="lsh", bits=2):
+    return make_record(
+        method=method,
+        bits=bits,
+        seed=seed,
+        curves={
+            "cutoffs": {"n": [1, 10], "precision": [1.0, 0.4 + 0.2 * seed], "recall": [0.1, 0.5]},
+            "bits": {"bit": [0, 1], "activation": [0.2, 0.8], "entropy": [0.7, 0.7]},
+            "distances": {"pairs": [4, 4, 2], "relevant": [3, 1, 0]},
+        },
+        history=[{"contrastive": 3.0 - seed, "kl": 1.0}, {"contrastive": 2.0, "kl": 0.5}],
+        timings={"fit": 2.0 + seed},
+        metrics={"mAP@1000": 0.4, "P@H<=2": 0.3},
+    )
+
+
+def test_curves_by_cutoff_are_means_over_seeds_at_the_longest_codes():
+    records = [with_curves(0), with_curves(1), with_curves(bits=1)]
+    (axes,) = precision_at_n(View(board_of(records))).axes
+    (line,) = axes.lines
+    np.testing.assert_allclose(line.get_data(), [[1, 10], [1.0, 0.5]])
+    assert axes.get_xscale() == "log"
+
+
+def test_bits_stand_by_falling_activation():
+    (axes,) = bit_balance(View(board_of([with_curves()]))).axes
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), [0.8, 0.2])
+
+
+def test_loss_has_a_panel_a_method_with_its_terms_and_their_sum():
+    view = View(board_of([with_curves(0), with_curves(1), with_curves(method="itq")]))
+    (section,) = view.board.sections
+    axes, other = loss(view, section).axes
+    assert axes.get_title(loc="left") == "lsh"
+    assert other.get_title(loc="left") == "itq"
+    lines = lines_of(axes)
+    np.testing.assert_allclose(lines["sum"].get_ydata(), [3.5, 2.5])
+    np.testing.assert_allclose(lines["kl"].get_ydata(), [1.0, 0.5])
+
+
+def test_cost_marks_what_nothing_beats_in_both():
+    assert pareto([(1, 0.2), (1, 0.3), (2, 0.3), (3, 0.1), (4, 0.9)]) == [(1, 0.3), (4, 0.9)]
+    (axes,) = cost(View(board_of([*grid(), with_curves(bits=16)]))).axes
+    front = lines_of(axes)["Pareto front"]
+    assert set(front.get_xdata()) == {0.5}  # all cells train as long: the best of them
+
+
+def test_ranks_go_over_columns_that_every_method_has():
+    figure = critical_difference(View(board_of([*grid(), make_record(method="nsh", bits=16)])))
+    texts = {text.get_text() for text in figure.axes[0].texts}
+    assert {"cibhash 1.00", "itq 2.00", "lsh 3.00"} <= texts
+    assert not [text for text in texts if text.startswith("nsh")]
+    assert "over 3 columns" in figure.get_supxlabel()
+    assert critical_difference(View(board_of([make_record(), make_record(method="itq")]))) is None
+
+
+def test_the_critical_difference_is_that_of_the_tables():
+    """Demsar 2006, table 5: q of 0.05 for 2, 5 and 10 classifiers."""
+    for k, q in ((2, 1.960), (5, 2.728), (10, 3.164)):
+        assert nemenyi(k, 7) == pytest.approx(q * (k * (k + 1) / 42) ** 0.5, rel=1e-3)
+    assert groups([1, 2, 3, 9], 2.0) == [(0, 2)]
+
+
+@pytest.mark.parametrize("width", ["column", "page"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_of_curves_has_the_width_of_the_paper(name, width):
+    records = [*grid(bits=(1, 2)), *(with_curves(seed, method="nsh") for seed in (0, 1))]
+    drawn = list(draw(View(board_of(records), width=width), name))
+    needs_arrays = {"bit_correlation", "tsne", "gallery"}
+    assert bool(drawn) == (name not in needs_arrays)
+    for one in drawn:
+        assert one.figure.get_figwidth() == WIDTHS[width]
+        assert inline_png(one.figure, one.stem, '"').startswith('<img src="data:image/png;base64,')
+        assert 'alt="&#34;"' in inline_png(one.figure, one.stem, '"')
+
+
+def test_a_figure_for_each_section_has_a_stem_of_its_own():
+    records = [with_curves(), replace(with_curves(), backbone="../x", digest="0" * 64)]
+    stems = [one.stem for one in draw(View(board_of(records)), "loss")]
+    assert stems == ["loss-digits-300-1497-.._x", "loss-digits-300-1497-pixels"]

@@ -1,3 +1,8 @@
+import base64
+import hashlib
+import json
+import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -7,7 +12,7 @@ from results.sections import build
 from results.store import Scan
 from tests.record_factory import ORDER, grid, make_record
 
-VOID = {"meta", "link", "br", "img"}
+VOID = {"meta", "link", "br", "img", "input"}
 
 
 class Outline(HTMLParser):
@@ -54,6 +59,34 @@ def test_the_page_is_well_formed_and_shows_the_table():
     assert parsed.attributes.count(("class", "best")) == 3
 
 
+def test_only_the_scripts_of_the_page_may_run():
+    html = page_of(grid())
+    (content,) = re.findall(r'Security-Policy" content="([^"]+)"', html)
+    allowed = re.findall(r"sha256-([\w+/=]+)", unescape(content))
+    scripts = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
+    assert digests == allowed
+    assert len(scripts) == 2
+    assert "default-src 'none'" in unescape(content)
+
+
+def test_the_data_hold_every_entry_and_every_run_once():
+    records = grid()
+    board = build(Scan(records, [], []), ORDER)
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page(board, {}), re.DOTALL)[1])
+    assert len(data["entries"]) == len(board.leaderboard)
+    entry = next(e for e in data["entries"] if data["methods"][e[1]] == ["itq", "method"])
+    assert entry[2:] == [16, 0, pytest.approx(0.21), 0.002, 3, *entry[7:9], 2]
+    assert data["metrics"][0] == "mAP"
+    runs = data["runs"][f"0 {entry[1]} 16"]
+    assert [run["seed"] for run in runs] == [0, 1, 2]
+    assert data["texts"][runs[0]["settings"]] == {"epochs": 0}
+    assert runs[0]["values"]["1"] == pytest.approx(0.416)
+    assert sum(map(len, data["runs"].values())) == len(records)
+    one_seed = [e for e in data["entries"] if data["methods"][e[1]][0] == "float"]
+    assert [e[9] for e in one_seed] == [None] * len(one_seed)
+
+
 def test_names_with_markup_are_escaped():
     evil = "<script>alert(1)</script>\"'&"
     html = page_of(
@@ -62,16 +95,20 @@ def test_names_with_markup_are_escaped():
         figures={'<em>"': "<svg></svg>"},
     )
     parsed = outline(html)
-    assert not {"script", "i", "b", "em"} & set(parsed.tags)
+    assert parsed.tags.count("script") == 3  # the theme, the data and the page's own
+    assert not {"i", "b", "em"} & set(parsed.tags)
     assert "onload" not in {name for name, _ in parsed.attributes}
     assert evil in "".join(parsed.text)
+    assert html.count("</script>") == 3
 
 
 def test_nothing_is_fetched_from_anywhere():
     html = page_of(grid())
     parsed = outline(html)
     links = [value for name, value in parsed.attributes if name in ("src", "href", "action")]
-    assert sorted(links) == ["data:,", "runs.csv"]
+    parts = ["#leaderboard", "#main", "#tables"]
+    assert sorted(links) == [*parts, "data:,", "runs.csv"]
+    assert not re.findall(r"https?:", re.sub(r"www\.w3\.org", "", html))
     assert "url(" not in html
     assert "@import" not in html
 
@@ -79,12 +116,14 @@ def test_nothing_is_fetched_from_anywhere():
 def test_light_and_dark_follow_the_reader():
     html = page_of(grid())
     assert "prefers-color-scheme: dark" in html
+    assert ':root[data-theme="dark"]' in html
     assert '<meta name="color-scheme" content="light dark">' in html
 
 
 def test_every_heading_cell_names_its_scope():
     html = page_of(grid())
     assert html.count("<th") == html.count("<th scope=") + html.count("<thead")
+    assert html.count('aria-sort="none"') == html.count("data-column=") == 8
 
 
 @pytest.mark.parametrize("skipped", [[], ["x.json: broken"]])

@@ -45,6 +45,27 @@ def test_a_record_holds_retrieval_hierarchy_and_health(data, codes):
     assert len(scores.curves["precision_recall"]["recall"]) == K + 1
 
 
+def test_curves_by_cutoff_agree_with_the_metrics_and_pairs_with_the_recall(data, codes):
+    own = parts(data, codes)
+    curves = score_codes(
+        *(torch.from_numpy(own[p]) for p in ("query", "database")), data, "cpu"
+    ).curves
+    floats = score_floats(torch.from_numpy(codes).float() * 2 - 1, data)
+    assert set(floats.curves) == {"cutoffs"}
+    by_cutoff, pairs = curves["cutoffs"], curves["distances"]
+    assert by_cutoff["n"][:4] == [1, 2, 5, 10]
+    assert by_cutoff["n"][-1] == len(data.database) == sorted(by_cutoff["n"])[-1]
+    assert by_cutoff["recall"][-1] == pytest.approx(1)
+    place = by_cutoff["n"].index(100)
+    for name, metric in (("precision", "P@100"), ("recall", "R@100")):
+        assert by_cutoff[name][place] == pytest.approx(floats.metrics[metric])
+        assert by_cutoff[name] == pytest.approx(floats.curves["cutoffs"][name])
+    assert sum(pairs["pairs"]) == len(data.query) * len(data.database)
+    share = sum(pairs["relevant"]) / sum(pairs["pairs"])
+    assert by_cutoff["precision"][-1] == pytest.approx(share)
+    assert all(r <= p for r, p in zip(pairs["relevant"], pairs["pairs"], strict=True))
+
+
 def test_several_labels_an_image_give_ndcg_and_no_hierarchy_no_mahp(data, codes):
     labels = data.labels.clone()
     labels[:, 0] |= labels[:, 1]

@@ -1,0 +1,186 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import report, run
+from benchmarks.samples import keep_samples, known, thumbnails
+from datasets import load
+from results.figure_codes import bit_correlation, correlation, embed, gallery
+from results.figures import draw
+from results.gallery import exhibits, wanted
+from results.page_gallery import galleries
+from results.report import load_board, render
+from results.samples import Samples, read_samples, write_samples
+from results.sections import build
+from results.store import ResultStore, Scan
+from results.view import View
+from tests.record_factory import make_record
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A store with the samples that a run leaves in it."""
+    folder = tmp_path_factory.mktemp("gallery")
+    arguments = ["--methods", "lsh", "itq", "random", "--datasets", "synthetic", "--seeds", "1"]
+    arguments += ["--bits", "16", "--out", f"{folder}/out", "--cache", f"{folder}/cache"]
+    assert run.main([*arguments, "--no-report"]) == 0
+    store = ResultStore(folder / "out")
+    data = load("synthetic")
+    assert keep_samples(store, load_board(store), known([data])) == []
+    return store, data
+
+
+def view_of(store):
+    return View(load_board(store, ("lsh", "itq")), store)
+
+
+def itq_of(store):
+    return next(r for r in load_board(store).records if r.method == "itq")
+
+
+def test_best_and_worst_queries_with_what_is_nearest(stored):
+    store, data = stored
+    view = view_of(store)
+    (section,) = view.board.sections
+    shown = exhibits(view, section)
+    assert [exhibit.row.method for exhibit in shown] == ["lsh", "itq"]
+    for exhibit in shown:
+        arrays = view.arrays(exhibit.record)
+        ap = arrays["query_ap"]
+        assert [a.ap for a in exhibit.best] == pytest.approx(sorted(ap, reverse=True)[:3])
+        assert [a.ap for a in exhibit.worst] == pytest.approx(sorted(ap, reverse=True)[-3:])
+        answer = exhibit.best[0]
+        place = int(np.flatnonzero(arrays["query_rows"] == answer.row)[0])
+        query = np.unpackbits(arrays["query_codes"][place])
+        distances = (np.unpackbits(arrays["database_codes"], axis=1) != query).sum(1)
+        assert answer.distances.tolist() == sorted(distances)[:10]
+        shares = (data.labels[answer.row] & data.labels[answer.found.tolist()]).any(1)
+        assert answer.right.tolist() == shares.tolist()
+
+
+def test_samples_are_those_rows_of_the_data_set(stored):
+    store, data = stored
+    view = view_of(store)
+    assert wanted(view) == []
+    samples = view.samples(view.board.records[0])
+    rows = samples.image_rows[:5]
+    expected = thumbnails(data.images.read(torch.from_numpy(rows)))
+    np.testing.assert_array_equal(samples.images_of(rows), expected)
+    np.testing.assert_array_equal(samples.labels_of(rows), data.labels[rows.tolist()].numpy())
+    assert samples.images_of(np.array([10**6])) is None
+
+
+def test_other_labels_and_data_that_are_absent_leave_no_samples(stored, tmp_path):
+    store, data = stored
+    record = itq_of(store)
+    other = ResultStore(tmp_path)
+    other.save(record, store.arrays(store.path(record)))
+    assert keep_samples(other, load_board(other), known([])) == []
+    flipped = replace(data, labels=data.labels.roll(1, 1))
+    (line,) = keep_samples(other, load_board(other), known([flipped]))
+    assert "other labels" in line
+    assert not (tmp_path / "samples").exists()
+
+
+def test_damaged_samples_are_as_good_as_none_and_wanted_again(stored, tmp_path):
+    store, _ = stored
+    record = itq_of(store)
+    other = ResultStore(tmp_path)
+    other.save(record, store.arrays(store.path(record)))
+    path = write_samples(other, record, read_samples(store, record))
+    path.write_bytes(b"no tensors")
+    assert read_samples(other, record) is None
+    assert len(wanted(View(load_board(other), other))) == 1
+    bad = Samples(np.arange(2), np.zeros((1, 1), bool), np.arange(1), np.zeros((1, 2, 2), np.uint8))
+    write_samples(other, record, bad)
+    assert read_samples(other, record) is None
+
+
+def test_data_without_images_have_maps_and_no_gallery(stored, tmp_path):
+    store, data = stored
+    record = itq_of(store)
+    other = ResultStore(tmp_path)
+    other.save(record, store.arrays(store.path(record)))
+    bare = replace(data, images=None, features=torch.zeros(len(data.labels), 1))
+    keep_samples(other, load_board(other), known([bare]))
+    view = view_of(other)
+    assert wanted(view) == []
+    assert list(draw(view, "gallery")) == list(galleries(view)) == []
+    assert len(list(draw(view, "tsne"))) == 1
+
+
+def test_the_figure_frames_right_and_wrong_differently(stored):
+    view = view_of(stored[0])
+    (section,) = view.board.sections
+    best = exhibits(view, section)[1]  # itq, the better of the two
+    figure = gallery(view, section)
+    assert figure.get_suptitle().startswith("itq, 16 bits")
+    styles = [axes.spines["left"].get_linestyle() for axes in figure.axes]
+    answers = [*best.best, *best.worst]
+    for number, answer in enumerate(answers):
+        line = styles[11 * number + 1 : 11 * number + 11]
+        assert [style == "-" for style in line] == answer.right.tolist()
+
+
+def test_the_sheet_of_the_page_holds_each_thumbnail_once(stored):
+    view = view_of(stored[0])
+    (made,) = galleries(view)
+    assert [shelf.method for shelf in made.shelves] == ["lsh", "itq"]
+    assert made.sheet.startswith("data:image/png;base64,")
+    line = made.shelves[0].best[0]
+    assert len(line.found) == 10
+    assert {picture.text.split(",")[0] for picture in line.found} <= {"right", "wrong"}
+    assert all(0 <= picture.x <= 100 and 0 <= picture.y <= 100 for picture in line.found)
+
+
+def test_correlation_is_pearsons_without_its_sign():
+    rng = np.random.default_rng(0)
+    codes = rng.random((200, 6)) < 0.4
+    codes[:, 1] = ~codes[:, 0]
+    expected = np.abs(np.corrcoef(codes.T.astype(float)))
+    np.testing.assert_allclose(correlation(codes), expected, atol=1e-9)
+    codes[:, 2] = True
+    assert correlation(codes)[2].tolist() == [0, 0, 1, 0, 0, 0]
+
+
+def test_maps_are_the_same_each_time_and_stand_equal_codes():
+    codes = np.repeat(np.eye(4, dtype=bool), 5, axis=0)
+    np.testing.assert_array_equal(embed(codes), embed(codes))
+
+
+def test_records_whose_arrays_are_gone_draw_nothing(tmp_path):
+    board = build(Scan([make_record()], [], []), ())
+    view = View(board, ResultStore(tmp_path))
+    assert bit_correlation(view, board.sections[0]) is None
+    assert wanted(view) == []
+
+
+def test_large_images_become_thumbnails_of_their_shape():
+    small = thumbnails(torch.full((2, 3, 256, 128), 7, dtype=torch.uint8))
+    assert small.shape == (2, 64, 32, 3)
+    assert (small == 7).all()
+
+
+def test_the_command_reads_the_data_when_it_is_asked_to(stored, tmp_path, capsys):
+    store, _ = stored
+    for record in load_board(store).records:
+        ResultStore(tmp_path).save(record, store.arrays(store.path(record)))
+    arguments = ["--out", str(tmp_path), "--figures", "gallery", "--format", "svg"]
+    arguments += ["--width", "column"]
+    assert report.main(arguments) == 0
+    assert not (tmp_path / "samples").exists()
+    assert report.main([*arguments, "--samples"]) == 0
+    assert "gallery-synthetic" in capsys.readouterr().out
+    html = (tmp_path / "report/index.html").read_text()
+    assert html.count('class="thumb"') == 12
+    render(ResultStore(tmp_path))  # from the store alone
+    assert (tmp_path / "report/index.html").read_text().count('class="thumb"') == 12
+
+
+def test_an_unknown_figure_names_those_that_there_are(capsys):
+    with pytest.raises(SystemExit) as caught:
+        report.main(["--figures", "nope"])
+    assert caught.value.code == 2
+    assert "map_against_bits" in capsys.readouterr().err

@@ -1,0 +1,232 @@
+"""The page in a real browser: Debian's chromium, without a window."""
+
+import csv
+import json
+import shutil
+import time
+
+import pytest
+
+from results.figures import draw, inline_svg
+from results.page import page
+from results.sections import build
+from results.store import Scan
+from results.view import View
+from tests.record_factory import ORDER, grid, make_record
+
+pytest.importorskip("selenium", reason="selenium is not installed")
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+DRIVER = shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(DRIVER is None, reason="chromedriver is not installed")
+ROWS = 10_000
+READY = "return Number(document.documentElement.dataset.ready)"
+
+
+def open_browser(downloads, *flags, **emulation):
+    options = webdriver.ChromeOptions()
+    sandbox = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu")
+    for flag in (*sandbox, "--window-size=1280,900", *flags):
+        options.add_argument(flag)
+    if emulation:
+        options.add_experimental_option("mobileEmulation", {"deviceMetrics": emulation})
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    return webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+
+
+@pytest.fixture(scope="module")
+def downloads(tmp_path_factory):
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def browser(downloads):
+    driver = open_browser(downloads)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    records = [*grid(), *grid(dataset="cifar10", seeds=2), make_record(method="<b>&amp;", bits=8)]
+    board = build(Scan(records, ["x.json: broken"], []), ORDER)
+    drawn = list(draw(View(board), "map_against_bits"))
+    figures = {d.caption: inline_svg(d.figure, d.stem, d.caption) for d in drawn}
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    path.write_text(page(board, figures, ("runs.csv",)))
+    return path.as_uri()
+
+
+@pytest.fixture
+def opened(browser, address):
+    """Open the page afresh; afterwards look for errors and for requests that left the file."""
+    browser.get(address)
+    browser.execute_script("localStorage.clear()")
+    browser.get(address)
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)
+    browser.get(address)
+    yield browser
+    assert browser.get_log("browser") == []
+    assert requested(browser) <= {"file", "data", "blob"}
+
+
+def requested(browser):
+    """Schemes of the addresses that the page asked for."""
+    messages = [json.loads(line["message"])["message"] for line in browser.get_log("performance")]
+    sent = [m for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return {m["params"]["request"]["url"].split(":")[0] for m in sent}
+
+
+def rows(browser):
+    lines = browser.find_elements(By.CSS_SELECTOR, "#rows tr")
+    return [[cell.text for cell in line.find_elements(By.CSS_SELECTOR, "th, td")] for line in lines]
+
+
+def sort_by(browser, column):
+    browser.find_element(By.CSS_SELECTOR, f"[data-column={column}]").click()
+    return browser.find_element(By.CSS_SELECTOR, f"th:has([data-column={column}])")
+
+
+def test_sort_by_a_column_both_ways(opened):
+    head = sort_by(opened, "mean")
+    means = [float(row[4]) for row in rows(opened)]
+    assert head.get_attribute("aria-sort") == "descending"
+    assert means == sorted(means, reverse=True)
+    head = sort_by(opened, "mean")
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert [float(row[4]) for row in rows(opened)] == sorted(means)
+    other = sort_by(opened, "method")
+    assert (head.get_attribute("aria-sort"), other.get_attribute("aria-sort")) == (
+        "none",
+        "ascending",
+    )
+
+
+def test_filter_to_one_data_set_length_metric_and_method(opened):
+    before = len(rows(opened))
+    Select(opened.find_element(By.ID, "f-dataset")).select_by_visible_text("cifar10")
+    shown = rows(opened)
+    assert 0 < len(shown) < before
+    assert {row[1].split()[0] for row in shown} == {"cifar10"}
+    assert {row[3] for row in shown} == {"mAP@1000"}
+    Select(opened.find_element(By.ID, "f-bits")).select_by_visible_text("32 bits")
+    Select(opened.find_element(By.ID, "f-metric")).select_by_visible_text("mAP")
+    opened.find_element(By.ID, "f-method").send_keys("hash")
+    ((method, _, bits, metric, *_),) = rows(opened)
+    assert (method, bits, metric) == ("cibhash", "32", "mAP")
+    assert opened.find_element(By.ID, "status").text == "1 entry"
+    opened.find_element(By.ID, "f-method").send_keys("nothing")
+    assert "loosen a filter" in opened.find_element(By.ID, "status").text
+    opened.find_element(By.ID, "clear").click()
+    assert len(rows(opened)) == before
+
+
+def test_a_row_opens_its_record_and_gives_the_focus_back(opened):
+    button = opened.find_element(By.CSS_SELECTOR, "#rows button")
+    button.send_keys(Keys.ENTER)
+    text = opened.find_element(By.ID, "record").text
+    for part in ("mAP@1000", "seed 1", "fit (s)", "Settings", "epochs", "Versions", "numpy"):
+        assert part in text
+    opened.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not opened.find_element(By.ID, "record").is_displayed()
+    assert opened.switch_to.active_element == button
+
+
+def test_the_theme_follows_the_switch_and_is_remembered(opened, address):
+    def paper():
+        return opened.execute_script("return getComputedStyle(document.body).backgroundColor")
+
+    switch = opened.find_element(By.ID, "theme")
+    before, pressed = paper(), switch.get_attribute("aria-pressed")
+    switch.click()
+    after = paper()
+    assert before != after
+    assert switch.get_attribute("aria-pressed") != pressed
+    opened.get(address)
+    assert paper() == after
+
+
+def test_a_name_with_markup_stays_text(opened):
+    methods = {row[0] for row in rows(opened)}
+    assert "<b>&amp;" in methods
+    assert not opened.find_elements(By.CSS_SELECTOR, "#rows b")
+
+
+def test_a_figure_zooms_and_returns_to_its_place(opened):
+    opened.find_element(By.CSS_SELECTOR, "figcaption button").click()
+    drawn = opened.find_element(By.CSS_SELECTOR, "#zoom-stage svg")
+    before = drawn.size["width"]
+    opened.find_element(By.ID, "zoom-in").click()
+    assert drawn.size["width"] > 1.4 * before
+    opened.switch_to.active_element.send_keys(Keys.ESCAPE)
+    WebDriverWait(opened, 5).until(lambda d: d.find_elements(By.CSS_SELECTOR, ".drawing svg"))
+
+
+def test_downloads_hold_what_is_shown(opened, downloads):
+    Select(opened.find_element(By.ID, "f-dataset")).select_by_visible_text("digits")
+    opened.find_element(By.ID, "csv").click()
+    opened.find_element(By.ID, "latex").click()
+    table, text = (finished(downloads / f"leaderboard.{form}") for form in ("csv", "tex"))
+    lines = list(csv.DictReader(table.splitlines()))
+    assert len(lines) == len(rows(opened))
+    assert {line["dataset"] for line in lines} == {"digits"}
+    assert r"\begin{tabular}{lrrrrr}" in text
+    assert r"\textless{}b\textgreater{}\&amp;" in text
+    assert r"\textbf{0.520 $\pm$ 0.004}" in text
+
+
+def finished(path):
+    for _ in range(50):
+        if path.exists():
+            return path.read_text()
+        time.sleep(0.1)
+    raise AssertionError(f"{path.name} was not downloaded")
+
+
+def test_everything_is_reached_by_the_keyboard(opened):
+    opened.switch_to.active_element.send_keys(Keys.TAB)
+    skip = opened.switch_to.active_element
+    assert skip.text == "Skip to the results"
+    reached = set()
+    for _ in range(60):
+        opened.switch_to.active_element.send_keys(Keys.TAB)
+        focused = opened.switch_to.active_element
+        reached.add(focused.get_attribute("id") or focused.get_attribute("data-column"))
+    assert {"theme", "f-dataset", "f-method", "clear", "csv", "latex", "mean", "rank"} <= reached
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_phone_needs_no_sideways_scrolling(address, downloads, dark):
+    flags = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else []
+    driver = open_browser(downloads, *flags, width=390, height=844, pixelRatio=2)
+    try:
+        driver.get(address)
+        assert driver.execute_script("return document.documentElement.scrollWidth") == 390
+        assert driver.get_log("browser") == []
+    finally:
+        driver.quit()
+
+
+def test_ten_thousand_rows_are_interactive_within_three_seconds(browser, tmp_path):
+    metrics = {f"P@{n}": 0.1 for n in range(1, 10)} | {"mAP@1000": 0.5}
+    records = [
+        make_record(
+            dataset=f"set{d}", method=f"m{m}", bits=bits, seed=seed, metrics=metrics,
+            digest=f"{d:02}{m:02}{bits:03}{seed}" + "0" * 56,
+        )
+        for d in range(10) for m in range(25) for bits in (16, 32, 64, 128) for seed in range(3)
+    ]  # fmt: skip
+    board = build(Scan(records, [], []), ())
+    assert len(board.leaderboard) == ROWS
+    path = tmp_path / "index.html"
+    path.write_text(page(board, {}))
+    browser.get(path.as_uri())
+    assert browser.execute_script(READY) < 3000
+    Select(browser.find_element(By.ID, "f-metric")).select_by_visible_text("all")
+    assert browser.find_element(By.ID, "status").text == "100 of 10,000 entries shown"
+    sort_by(browser, "mean")
