@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from results.files import write_atomic
 from results.schema import RunRecord
 from results.sections import Board
-from results.store import StoreError, write_atomic
+from results.store import StoreError
 
 SUFFIX = ".parquet"
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from results.files import write_atomic
 from results.leases import Holder, read_lease
-from results.store import ResultStore, Scan, StoreError, write_atomic
+from results.store import ResultStore, Scan, StoreError
 
 FILE = "plan.json"
 STATES = ("done", "running", "failed", "missing")

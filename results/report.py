@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from results.columns import cost_metrics
 from results.comparison_tables import statistics_frame
 from results.comparisons import compare
+from results.files import write_atomic
 from results.per_query import query_aps
 from results.plan import gaps, standings
 from results.published import published_frame, published_markdown
 from results.sections import Board, build
-from results.store import ResultStore, StoreError, write_atomic
+from results.store import ResultStore, StoreError
 from results.tables import leaderboard_latex, leaderboard_markdown, leaderboard_plain
 from results.view import View, Width
 

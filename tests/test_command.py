@@ -27,6 +27,8 @@ def test_dry_run_prints_the_plan_and_does_nothing(tmp_path, capsys):
         (["--input-size", "0"], ["at least 1 pixel"]),
         (["--device", "tpu"], ["--device", "tpu"]),
         (["--device", "cuda:99"], ["--device cuda:99"]),
+        (["--cell-timeout", "0"], ["--cell-timeout: must be above 0 seconds, got 0.0"]),
+        (["--cell-timeout", "nan"], ["--cell-timeout: must be above 0 seconds, got nan"]),
         (["--set", "cibhash.tua=1"], ["did you mean 'tau'"]),
         (["--set", "nonsense"], ["METHOD.PARAM=VALUE"]),
         (["--set", "cibhsh.tau=1"], ["did you mean 'cibhash'"]),

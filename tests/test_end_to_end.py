@@ -117,6 +117,7 @@ def test_record_says_what_shaped_it(grid):
     assert set(record["timings"]) == {"features", "fit", "encode", "evaluate"}
     assert len(record["history"]) == 2
     assert record["versions"]["torch"]
+    assert record["command"].startswith("python -m benchmarks.run --methods all --datasets")
 
 
 def test_report_alone_renders_the_same_tables(grid, capsys):
