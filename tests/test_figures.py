@@ -7,7 +7,7 @@ import pytest
 
 from results import figure_lines
 from results.figure_lines import bit_balance, cost, loss, pareto, precision_at_n
-from results.figure_ranks import critical_difference, groups, nemenyi
+from results.figure_ranks import critical_difference
 from results.figure_style import COLOURS, WIDTHS, inline_png, inline_svg, method_styles, save
 from results.figures import FIGURES, draw
 from results.view import View
@@ -204,13 +204,6 @@ def test_ranks_go_over_columns_that_every_method_has():
     assert not [text for text in texts if text.startswith("nsh")]
     assert "over 3 columns" in figure.get_supxlabel()
     assert critical_difference(View(board_of([make_record(), make_record(method="itq")]))) is None
-
-
-def test_the_critical_difference_is_that_of_the_tables():
-    """Demsar 2006, table 5: q of 0.05 for 2, 5 and 10 classifiers."""
-    for k, q in ((2, 1.960), (5, 2.728), (10, 3.164)):
-        assert nemenyi(k, 7) == pytest.approx(q * (k * (k + 1) / 42) ** 0.5, rel=1e-3)
-    assert groups([1, 2, 3, 9], 2.0) == [(0, 2)]
 
 
 @pytest.mark.parametrize("width", ["column", "page"])
