@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -188,7 +189,7 @@ def run_cell(
         protocol=cell.key.protocol,
         backbone=cell.key.backbone,
         method=cell.key.method,
-        kind=_record_kind(cell),
+        kind=cell.kind,
         bits=cell.key.bits,
         seed=cell.key.seed,
         digest=cell.digest,
@@ -214,7 +215,7 @@ def _prepare(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> tuple[HashMet
     assert cls is not None, "a yardstick is not fitted"
     training = _training_set(cell, inputs, watch)
     torch.manual_seed(seed_of(cell.key))
-    method = cls(training.features.shape[-1], cell.key.bits, **cell.method.params)
+    method = cls(training.shape[-1], cell.key.bits, **cell.method.params)
     return method.to(inputs.cache.device), training
 
 
@@ -225,8 +226,7 @@ def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> Training
     if cell.method.finetune:
         augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
         images = inputs.images().read(data.train)
-        with watch("features"):
-            return EndToEnd(images, backbone, kind, augmentation, seed, device, target)
+        return EndToEnd(images, backbone, kind, augmentation, seed, device, target)
     features = inputs.features(kind)
     watch.seconds["features"] = features.seconds
     plain = features.array[data.train.to(device)]
@@ -252,13 +252,6 @@ def _kind(cell: Cell) -> Kind:
     return kind
 
 
-def _record_kind(cell: Cell) -> str:
-    """Say what a record counts as: rows of different kinds are never ranked together."""
-    if cell.method.cls is None:
-        return "yardstick"
-    return "method" if cell.method.learns_from == "none" else cell.method.learns_from
-
-
 def _encode(
     method: HashMethod, training: TrainingSet, cell: Cell, inputs: SuiteInputs, rows: Tensor
 ) -> Tensor:
@@ -271,7 +264,7 @@ def _encode(
     def codes(chunk: int) -> Tensor:
         return torch.cat([method.encode(read(part), chunk) for part in rows.split(chunk)])
 
-    return halving(codes, max(1, _ENCODE_NUMBERS // training.features[0].numel()))
+    return halving(codes, max(1, _ENCODE_NUMBERS // math.prod(training.shape)))
 
 
 def _extracted(training: EndToEnd, images: ImageSource, rows: Tensor) -> Tensor:

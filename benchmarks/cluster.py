@@ -33,7 +33,8 @@ def evaluate_on_cluster(
     """Return what `evaluate` returns for the same pieces, to the last digit.
 
     The queries are sent to every worker once. The iterable is read as workers become free, two
-    pieces a thread ahead, so that neither this process nor the scheduler holds the database.
+    pieces a thread ahead of the workers there are by then, so that neither this process nor the
+    scheduler holds the database.
 
     Parameters
     ----------
@@ -72,10 +73,9 @@ def evaluate_on_cluster(
 
     total = evaluate(query, [], similarity=similarity, by_grade=by_grade, device="cpu")
     everywhere = client.scatter(query, broadcast=True, hash=False)
-    most = max(1, AHEAD * sum(client.nthreads().values()))
     running = as_completed(with_results=True)
     for number, piece in enumerate(pieces):
-        if running.count() >= most:
+        if running.count() >= max(1, AHEAD * sum(client.nthreads().values())):
             total += next(running)[1]
         sent = client.scatter(piece, hash=False) if isinstance(piece, Codes) else piece
         options = (number, similarity, by_grade, str(device))

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.counting_numba import Counts
-from benchmarks.packing import Array, Bits, as_tensor
+from benchmarks.packing import Array, Bits, as_tensor, to_torch
 
 
 def count_torch(
@@ -42,7 +42,7 @@ def gain_torch(
 ) -> NDArray[np.float64]:
     """Sum the gain by matrix products in chunks on a torch device; see `counting.gain_numpy`."""
     q, b = signs(query_bits, device), signs(bits, device)
-    q_set, i_set, values = (torch.as_tensor(x, device=device) for x in (query_set, item_set, table))
+    q_set, i_set, values = (to_torch(x, device) for x in (query_set, item_set, table))
     total = torch.zeros(len(q), q.shape[1] + 1, dtype=torch.float64, device=device)
     for rows, columns in _chunks(len(q), len(b), total.is_cuda):
         distance = (q.shape[1] - q[rows] @ b[columns].T).long() // 2

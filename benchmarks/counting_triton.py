@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.counting_numba import Counts
 from benchmarks.counting_torch import count_torch
-from benchmarks.packing import Bits, packed_rows
+from benchmarks.packing import Bits, packed_rows, to_torch
 
 MAX_BITS = 2047  # 2 K + 2 counts of 4 bytes fit the shared memory of a program
 BLOCK = 1024  # items a step
@@ -36,7 +36,8 @@ def count_triton(
     sizes = constants(n_bits, query_labels.shape[1])
     both = torch.zeros(n_query, sizes["N_KEYS"], dtype=torch.int64, device=device)
     words = (x.view(torch.uint32) for x in (q, q_labels, planes, label_planes))
-    _count[n_query, -(-len(bits) // RUN)](*words, both, len(bits), **sizes)
+    with torch.cuda.device_of(both):  # Triton launches on the current device
+        _count[n_query, -(-len(bits) // RUN)](*words, both, len(bits), **sizes)
     counts = both[:, : 2 * (n_bits + 1)].cpu().numpy()
     relevant = np.ascontiguousarray(counts[:, 1::2])
     return counts[:, 0::2] + relevant, relevant
@@ -61,7 +62,7 @@ def _words(bits: Bits, device: str | torch.device) -> Tensor:
         octets = columns.unflatten(1, (-1, 8)) << places  # packbits' order: first column highest
         rows = octets.sum(2, dtype=torch.uint8).to(device)
     else:
-        rows = torch.from_numpy(np.array(packed_rows(bits))).to(device)
+        rows = to_torch(packed_rows(bits), device)
     return torch.nn.functional.pad(rows, (0, -rows.shape[1] % 4)).contiguous().view(torch.int32)
 
 

@@ -7,15 +7,14 @@ A gain is rounded to a multiple of 2^-26 (1.5e-8): sums of such numbers are exac
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from benchmarks import counting
+from benchmarks.packing import Values, to_numpy
 
-Values = Tensor | NDArray[Any]
 Similarity = Values | Literal["shared", "exponential", "jaccard"]
 
 GAIN_UNIT = 2.0**-26
@@ -90,7 +89,7 @@ def checked_similarity(similarity: Similarity, n_classes: int) -> NDArray[np.flo
                 f" {similarity!r}; choose one of these."
             )
         return similarity
-    values = np.asarray(counting.to_numpy(similarity), np.float64)
+    values = np.asarray(to_numpy(similarity), np.float64)
     if values.shape != (n_classes, n_classes):
         raise ValueError(
             f"evaluate: similarity must have a row and a column for each of the {n_classes} classes"
@@ -167,7 +166,7 @@ def _grades(
 
 def _label_sets(labels: Values) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Return the different rows (P, C) of a label matrix, and for each item which one it has."""
-    rows = np.packbits(counting.to_numpy(labels), axis=1)
+    rows = np.packbits(to_numpy(labels), axis=1)
     unique, which = np.unique(rows, axis=0, return_inverse=True)
     sets = np.unpackbits(unique, axis=1, count=labels.shape[1]).astype(np.bool_)
     return sets, which.reshape(-1).astype(np.int64)

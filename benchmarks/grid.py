@@ -79,6 +79,13 @@ class Cell:
     text_encoder: str = DEFAULT_ENCODER
 
     @property
+    def kind(self) -> str:
+        """What a record counts as: rows of different kinds are never ranked together."""
+        if self.method.cls is None:
+            return "yardstick"
+        return "method" if self.method.learns_from == "none" else self.method.learns_from
+
+    @property
     def place(self) -> dict[str, Any]:
         """Names and digest, by which the store knows the cell."""
         return {**asdict(self.key), "digest": self.digest}

@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks import counting
-from benchmarks.packing import packed_words
+from benchmarks.packing import packed_words, to_numpy
 
 _ROWS = 2**16  # codes multiplied at a time; their counts are exact in float32
 
@@ -95,7 +94,7 @@ def code_health(codes: Tensor | NDArray[np.bool_]) -> CodeHealth:
             "code_health: expected a bool matrix with at least one code and one bit, got"
             f" {codes.dtype} of shape {tuple(codes.shape)}; threshold scores first."
         )
-    bits: NDArray[np.bool_] = counting.to_numpy(codes)
+    bits: NDArray[np.bool_] = to_numpy(codes)
     together = _set_together(bits)
     activation = np.diagonal(together) / len(bits)
     n_distinct, largest = _buckets(bits)

@@ -8,6 +8,7 @@ from benchmarks.outside import installed_methods
 from benchmarks.specs import YARDSTICKS, MethodSpec, method_spec
 from datasets import DATASETS
 from datasets.own import OWN
+from datasets.plugins import offers
 from datasets.protocols import PROTOCOLS
 from methods import METHODS, HashMethod
 
@@ -21,7 +22,9 @@ def listing(what: str) -> list[str]:
         lines += [f"{name:<10} {origin}" for name, origin in installed_methods().items()]
         return [*lines, *(f"{name:<10} yardstick, in every table" for name in YARDSTICKS)]
     if what == "datasets":
-        return [*DATASETS, *(f"{kind}:PATH" for kind in OWN)]
+        hidden = dict.fromkeys(DATASETS, "; hidden by the suite's own")
+        plugins = (f"{n:<20} {e.value}{hidden.get(n, '')}" for n, e in offers().items())
+        return [*DATASETS, *plugins, *(f"{kind}:PATH" for kind in OWN)]
     if what == "protocols":
         protocols = [p for named in PROTOCOLS.values() for p in named.values()]
         width = max(len(p.label) for p in protocols)

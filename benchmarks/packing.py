@@ -79,6 +79,13 @@ def to_numpy(values: Tensor | Array) -> Array:
     return values.cpu().numpy() if isinstance(values, Tensor) else values
 
 
+def to_torch(values: Tensor | Array, device: str | torch.device) -> Tensor:
+    """Return a tensor or an array as a tensor; torch takes no read-only or reversed arrays."""
+    if not isinstance(values, Tensor):
+        values = torch.from_numpy(np.require(values, requirements=["C", "W"]))
+    return values.to(device)
+
+
 def unpacked(bits: Bits) -> NDArray[np.bool_]:
     """Return the matrix as a bool array."""
     return bits.unpack() if isinstance(bits, PackedBits) else to_numpy(bits)
@@ -158,12 +165,9 @@ def packed_words(bits: Bits) -> NDArray[np.uint16]:
 
 def as_tensor(bits: Bits, device: str | torch.device) -> Tensor:
     """Return the matrix as a bool tensor; packed rows cross to the device before they unpack."""
-    if isinstance(bits, Tensor):
-        return bits.to(device)
-    array = bits.rows if isinstance(bits, PackedBits) else bits
-    rows = torch.from_numpy(array if array.flags.writeable else array.copy()).to(device)
     if not isinstance(bits, PackedBits):
-        return rows
+        return to_torch(bits, device)
+    rows = to_torch(bits.rows, device)
     places = torch.arange(7, -1, -1, dtype=torch.uint8, device=device)
     columns = (rows[:, :, None] >> places) & 1
     return columns.flatten(1)[:, : bits.width].bool()

@@ -15,7 +15,7 @@ from benchmarks.counting import resolve
 from benchmarks.counting_torch import signs
 from benchmarks.evaluation import Codes, RetrievalStats, check_match, checked
 from benchmarks.grading import Similarity, checked_similarity, gain_of_items
-from benchmarks.packing import Values, as_bool, as_tensor
+from benchmarks.packing import Values, as_bool, as_tensor, to_torch
 
 CHUNK = 2**22  # (query, item) pairs ranked at a time
 Order = Literal["database", "reversed"]
@@ -151,7 +151,7 @@ def rank_floats(
         gain = grades = None
         if graded is not None:
             worth, grades = gain_of_items(q_labels[rows] > 0, b_labels > 0, graded)
-            by_rank = torch.as_tensor(worth, device=order.device).gather(1, order)
+            by_rank = to_torch(worth, order.device).gather(1, order)
             gain = torch.zeros_like(by_rank).scatter_add_(1, level, by_rank).cpu().numpy()
         counts = items.cpu().numpy(), relevant.cpu().numpy()
         yield RetrievalStats(*counts, gain, grades, hamming=False)
@@ -161,7 +161,7 @@ def _features(
     features: Values, labels: Values, who: str, device: str | torch.device
 ) -> tuple[Tensor, Tensor]:
     """Return unit features and labels as float32, checked."""
-    x = torch.as_tensor(features, device=device).float()
+    x = to_torch(features, device).float()
     y = as_tensor(as_bool(labels, f"{who} labels"), device).float()
     if x.ndim != 2 or len(x) != len(y) or len(x) == 0:
         raise ValueError(

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.command import OK, SOME_FAILED, Parser, fail
 from benchmarks.environment import DeviceError, environment
@@ -54,12 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _rescore_all(store: ResultStore, options: argparse.Namespace, device: torch.device) -> int:
     """Score what can be scored; returns how many records were left as they are."""
-    records = store.records()
+    records, unread, _ = store.scan()
+    for reason in unread:
+        sys.stderr.write(f"left as it is: {reason}\n")
     given = load_options(options)
     own = [load(name, given) for name in map(_own, options.datasets)]
     data: dict[str, RetrievalDataset | DatasetError] = {d.protocol.label: d for d in own}
-    counts = {"changed": 0, "unchanged": 0, "left": 0}
+    counts = {"changed": 0, "unchanged": 0, "codeless": 0, "left": len(unread)}
     for record in records:
+        if record.bits == 0:  # the yardstick `float`: --force ranks its features anew
+            counts["codeless"] += 1
+            continue
         name = f"{record.dataset}/{record.protocol}"
         if name not in data:
             data[name] = _named(record, without_own(given))
@@ -69,7 +76,8 @@ def _rescore_all(store: ResultStore, options: argparse.Namespace, device: torch.
             counts["left"] += 1
             sys.stderr.write(f"left as it is: {name} {record.method} {record.bits} bits: {error}\n")
     sys.stdout.write(
-        f"{len(records)} records: {counts['changed']} changed, {counts['unchanged']} the same, "
+        f"{sum(counts.values())} records: {counts['changed']} changed, "
+        f"{counts['unchanged']} the same, {counts['codeless']} without codes, "
         f"{counts['left']} left as they are\n"
     )
     return counts["left"]
@@ -100,22 +108,23 @@ def rescore(
     data: RetrievalDataset | DatasetError,
     device: torch.device,
 ) -> bool:
-    """Score one record again; returns whether any number changed.
+    """Score one record with codes again; returns whether anything in it changed.
 
     Raises
     ------
     RescoreError
-        If the record has no codes, or was made on another copy of the data set.
+        If its arrays are damaged, or it was made on another copy of the data set.
     StoreError
         If its files cannot be read or written.
     """
     if isinstance(data, DatasetError):
         raise RescoreError(str(data))
-    if record.bits == 0:
-        raise RescoreError("has no codes; run it again with --force to rank its features anew")
     arrays = store.arrays(store.path(record))
+    if fault := _fault(arrays, record):
+        raise RescoreError(f"its arrays are damaged ({fault}); run it again")
     info = protocol_info(data, str(record.protocol_info.get("inputs", "")))
-    same = all(record.protocol_info.get(key) == info[key] for key in ("digest", "labels"))
+    before = {"labels": info["labels"]} | record.protocol_info  # older records hold no labels
+    same = all(before[key] == info[key] for key in ("digest", "labels"))
     for part in ("query", "database"):
         same = same and np.array_equal(arrays[f"{part}_rows"], getattr(data, part).numpy())
     if not same:
@@ -127,11 +136,26 @@ def rescore(
     scores = score_codes(
         torch.from_numpy(codes["query"]), torch.from_numpy(codes["database"]), data, device
     )
-    if (record.metrics, record.curves) == (scores.metrics, scores.curves):
-        return False
     again = replace(record, metrics=scores.metrics, curves=scores.curves, protocol_info=info)
+    if again == record:
+        return False
     store.save(again, arrays | {"query_ap": scores.query_ap}, force=True)
     return True
+
+
+def _fault(arrays: Mapping[str, NDArray[Any]], record: RunRecord) -> str | None:
+    """Say what is wrong with the arrays of a record, None if nothing is."""
+    for part in ("query", "database"):
+        for name in (f"{part}_rows", f"{part}_codes"):
+            if name not in arrays:
+                return f"{name} is missing"
+        codes, shape = arrays[f"{part}_codes"], (len(arrays[f"{part}_rows"]), -(-record.bits // 8))
+        if codes.dtype != np.uint8 or codes.shape != shape:
+            return (
+                f"{part}_codes must be {shape[0]} packed codes of {record.bits} bits, "
+                f"got {codes.dtype} of shape {codes.shape}"
+            )
+    return None
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ def _run(todo: Sequence[Cell], store: ResultStore, options: argparse.Namespace) 
 @contextmanager
 def _executor(options: argparse.Namespace) -> Iterator[Executor]:
     """Choose where cells run."""
-    jobs = options.jobs or 1
+    jobs = 1 if options.jobs is None else options.jobs
     if jobs < 1:
         raise GridError(f"--jobs: must be at least 1, got {jobs}")
     by_flags = "dask" if options.scheduler else "loky" if jobs > 1 else "local"

@@ -1,7 +1,7 @@
 """Score anyone's codes under a named protocol: ``python -m benchmarks.score --codes FILE``.
 
-Prints the record that a run would leave, and stores it with --out, so that a method written
-elsewhere enters a leaderboard by its codes.
+Prints the record that a run would leave. With --out it is stored and the report is rendered, so
+that a method written elsewhere enters a leaderboard by its codes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from datasets import load
 from datasets.arguments import add_data_arguments, load_options
 from datasets.base import DatasetError, RetrievalDataset
 from methods import METHODS
-from results.schema import KINDS, SCHEMA
+from results.report import load_board, render_board
+from results.schema import KINDS, SCHEMA, check_record
+from results.sections import row_of
 from results.store import ResultStore, RunRecord, StoreError
 
 UNKNOWN = "unknown"
@@ -46,8 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data = load(options.dataset, load_options(options))
         codes = read_codes(options.codes, data, options.packed)
         record, arrays = score(codes, data, options, env)
+        _check_record(record)
         if options.out is not None:
-            ResultStore(options.out).save(record, arrays, force=options.force)
+            store = ResultStore(options.out)
+            _check_kind(store, record)
+            store.save(record, arrays, force=options.force)
+            if not options.no_report:
+                render_board(load_board(store, list(METHODS)), store)
     except (DatasetError, DeviceError, StoreError) as error:
         return fail(error)
     sys.stdout.write(json.dumps(asdict(record), indent=1) + "\n")
@@ -68,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--out", type=Path, metavar="DIR", help="store the record there too")
     add("--force", action="store_true", help="replace a stored record of the same codes")
+    add("--no-report", action="store_true", help="with --out: write the record only")
     add_data_arguments(parser)
     return parser
 
@@ -129,6 +137,24 @@ def _check_name(name: str) -> None:
         raise SubmissionError(f"--name: expected letters, digits and .+-, got {name!r}")
     if base in METHODS or base in YARDSTICKS:
         raise SubmissionError(f"--name: {base!r} is a method of this suite; choose another name")
+
+
+def _check_record(record: RunRecord) -> None:
+    """Refuse to print what no store would take."""
+    try:
+        check_record(asdict(record))
+    except ValueError as error:
+        raise SubmissionError(f"these codes make no record: {error}") from error
+
+
+def _check_kind(store: ResultStore, record: RunRecord) -> None:
+    """Refuse a name that the same table has with another kind."""
+    for other in store.records():
+        if row_of(other) == row_of(record) and other.kind != record.kind:
+            raise SubmissionError(
+                f"--name: {record.method!r} is stored as one of kind {other.kind}; "
+                "choose another name, or the same --kind"
+            )
 
 
 if __name__ == "__main__":

@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.base import DatasetError, RetrievalDataset, one_line
+from benchmarks.counting import MAX_BITS
+from datasets.base import DatasetError, RetrievalDataset, UnknownName, lookup, one_line
 
 Array = NDArray[Any]
 Codes = dict[str, NDArray[np.bool_]]
+
+WHOLE = ("codes", "rows")
+PARTS = ("query_codes", "query_rows", "database_codes", "database_rows")
+BESIDE = ("query_ap",)
+"""Arrays of a record that say nothing of the codes, so that a record's file can be scored."""
 
 
 class SubmissionError(DatasetError):
@@ -24,7 +30,8 @@ def read_codes(path: Path, data: RetrievalDataset, packed: int | None = None) ->
 
     ``.npy`` holds one matrix, a row for each row of the data set. ``.npz`` and ``.safetensors``
     hold such a matrix called ``codes``, or ``query_codes`` and ``database_codes``, each with its
-    row numbers (``query_rows``, ``database_rows``) or, without them, in the order of the split.
+    row numbers (``rows``, ``query_rows``, ``database_rows``) or, without them, in the order of the
+    data set or of the split.
 
     Parameters
     ----------
@@ -41,9 +48,11 @@ def read_codes(path: Path, data: RetrievalDataset, packed: int | None = None) ->
     Raises
     ------
     SubmissionError
-        If the file cannot be read, its rows are not those of the split, or its codes not binary.
+        If the file cannot be read or holds other arrays, its rows are not those of the split, or
+        its codes are not binary or too long.
     """
     arrays = _read(path)
+    _check_names(path, arrays)
     parts = ("query", "database")
     if "codes" in arrays:
         whole = _binary(arrays["codes"], f"{path}: codes", packed)
@@ -52,6 +61,10 @@ def read_codes(path: Path, data: RetrievalDataset, packed: int | None = None) ->
                 f"{path}: codes needs a row for each of the {len(data.labels)} rows of "
                 f"{data.name}, got {len(whole)}; give query_codes and database_codes for a part"
             )
+        expected = np.arange(len(whole))
+        whole = _ordered(
+            whole, arrays.get("rows"), expected, f"{path}: rows", f"rows of {data.name}"
+        )
         return {part: whole[getattr(data, part).numpy()] for part in parts}
     if missing := [f"{part}_codes" for part in parts if f"{part}_codes" not in arrays]:
         raise SubmissionError(
@@ -73,20 +86,44 @@ def _part(
 ) -> NDArray[np.bool_]:
     codes = _binary(arrays[f"{part}_codes"], f"{path}: {part}_codes", packed)
     expected = getattr(data, part).numpy()
-    rows = arrays.get(f"{part}_rows")
     if len(codes) != len(expected):
         raise SubmissionError(
             f"{path}: {data.protocol.label} has {len(expected)} {part} rows, got codes for "
             f"{len(codes)}; encode the rows of the protocol"
         )
+    rows, whose = arrays.get(f"{part}_rows"), f"{part} rows of {data.protocol.label}"
+    return _ordered(codes, rows, expected, f"{path}: {part}_rows", whose)
+
+
+def _check_names(path: Path, arrays: Mapping[str, Array]) -> None:
+    for name in arrays:
+        try:
+            lookup("array", name, dict.fromkeys((*WHOLE, *PARTS, *BESIDE)))
+        except UnknownName as error:
+            raise SubmissionError(f"{path}: {error}") from error
+    whole, parts = ([name for name in names if name in arrays] for names in (WHOLE, PARTS))
+    if whole and parts:
+        raise SubmissionError(
+            f"{path}: expected codes, or query_codes and database_codes, got {whole[0]} beside "
+            f"{parts[0]}; give one of the two forms"
+        )
+
+
+def _ordered(
+    codes: NDArray[np.bool_],
+    rows: Array | None,
+    expected: NDArray[np.int64],
+    who: str,
+    whose: str,
+) -> NDArray[np.bool_]:
+    """Put codes into the order of the expected rows, by their row numbers if they have any."""
     if rows is None:
         return codes
     if rows.shape != expected.shape or not np.array_equal(np.sort(rows), np.sort(expected)):
         odd = np.setdiff1d(rows, expected)
         what = f"row {odd[0]} is not among them" if len(odd) else "some are missing or repeated"
         raise SubmissionError(
-            f"{path}: {part}_rows must be the {part} rows of {data.protocol.label}, {what}; "
-            "take them from the protocol's split"
+            f"{who} must be the {whose}, {what}; take them from the protocol's split"
         )
     place = np.argsort(rows)[np.searchsorted(np.sort(rows), expected)]
     ordered: NDArray[np.bool_] = codes[place]
@@ -96,6 +133,9 @@ def _part(
 def _binary(values: Array, who: str, packed: int | None) -> NDArray[np.bool_]:
     if values.ndim != 2 or 0 in values.shape:
         raise SubmissionError(f"{who} must be a matrix, a row an item, got shape {values.shape}")
+    n_bits = values.shape[1] if packed is None else packed
+    if n_bits > MAX_BITS:
+        raise SubmissionError(f"{who} must have at most {MAX_BITS} bits, got {n_bits}")
     if packed is not None:
         if values.dtype != np.uint8 or values.shape[1] != -(-packed // 8):
             raise SubmissionError(

@@ -24,7 +24,10 @@ class Target(Protocol):
         ...
 
     def distances(self, rows: Tensor, others: Tensor) -> Tensor:
-        """Distances in [0, 2] between training images, float32, shape (R, O)."""
+        """Distances in [0, 2] between training images, float32, shape (R, O).
+
+        An image is at distance 0 from itself, whatever is known of it.
+        """
         ...
 
 
@@ -47,7 +50,8 @@ class CaptionTarget:
 
     def distances(self, rows: Tensor, others: Tensor) -> Tensor:
         """One minus the cosine, in [0, 2]."""
-        return (1 - self._x[rows] @ self._x[others].T).clamp_min(0)
+        cosine = self._x[rows] @ self._x[others].T
+        return (1 - cosine).clamp_min(0).masked_fill(rows[:, None] == others, 0)
 
 
 class HierarchyTarget:
@@ -76,8 +80,9 @@ class HierarchyTarget:
         return self
 
     def distances(self, rows: Tensor, others: Tensor) -> Tensor:
-        """One minus the similarity of the classes, in [0, 1]."""
-        return self._distance[self._set[rows][:, None], self._set[others]]
+        """One minus the similarity of the classes, in [0, 1]; without a label 1 from all others."""
+        distance = self._distance[self._set[rows][:, None], self._set[others]]
+        return distance.masked_fill(rows[:, None] == others, 0)
 
 
 Embed = Callable[[Sequence[Sequence[str]]], Tensor]

@@ -81,7 +81,7 @@ def embed(captions: Sequence[Sequence[str]], encoder: str = DEFAULT_ENCODER) -> 
     Raises
     ------
     TextError
-        If an image has no caption, no caption has a word, or the encoder cannot be had.
+        If an image has no caption, none of its words is known, or the encoder cannot be had.
 
     Examples
     --------
@@ -104,6 +104,13 @@ def embed(captions: Sequence[Sequence[str]], encoder: str = DEFAULT_ENCODER) -> 
     )
     unit = torch.nn.functional.normalize(vectors, dim=1)
     total = torch.zeros(len(captions), unit.shape[1]).index_add_(0, image, unit)
+    known = torch.zeros(len(captions)).index_add_(0, image, vectors.abs().amax(1)) > 0
+    if not known.all():
+        row = int(known.int().argmin())
+        raise TextError(
+            f"captions: image {row} has no word that {encoder} knows, only {captions[row][0]!r}; "
+            "give it another sentence"
+        )
     return total / image.bincount(minlength=len(captions))[:, None]
 
 

@@ -87,6 +87,7 @@ class Trainer:
                 group["lr"] = rate * _factor(self.recipe, epoch / epochs)
             order = torch.randperm(len(data), generator=order_of)[: steps * size]
             totals: dict[str, Tensor] = {}
+            finite: dict[str, Tensor] = {}  # steps before a term was not finite
             for step, index in enumerate(order.view(steps, size).to(device)):
                 progress = (epoch + step / steps) / epochs
                 views = data.views(index, method.n_views)
@@ -96,8 +97,10 @@ class Trainer:
                 optimizer.step()
                 for name, term in terms.items():
                     totals[name] = totals.get(name, 0) + term.detach()
+                for name, total in totals.items():
+                    finite[name] = finite.get(name, step) + total.isfinite()
             losses = {name: float(total) / steps for name, total in totals.items()}
-            self._check_losses(method, epoch + 1, losses)
+            self._check_losses(method, epoch + 1, losses, finite)
             self.history.append(losses)
             if self.checkpoint is not None and self.checkpoint.is_due:
                 self.checkpoint.write(state.tensors(), self.history)
@@ -113,13 +116,20 @@ class Trainer:
             state.restore(tensors)
             self.history[:] = history
 
-    def _check_losses(self, method: HashMethod, epoch: int, losses: dict[str, float]) -> None:
-        for name, value in losses.items():
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"{type(method).__name__}: loss term {name!r} must be finite, got {value} in "
-                    f"epoch {epoch}; lower the learning rate or check the features"
-                )
+    def _check_losses(
+        self,
+        method: HashMethod,
+        epoch: int,
+        losses: dict[str, float],
+        finite: dict[str, Tensor],
+    ) -> None:
+        """Name the first term to fail: it ruins the parameters, and they all other terms."""
+        if wrong := [name for name, value in losses.items() if not math.isfinite(value)]:
+            name = min(wrong, key=lambda name: int(finite[name]))
+            raise TrainingError(
+                f"{type(method).__name__}: loss term {name!r} must be finite, got {losses[name]} "
+                f"in epoch {epoch}; lower the learning rate or check the features"
+            )
 
     def _check_parameters(self, method: HashMethod, data: TrainingSet, epoch: int) -> None:
         backbone = (("of the backbone", parameter) for parameter in data.parameters())

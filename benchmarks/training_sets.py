@@ -28,21 +28,35 @@ class _Inputs:
 
     Parameters
     ----------
-    features : Tensor, float16 or float32, shape (N, ...)
-        Unaugmented inputs of the training images.
+    features : Tensor, float16 or float32, shape (N, ...), or None
+        Unaugmented inputs of the training images; None where a subclass computes them.
     target : Target or None
         Where the method learns from more than images.
     device : torch.device
         Where everything is handed out.
     """
 
-    def __init__(self, features: Tensor, target: Target | None, device: torch.device) -> None:
-        self.features = features.to(device, torch.float32)
+    features: Tensor
+
+    def __init__(
+        self, features: Tensor | None, target: Target | None, device: torch.device
+    ) -> None:
+        if features is not None:
+            self.features = features.to(device, torch.float32)
         self._target = None if target is None else target.to(device)
 
     def __len__(self) -> int:
         """Count the training images, N."""
         return len(self.features)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image's input, (D,) or (T, D)."""
+        return tuple(self.features.shape[1:])
+
+    def mean(self) -> Tensor:
+        """Mean of the unaugmented inputs over images and tokens, float32, shape (D,)."""
+        return self.features.flatten(0, -2).mean(0)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Nothing: the backbone is frozen."""
@@ -104,8 +118,8 @@ class FreshViews(_Inputs):
 
     Parameters
     ----------
-    features : Tensor, shape (N, ...)
-        Unaugmented inputs of the training images.
+    features : Tensor, shape (N, ...), or None
+        Unaugmented inputs of the training images; None where a subclass computes them.
     images : Tensor, uint8, shape (N, 3, H, W)
         The training images.
     backbone : Backbone
@@ -124,7 +138,7 @@ class FreshViews(_Inputs):
 
     def __init__(
         self,
-        features: Tensor,
+        features: Tensor | None,
         images: Tensor,
         backbone: Backbone,
         kind: Kind,
@@ -159,7 +173,8 @@ class EndToEnd(FreshViews):
     """A training set whose views carry gradients to a copy of the backbone.
 
     The copy's weights are trained beside the method's. Statistics of its normalisation layers stay
-    those it comes with, and it computes in bfloat16 on CUDA.
+    those it comes with, and it computes in bfloat16 on CUDA. Unaugmented inputs are those of the
+    weights at the moment when they are asked for, and are not kept: tokens of all images are large.
 
     Parameters
     ----------
@@ -196,8 +211,27 @@ class EndToEnd(FreshViews):
     ) -> None:
         self._backbone = backbone.trainable().to(device)
         self._kind, self._device = kind, device
-        features = self.extract(images)  # as the backbone sees them before it is trained
-        super().__init__(features, images, self._backbone, kind, recipe, seed, device, target)
+        super().__init__(None, images, self._backbone, kind, recipe, seed, device, target)
+
+    def __len__(self) -> int:
+        """Count the training images, N."""
+        return len(self._images)
+
+    @property
+    def features(self) -> Tensor:  # type: ignore[override]  # an attribute elsewhere
+        """Unaugmented inputs of the training images, float32, shape (N, ...)."""
+        return self.extract(self._images)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image's input, (D,) or (T, D)."""
+        return tuple(self.extract(self._images[:1]).shape[1:])
+
+    def mean(self) -> Tensor:
+        """Mean of the unaugmented inputs over images and tokens, float32, shape (D,)."""
+        parts = self._images.split(_IMAGES)
+        means = [self.extract(part).flatten(0, -2).mean(0) * len(part) for part in parts]
+        return torch.stack(means).sum(0) / len(self)
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Weights of the backbone."""

@@ -18,7 +18,7 @@ from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import Environment, environment
 from benchmarks.features import FeatureCache
 from benchmarks.grid import Cell, RunKey
-from benchmarks.limits import time_limit
+from benchmarks.limits import CellTimeout, time_limit
 from benchmarks.suites import Suite
 from datasets.base import one_line
 from results.leases import STALE, Lease
@@ -117,46 +117,61 @@ def work(bench: Bench, cell: Cell, tell: Tell = lambda doing: None) -> Outcome:
     with lease:
         if not bench.force and store.has(**cell.place):
             return outcome("stored", "stored by another runner")
+        n_train = cell.suite.data.protocol.n_train
+        checkpoint = Checkpoint(
+            store.checkpoint_path(**cell.place), cell.digest, bench.checkpoint_every
+        )
         try:
-            return outcome("done", _run(bench, cell, store, _Teller(lease, tell)))
+            return outcome(
+                "done", _run(bench, cell, store, checkpoint, _Teller(lease, tell, n_train))
+            )
         except Exception as error:  # one failure is one cell; the others go on
             note = one_line(error)
+            if not isinstance(error, CellTimeout):  # the next call tries anew, not from here
+                checkpoint.clear()
             with contextlib.suppress(StoreError):  # a disk that refuses it too is no second failure
-                store.mark_failed(**cell.place, error=note, traceback=traceback.format_exc())
+                trace = traceback.format_exc()
+                store.mark_failed(**cell.place, kind=cell.kind, error=note, traceback=trace)
             return outcome("failed", note)
 
 
 class _Teller:
     """Says what a cell is doing to the lease and to whoever watches."""
 
-    def __init__(self, lease: Lease, tell: Tell) -> None:
-        self._lease, self._tell = lease, tell
+    def __init__(self, lease: Lease, tell: Tell, n_train: int) -> None:
+        self._lease, self._tell, self._n_train = lease, tell, n_train
         self._start: tuple[str, float, int] = ("", 0.0, 0)
 
     def extraction(self, what: str, done: int, total: int) -> None:
-        if self._start[0] != what:
-            self._start = (what, time.monotonic(), done)
-        rows, seconds = done - self._start[2], time.monotonic() - self._start[1]
-        rate = rows / seconds if rows and seconds else 0
+        rate = self._rate(what, done)
         left = f", {rate:.0f} images/s, {(total - done) / rate:.0f} s left" if rate else ""
         self._say(f"{what}: {done:,}/{total:,}{left}")
 
     def epoch(self, epoch: int, epochs: int, losses: dict[str, float]) -> None:
         terms = " ".join(f"{name} {value:.4f}" for name, value in losses.items())
-        self._say(f"epoch {epoch}/{epochs} {terms}")
+        rate = self._rate("epoch", epoch) * self._n_train
+        speed = f", {rate:,.0f} images/s" if rate else ""
+        self._say(f"epoch {epoch}/{epochs} {terms}{speed}")
+
+    def _rate(self, what: str, done: int) -> float:
+        """How many of something are done a second, since it was first told; 0 at first."""
+        now = time.monotonic()
+        if self._start[0] != what:
+            self._start = (what, now, done)
+        seconds = now - self._start[1]
+        return (done - self._start[2]) / seconds if seconds else 0.0
 
     def _say(self, doing: str) -> None:
         self._lease.tell(doing)
         self._tell(doing)
 
 
-def _run(bench: Bench, cell: Cell, store: ResultStore, teller: _Teller) -> str:
+def _run(
+    bench: Bench, cell: Cell, store: ResultStore, checkpoint: Checkpoint, teller: _Teller
+) -> str:
     env = _environment(bench)
     inputs = _inputs(cell.suite, bench.cache, env.device)
     inputs.cache.progress = teller.extraction
-    checkpoint = Checkpoint(
-        store.checkpoint_path(**cell.place), cell.digest, bench.checkpoint_every
-    )
     with time_limit(bench.cell_timeout):
         record, arrays = run_cell(cell, inputs, env, teller.epoch, checkpoint)
         store.save(record, arrays, force=bench.force)

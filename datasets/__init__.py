@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from datasets.assemble import assemble
 from datasets.base import (
     DatasetError,
@@ -30,6 +28,7 @@ from datasets.imagenet import load_imagenet, load_imagenet100
 from datasets.mnist import load_fashion_mnist, load_mnist
 from datasets.nuswide import load_nuswide21, load_nuswide81
 from datasets.own import is_own, own_name, read_own, refuse_own_options
+from datasets.plugins import Loader, Plugin, offers, read_plugin
 from datasets.protocols import PROTOCOLS, Protocol_
 from datasets.synthetic import load_synthetic
 from datasets.tiny_imagenet import load_tiny_imagenet
@@ -55,7 +54,7 @@ __all__ = [
     "read",
 ]
 
-DATASETS: dict[str, Callable[[Protocol_, LoadOptions], Contents]] = {
+DATASETS: dict[str, Loader] = {
     "digits": load_digits,
     "cifar10": load_cifar10,
     "cifar100": load_cifar100,
@@ -99,11 +98,19 @@ def protocol_of(name: str) -> Protocol_:
     'cifar10/1k-5k'
     """
     dataset, slash, protocol = name.partition("/")
-    lookup("data set", dataset, DATASETS)
-    known = PROTOCOLS[dataset]
+    known = _source(dataset).protocols
     return (
         lookup(f"protocol of {dataset}", protocol, known) if slash else next(iter(known.values()))
     )
+
+
+def _source(dataset: str) -> Plugin:
+    """Find a data set: our own first, then those that installed packages offer."""
+    if dataset in DATASETS:
+        return Plugin(PROTOCOLS[dataset], DATASETS[dataset])
+    offered = offers()
+    lookup("data set", dataset, {**DATASETS, **offered})
+    return read_plugin(offered[dataset])
 
 
 def full_name(name: str) -> str:
@@ -149,7 +156,7 @@ def read(name: str, options: LoadOptions) -> tuple[Protocol_, Contents]:
         return read_own(name, options)
     protocol = protocol_of(name)
     refuse_own_options(protocol.dataset, options)
-    return protocol, DATASETS[protocol.dataset](protocol, options)
+    return protocol, _source(protocol.dataset).load(protocol, options)
 
 
 def load(name: str, options: LoadOptions | None = None) -> RetrievalDataset:

@@ -122,11 +122,23 @@ class TrainingSet(Protocol):
 
     @property
     def features(self) -> Tensor:
-        """Unaugmented inputs of the kind that the method consumes, float32, shape (N, ...)."""
+        """Unaugmented inputs of the kind that the method consumes, float32, shape (N, ...).
+
+        Tokens of all images are large: ask for `shape` and `mean` where they will do.
+        """
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image's input, (D,) or (T, D)."""
         ...
 
     def __len__(self) -> int:
         """Count the training images, N."""
+        ...
+
+    def mean(self) -> Tensor:
+        """Mean of the unaugmented inputs over images and tokens, float32, shape (D,)."""
         ...
 
     def views(self, index: Tensor, n_views: int) -> Tensor:
@@ -282,3 +294,28 @@ class HashMethod(nn.Module, ABC):
                 f"{type(self).__name__}.loss: expected {self.n_views} views, "
                 f"got {len(batch.views)}; set n_views = {len(batch.views)} on the class"
             )
+
+
+class CentredMethod(HashMethod):
+    """A method that takes the mean of the training set off its inputs, in `mu`.
+
+    Parameters
+    ----------
+    in_dim, n_bits : int
+        As of `HashMethod`.
+    centre : bool
+        Whether it does; else `mu` stays 0.
+    """
+
+    mu: Tensor
+
+    def __init__(self, in_dim: int, n_bits: int, *, centre: bool = True) -> None:
+        super().__init__(in_dim, n_bits)
+        self.centre = centre
+        self.register_buffer("mu", torch.zeros(in_dim))
+
+    def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
+        """Take the mean, then train."""
+        if self.centre:
+            self.mu = data.mean()
+        return super().fit(data, trainer)

@@ -31,6 +31,8 @@ of it, so weights and constants may differ from the full text):
   lambda_kl were compared at 32 bits by retrieval among training images that were held out.
 - Weights are scaled to mean 1. Distances in L_KL are clamped from below, so that equal codes give a
   finite loss and no gradient.
+- With --finetune, features are centred on their mean in the untrained backbone, and the target of
+  `KLHash` is that of the untrained backbone too.
 - The classifier's classes are read off the target distances: labels never reach a method here.
 """
 
@@ -43,10 +45,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from methods.base import Batch, HashMethod, Recipe, Trainer, TrainingSet
+from methods.base import Batch, CentredMethod, Recipe, Trainer, TrainingSet
 
 
-class KLHash(HashMethod):
+class KLHash(CentredMethod):
     """Keep relative distances of the features in codes that look like fair coins.
 
     Parameters
@@ -95,11 +97,9 @@ class KLHash(HashMethod):
         super().__init__(in_dim, n_bits)
         self.lambda_kl, self.gamma, self.rho, self.alpha = lambda_kl, gamma, rho, alpha
         self.head = nn.Sequential(nn.Linear(in_dim, hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
-        self.register_buffer("mu", torch.zeros(in_dim))  # mean of the training features
 
-    mu: Tensor
     target: Callable[[Tensor], Tensor]
-    """Target distances between some rows of the training set, (B,) -> (B, B)."""
+    """While it trains: target distances between rows of the training set, (B,) -> (B, B)."""
 
     def project(self, x: Tensor) -> Tensor:
         """Logits of z, (N, D) -> (N, K)."""
@@ -107,13 +107,15 @@ class KLHash(HashMethod):
         return scores
 
     def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
-        """Take the mean and the target, then train."""
-        self.mu = data.features.mean(0)
+        """Take the target and the mean, then train; the target is not kept."""
         self.target = self._target(data)
-        return super().fit(data, trainer)
+        super().fit(data, trainer)
+        del self.target
+        return self
 
     def _target(self, data: TrainingSet) -> Callable[[Tensor], Tensor]:
-        x = F.normalize(data.features - self.mu, dim=1)  # (N, D)
+        x = data.features
+        x = F.normalize(x - x.mean(0), dim=1)  # (N, D)
         return lambda rows: 1 - x[rows] @ x[rows].T
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -172,13 +174,13 @@ class KLHashHierarchy(KLHash):
         return lambda rows: data.target_distances(rows, rows)
 
     def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
-        """Find the classes if they are told apart, then train; the classifier is not kept."""
+        """Find the classes if they are told apart, then train; nothing of both is kept."""
         if not self.lambda_cls:
             return super().fit(data, trainer)
-        self.classes = groups_at_zero(data)
+        self.classes = groups_at_zero(data, self.mu.device)
         self.classifier = nn.Linear(self.n_bits, int(self.classes.max()) + 1).to(self.mu.device)
         super().fit(data, trainer)
-        del self.classifier
+        del self.classifier, self.classes
         return self
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
@@ -192,7 +194,7 @@ class KLHashHierarchy(KLHash):
         return terms
 
 
-def groups_at_zero(data: TrainingSet) -> Tensor:
+def groups_at_zero(data: TrainingSet, device: torch.device | str = "cpu") -> Tensor:
     """Find the groups of images that are at target distance 0 from each other, int64 (N,).
 
     Raises
@@ -200,11 +202,11 @@ def groups_at_zero(data: TrainingSet) -> Tensor:
     ValueError
         If an image is at distance 0 from images that are apart, as with several labels an image.
     """
-    rows = torch.arange(len(data), device=data.features.device)
+    rows = torch.arange(len(data), device=device)
     group = torch.full_like(rows, -1)
     n_groups = 0
     while (left := rows[group < 0]).numel():
-        same = data.target_distances(left[:1], rows)[0] <= 1e-6
+        same = (data.target_distances(left[:1], rows)[0] <= 1e-6) | (rows == left[0])
         if (group[same] >= 0).any():
             raise ValueError(
                 "KLHashHierarchy.fit: classes must be apart, and some images have several labels; "

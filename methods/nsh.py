@@ -26,24 +26,23 @@ Departures and doubts (no official code is public; two ports are, kamwoh/sdc and
   frozen features a weight of 1 saturates tanh within an epoch; ours is 0.1. m is the ports', tau
   (0.1 and 0.3 there) lies between them. Compared at 32 bits by retrieval among training images.
 - Features are centred on their training mean: those of a network with ReLUs share a large common
-  part, which leaves some bits the same for every image.
+  part, which leaves some bits the same for every image. Where the backbone learns along, the mean
+  stays that of the untrained one.
 - E is never built: cosines follow from the Gram matrices of the latents, which is exact and needs
   n^3 numbers instead of n^2 d_z.
 """
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from methods.base import Batch, HashMethod, Recipe, Trainer, TrainingSet
+from methods.base import Batch, CentredMethod, Recipe
 from methods.functional import soft_sort, straight_through_sign
 
 
-class NSH(HashMethod):
+class NSH(CentredMethod):
     """Sort the batch by codes, and ask that the latents agree with the order.
 
     Parameters
@@ -98,21 +97,13 @@ class NSH(HashMethod):
     ) -> None:
         super().__init__(in_dim, n_bits)
         self.m, self.tau, self.tau_s, self.lambda_q = m, tau, tau_s, lambda_q
-        self.register_buffer("mu", torch.zeros(in_dim))  # mean of the training features
         self.head = nn.Sequential(nn.Linear(in_dim, hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
         self.latent_head = nn.Linear(in_dim, d_z)
-
-    mu: Tensor
 
     def project(self, x: Tensor) -> Tensor:
         """Scores of the hash head, (N, D) -> (N, K)."""
         scores: Tensor = self.head(x - self.mu)
         return scores
-
-    def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
-        """Take the mean, then train."""
-        self.mu = data.features.mean(0)
-        return super().fit(data, trainer)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """SortedNCE and quantisation."""

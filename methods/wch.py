@@ -33,21 +33,19 @@ Departures:
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from methods.base import Batch, HashMethod, Recipe, Trainer, TrainingSet
+from methods.base import Batch, CentredMethod, Recipe
 from methods.functional import straight_through_sign
 
 _CHUNK = 2**24
 """Cosines of patch pairs at a time: 64 MiB of float32."""
 
 
-class WCH(HashMethod):
+class WCH(CentredMethod):
     """Contrast codes of two views, softened by how alike the patches of two images are.
 
     Parameters
@@ -98,23 +96,14 @@ class WCH(HashMethod):
         centre: bool = True,
         hidden: int = 1024,
     ) -> None:
-        super().__init__(in_dim, n_bits)
-        self.tau_w, self.tau, self.normalise, self.centre = tau_w, tau, normalise, centre
-        self.register_buffer("mu", torch.zeros(in_dim))  # mean token, where centred
+        super().__init__(in_dim, n_bits, centre=centre)
+        self.tau_w, self.tau, self.normalise = tau_w, tau, normalise
         self.norm = nn.LayerNorm(in_dim, eps=1e-6)
         self.head = nn.Sequential(nn.Linear(in_dim, hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
-
-    mu: Tensor
 
     def project(self, x: Tensor) -> Tensor:
         """Scores of the pooled tokens, (N, T, D) -> (N, K)."""
         return self._scores(x - self.mu)
-
-    def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
-        """Take the mean token if tokens are centred, then train."""
-        if self.centre:
-            self.mu = data.features.mean((0, 1))
-        return super().fit(data, trainer)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted contrast and the regulariser."""

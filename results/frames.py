@@ -72,7 +72,7 @@ def runs_frame(records: Iterable[RunRecord], method_order: Sequence[str] = ()) -
 def leaderboard(
     runs: pd.DataFrame,
     method_order: Sequence[str] = (),
-    kinds: Mapping[str, str] = YARDSTICKS,
+    kinds: Mapping[tuple[str, ...], str] = MappingProxyType({}),
 ) -> pd.DataFrame:
     """Return means over seeds, with the columns of ``leaderboard.csv``.
 
@@ -82,8 +82,9 @@ def leaderboard(
         As `runs_frame` gives it.
     method_order : sequence of str
         Order of the rows; methods that it lacks follow by the alphabet.
-    kinds : mapping from str to str
-        What a method counts as (`results.schema.KINDS`); one that it lacks counts as "method".
+    kinds : mapping from tuple of str to str
+        What a row counts as (`results.schema.KINDS`), by data set, protocol, backbone and method;
+        one that it lacks is a yardstick if it is called `random` or `float`, or else a method.
 
     Returns
     -------
@@ -106,7 +107,8 @@ def leaderboard(
     # Rounded, so that equal seeds added in another order still tie.
     score = table["mean"].round(12)
     score = score.where(~table["metric"].str.startswith(LOWER_IS_BETTER), -score)
-    table["kind"] = [kinds.get(method, "method") for method in table["method"]]
+    rows = table[ENTRY[:4]].itertuples(index=False, name=None)
+    table["kind"] = [kinds.get(row, YARDSTICKS.get(row[3], "method")) for row in rows]
     ranked = table[(table["kind"] != "yardstick") & ~table["metric"].str.match(HEALTH)]
     column = [name for name in ENTRY if name != "method"] + ["kind"]
     ranks = (

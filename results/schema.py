@@ -63,6 +63,7 @@ class Failure:
     error: str  # one line
     traceback: str
     created: str  # ISO 8601, UTC
+    kind: str = "method"  # one of KINDS; the oldest files hold none
 
     @property
     def cell(self) -> tuple[str, str, str, str, int, int]:
@@ -86,7 +87,7 @@ def check_record(data: dict[str, Any]) -> None:
     >>> check_record({"schema": 0})
     Traceback (most recent call last):
     ...
-    ValueError: schema 0 where this version reads schema 1; run the cell again
+    ValueError: schema 0 where this version reads schema 2; run the cell again
     """
     if data.get("schema") != SCHEMA:
         raise ValueError(
@@ -103,13 +104,13 @@ def check_record(data: dict[str, Any]) -> None:
 def check_failure(data: dict[str, Any]) -> None:
     """Raise ValueError naming the first thing in a failure's data that breaks its form."""
     names = {field.name for field in fields(Failure)}
-    if odd := sorted(names ^ set(data)):
+    if odd := sorted((names ^ set(data)) - {"kind"}):
         raise ValueError(f"field {odd[0]!r} is {'missing' if odd[0] in names else 'unknown'}")
     for name, value in data.items():
         right = _is_count(value) if name in ("bits", "seed") else _is_text(value)
         if not right:
             raise ValueError(f"{name}: got {value!r}")
-    for fault in _time_faults(data["created"]):
+    for fault in (*_kind_faults(data.get("kind", "method")), *_time_faults(data["created"])):
         raise ValueError(fault)
 
 
@@ -117,8 +118,7 @@ def _faults(data: dict[str, Any]) -> Iterator[str]:
     for name in ("dataset", "protocol", "backbone", "method", "kind"):
         if not isinstance(data[name], str) or not data[name].strip():
             yield f"{name}: expected text, got {data[name]!r}"
-    if data["kind"] not in KINDS:
-        yield f"kind: expected one of {', '.join(KINDS)}, got {data['kind']!r}"
+    yield from _kind_faults(data["kind"])
     for name in ("bits", "seed"):
         if not _is_count(data[name]):
             yield f"{name}: expected a whole number from 0, got {data[name]!r}"
@@ -194,6 +194,11 @@ def _json_faults(value: object, name: str, kind: type | None = None) -> Iterator
         yield f"{name}: expected a JSON value, got {type(value).__name__}"
     elif isinstance(value, float) and not math.isfinite(value):
         yield f"{name}: expected a finite number, got {value!r}"
+
+
+def _kind_faults(value: object) -> Iterator[str]:
+    if value not in KINDS:
+        yield f"kind: expected one of {', '.join(KINDS)}, got {value!r}"
 
 
 def _time_faults(value: object) -> Iterator[str]:

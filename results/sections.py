@@ -156,7 +156,8 @@ class Board:
 def build(scan: Scan, method_order: Sequence[str] = ()) -> Board:
     """Arrange one reading of the store for the report."""
     shown, superseded = select(scan.records)
-    kinds = {record.method: record.kind for record in shown}
+    runs_of_rows: list[RunRecord | Failure] = [*scan.failures, *shown]
+    kinds = {row_of(run): run.kind for run in runs_of_rows}
     runs = runs_frame(shown, method_order)
     table = leaderboard(runs, method_order, kinds)
     return Board(
@@ -172,10 +173,11 @@ def build(scan: Scan, method_order: Sequence[str] = ()) -> Board:
 def select(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
     """Set aside the records that newer ones made obsolete.
 
-    Two rules, in this order. Records under one protocol name whose protocol or inputs (copy of the
-    data, weights) differ cannot share a table: those of the newest record stay. Records of one
-    method and number of bits whose settings differ cannot share a mean: the settings of the newest
-    record stay, and of these the newest record of each seed.
+    Three rules, in this order. Records under one protocol name whose protocol or inputs (copy of
+    the data, weights) differ cannot share a table: those of the newest record stay. Records of one
+    method whose kinds differ cannot share a row: those of the newest record's kind stay. Records
+    of one method and number of bits whose settings differ cannot share a mean: the settings of the
+    newest record stay, and of these the newest record of each seed.
 
     Returns
     -------
@@ -186,6 +188,7 @@ def select(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecor
     made = {id(record): datetime.fromisoformat(record.created) for record in records}
     newest = sorted(records, key=lambda record: made[id(record)], reverse=True)
     protocols: dict[tuple[str, ...], tuple[str, str | None]] = {}
+    kinds: dict[tuple[str, ...], str] = {}
     settings: dict[tuple[object, ...], str] = {}
     seeds: set[tuple[object, ...]] = set()
     kept: set[int] = set()
@@ -195,7 +198,9 @@ def select(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecor
         digest = (record.protocol_info["digest"], record.protocol_info.get("inputs"))
         if protocols.setdefault(table, digest) != digest:
             continue
-        group = json.dumps([record.kind, record.settings], sort_keys=True)
+        if kinds.setdefault(row_of(record), record.kind) != record.kind:
+            continue
+        group = json.dumps(record.settings, sort_keys=True)
         if settings.setdefault(entry, group) != group or (*entry, record.seed) in seeds:
             continue
         seeds.add((*entry, record.seed))
@@ -208,7 +213,7 @@ def _sections(
     records: Sequence[RunRecord],
     table: pd.DataFrame,
     failures: Sequence[Failure],
-    kinds: Mapping[str, str],
+    kinds: Mapping[tuple[str, ...], str],
     method_order: Sequence[str],
 ) -> Iterable[Section]:
     cells: dict[tuple[str, str, str], dict[str, dict[tuple[str, int], Cell]]] = {}
@@ -233,6 +238,7 @@ def _sections(
         lengths = {bits for row in rows.values() for _, bits in row}.union(*lost.values())
         main = _main_metric(first[key], metrics)
         names = sorted({*rows, *lost}, key=lambda name: method_key(name, method_order))
+        kind_of = {name: kinds[*key, name] for name in names}
         info = first[key].protocol_info
         yield Section(
             *key,
@@ -245,11 +251,11 @@ def _sections(
             rows=tuple(
                 Row(
                     name,
-                    kind=kinds.get(name, "method"),
+                    kind=kind_of[name],
                     cells=rows.get(name, {}),
                     failed=frozenset(lost.get(name, ())),
                 )
-                for name in sorted(names, key=lambda name: order[kinds.get(name, "method")])
+                for name in sorted(names, key=lambda name: order[kind_of[name]])
             ),
         )
 
@@ -290,6 +296,11 @@ def _notes(superseded: Sequence[RunRecord], scan: Scan) -> Iterable[str]:
     for name, count in Counter(map(_cell_name, superseded)).items():
         runs = "1 older run" if count == 1 else f"{count} older runs"
         yield f"Superseded: {name}: {runs} with other settings or source, not shown"
+
+
+def row_of(run: RunRecord | Failure) -> tuple[str, ...]:
+    """Return data set, protocol, backbone and method: a row of one table."""
+    return run.dataset, run.protocol, run.backbone, run.method
 
 
 def _cell_name(run: RunRecord | Failure) -> str:

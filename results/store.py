@@ -113,11 +113,11 @@ class ResultStore:
         seed: int,
         digest: str,
     ) -> bool:
-        """Whether the cell is stored: a record that can be read, and its arrays beside it."""
+        """Whether the cell is stored: a record that can be read, and whole arrays beside it."""
         path = self.locate(dataset, protocol, backbone, method, bits, seed, digest)
-        if not path.with_suffix(".safetensors").is_file():
-            return False
-        with contextlib.suppress(StoreError):
+        with contextlib.suppress(StoreError, OSError, safetensors.SafetensorError):
+            with safetensors.safe_open(path.with_suffix(".safetensors"), "numpy"):
+                pass  # the header tells how long the file has to be
             return self.read(path).digest == digest
         return False
 
@@ -256,6 +256,7 @@ class ResultStore:
         protocol: str,
         backbone: str,
         method: str,
+        kind: str,
         bits: int,
         seed: int,
         digest: str,
@@ -273,6 +274,7 @@ class ResultStore:
             digest,
             error=" ".join(error.split()),
             traceback=traceback,
+            kind=kind,
             created=datetime.now(UTC).isoformat(timespec="microseconds"),
         )
         path = _failed(self.path(failure))

@@ -1,9 +1,13 @@
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
 import pytest
 import torch
+
+from benchmarks import run
+from results.store import ResultStore
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -40,6 +44,21 @@ def paper_lists(shared_data, tmp_path_factory):
     with tarfile.open(shared_data / "splits" / "original_lists.tar.xz") as archive:
         archive.extractall(folder, filter="data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def _small_grid(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("small_grid")
+    arguments = ["--methods", "lsh", "--datasets", "synthetic", "--bits", "8", "--seeds", "2"]
+    arguments += ["--out", f"{folder}/out", "--cache", f"{folder}/cache", "--no-report"]
+    assert run.main(arguments) == 0
+    return folder / "out"
+
+
+@pytest.fixture
+def stored(_small_grid, tmp_path):
+    """A small grid in its store."""
+    return ResultStore(shutil.copytree(_small_grid, tmp_path / "out"))
 
 
 def pytest_runtest_setup(item):

@@ -83,6 +83,26 @@ def test_pieces_are_read_as_workers_become_free(client, monkeypatch):
     assert 1 < max(waiting) <= AHEAD * 2
 
 
+def test_workers_that_come_later_are_given_pieces_too(client, monkeypatch):
+    query, database = codes(3, 0), codes(60, 1)
+    sent, waiting = [], []
+    submit, known = client.submit, client.nthreads()
+
+    def counted(*args, **options):
+        sent.append(submit(*args, **options))
+        return sent[-1]
+
+    def pieces():
+        for piece in cut(database, range(0, 61, 3)):
+            waiting.append(sum(future.status == "pending" for future in sent))
+            yield partial(slow, piece)
+
+    monkeypatch.setattr(client, "submit", counted)
+    monkeypatch.setattr(client, "nthreads", lambda: known if len(sent) > 5 else {})
+    evaluate_on_cluster(client, query, pieces(), device="cpu")
+    assert max(waiting[:5]) <= 1 < max(waiting)
+
+
 def test_a_bad_piece_is_named(client):
     good, bad = codes(5, 0), codes(5, 1, bits=23)
     with pytest.raises(ValueError, match=r"piece 1 of .* equally many bits a code, got 24 and 23"):

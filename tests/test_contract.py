@@ -1,5 +1,7 @@
 """One contract for every method: a class in METHODS is tested before its author writes a test."""
 
+import pickle
+
 import pytest
 import torch
 
@@ -32,6 +34,15 @@ def test_other_seeds_give_other_codes(cls):
     data, _ = blobs(cls)
     codes, others = (fitted(cls, seed=seed).encode(data.features) for seed in (0, 1))
     assert not torch.equal(codes, others)
+
+
+@pytest.mark.parametrize("cls", METHODS.values(), ids=METHODS)
+def test_a_fitted_method_is_pickled_without_its_training_set(cls):
+    method, (data, _) = fitted(cls, epochs=1), blobs(cls)
+    sent = pickle.dumps(method)
+    assert torch.equal(pickle.loads(sent).encode(data.features), method.encode(data.features))
+    state = pickle.dumps(method.state_dict())
+    assert len(sent) < len(state) + 2 * data.features.numel()  # four bytes a number
 
 
 @pytest.mark.parametrize("name", [n for n, c in METHODS.items() if c.loss is HashMethod.loss])

@@ -55,6 +55,13 @@ def test_interpreted_kernel_takes_packed_bits_and_tensors(interpreted):
         np.testing.assert_array_equal(counts[1], count_numpy(*given)[1])
 
 
+def test_kernel_is_launched_on_the_device_of_its_tensors(interpreted, monkeypatch):
+    entered, device_of = [], torch.cuda.device_of
+    monkeypatch.setattr(torch.cuda, "device_of", lambda x: entered.append(x.device) or device_of(x))
+    interpreted.count_triton(*problem(16, 2, 5), device="cpu")
+    assert entered == [torch.device("cpu")]
+
+
 def test_longer_codes_are_left_to_the_matrix_product(interpreted):
     interpreted._count = None
     given = problem(2048, 2, 5)

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import planning, report, run, work
 from methods import METHODS
+from results.report import load_board
 from results.store import ResultStore
 
 ROOT = Path(__file__).parents[1]
@@ -142,8 +143,9 @@ def test_a_name_and_its_default_protocol_are_one_data_set(grid, capsys):
 def test_default_run_needs_neither_timm_nor_torchvision(tmp_path):
     code = (
         "import sys; sys.modules['timm'] = sys.modules['torchvision'] = None; "
-        f"from benchmarks.run import main; sys.exit(main([*{SMALL}, '--out', {str(tmp_path)!r}, "
-        f"'--cache', {str(tmp_path)!r}]))"
+        "from benchmarks.run import main; "
+        f"sys.exit(main([*{SMALL}, '--methods', 'lsh', 'cibhash', '--seeds', '1', "
+        f"'--out', {str(tmp_path)!r}, '--cache', {str(tmp_path)!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -169,7 +171,7 @@ def test_fresh_views_train_too(tmp_path):
 
 
 def test_failed_cells_are_named_the_others_are_kept_and_the_next_call_tries_again(tmp_path, capsys):
-    arguments = ["--methods", "lsh", "cibhash", "--set", "cibhash.lr=1e30"]
+    arguments = ["--methods", "lsh", "cibhash", "--set", "cibhash.lr=1e38"]
     assert call(tmp_path, *arguments) == 1
     failed = [x for x in capsys.readouterr().err.splitlines() if x.startswith("failed: ")]
     assert len(failed) == 4
@@ -238,11 +240,12 @@ def test_interruption_keeps_what_is_done(tmp_path, capsys, monkeypatch):
         return real(cell, *rest)
 
     monkeypatch.setattr(work, "run_cell", stop_at_the_fourth)
-    assert call(tmp_path) == 130
+    arguments = ("--methods", "lsh", "itq")
+    assert call(tmp_path, *arguments) == 130
     assert "goes on where this one stopped" in capsys.readouterr().err
     monkeypatch.setattr(work, "run_cell", real)
-    assert call(tmp_path) == 0
-    assert f"{CELLS} cells, 3 stored, {CELLS - 3} to run" in capsys.readouterr().out
+    assert call(tmp_path, *arguments) == 0
+    assert "13 cells, 3 stored, 10 to run" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("what", ["methods", "datasets", "protocols", "backbones"])
@@ -348,6 +351,25 @@ def test_text_encoder_shows_in_the_rows_that_read_captions(tmp_path, monkeypatch
     names = {cell.key.method for cell in cells}
     assert "kl_hash_captions(epochs=2,text_encoder=st:m)" in names
     assert "kl_hash(epochs=2)" in names
+
+
+def test_failed_rows_stand_among_those_of_their_kind(tmp_path, monkeypatch, capsys):
+    real = work.run_cell
+
+    def fails(cell, *rest):
+        if cell.method.name != "lsh":
+            raise ValueError("out of luck")
+        return real(cell, *rest)
+
+    monkeypatch.setattr(work, "run_cell", fails)
+    arguments = ["--methods", "lsh", "kl_hash_captions", "--bits", "8", "--seeds", "1"]
+    assert call(tmp_path, *arguments) == 1
+    (section,) = load_board(ResultStore(tmp_path / "out")).sections
+    kinds = {row.method: row.kind for row in section.rows}
+    assert kinds == {
+        **{"lsh": "method", "kl_hash_captions(epochs=2)": "captions"},
+        **{"random": "yardstick", "float": "yardstick"},
+    }
 
 
 def test_recipes_are_listed_with_their_sources(capsys):

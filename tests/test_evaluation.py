@@ -245,6 +245,19 @@ def test_maps_of_booleans_count_the_same_on_every_device(tmp_path):
             np.testing.assert_array_equal(got, expected)
 
 
+def test_reversed_arrays_count_the_same_on_every_device():
+    """NumPy turns rows round without a copy; torch takes no negative strides."""
+    query, database = codes(7, 21, 5, 0), codes(300, 21, 5, 1)
+    turned = [x[::-1].copy()[::-1] for x in both(query, database)]
+    packed = [PackedBits(np.packbits(x, axis=1)[::-1].copy()[::-1], x.shape[1]) for x in turned]
+    for form in (turned, packed):
+        for count in (count_numba, count_torch):
+            np.testing.assert_array_equal(count(*form)[0], count_numpy(*query, *database)[0])
+    sets = np.arange(7)[::-1] % 3, np.arange(300)[::-1] % 3
+    problem = (query[0], database[0], *sets, np.array([[0.25, 0.5, 1]])[:, ::-1].repeat(3, 0))
+    np.testing.assert_array_equal(gain_torch(*problem), gain_numpy(*problem))
+
+
 def test_memory_does_not_grow_with_the_database(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.evaluation.PIECE", 2**12)
     query = Codes(*codes(2, 64, 10, 0))

@@ -2,13 +2,19 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmarks import run
+from benchmarks import cell, run
 from benchmarks.backbones import BackboneError, backbone
+from benchmarks.cell import SuiteInputs, run_cell
+from benchmarks.environment import environment
+from benchmarks.features import FeatureCache
+from benchmarks.grid import expand
 from benchmarks.specs import COMMON, method_spec
+from benchmarks.suites import Suite
 from benchmarks.torchvision_stub import import_timm
 from benchmarks.trainer import Trainer
 from benchmarks.training_sets import EndToEnd
@@ -49,21 +55,21 @@ def weights(net):
 def test_a_step_moves_the_weights_of_a_copy_and_not_the_backbone_itself(vit, name):
     spec = method_spec(name, finetune=True)
     training, net, images = end_to_end(vit, spec.cls.consumes)
-    frozen, before = weights(net), weights(training)
+    frozen, before, inputs = weights(net), weights(training), training.features
     torch.manual_seed(0)
-    method = spec.cls(training.features.shape[-1], 8, **spec.params)
+    method = spec.cls(training.shape[-1], 8, **spec.params)
     method.fit(training, Trainer(replace(spec.recipe, epochs=1, epochs_at={}, batch_size=32), 0))
     assert all(torch.equal(a, b) for a, b in zip(frozen, net.parameters(), strict=True))
     moved = [not torch.equal(a, b) for a, b in zip(before, training.parameters(), strict=True)]
     assert sum(moved) > 0.9 * len(moved)  # all but the unused classifier
-    assert not torch.equal(training.extract(images), training.features)
+    assert not torch.equal(training.extract(images), inputs)
 
 
 def test_weights_move_by_the_backbones_own_learning_rate(vit):
     """Adam's first step moves every weight by its learning rate, whatever the gradient."""
     training, _, _ = end_to_end(vit)
     before = weights(training)
-    method = METHODS["cibhash"](training.features.shape[-1], 8)
+    method = METHODS["cibhash"](training.shape[-1], 8)
     head = method.head[1].weight.detach().clone()
     recipe = Recipe(epochs=1, batch_size=64, lr=1e-3, backbone_lr=1e-6, augmentation="cibhash")
     method.fit(training, Trainer(recipe, 0))
@@ -90,7 +96,7 @@ def test_cosine_schedule_ends_in_small_steps(vit):
             return super().loss(batch)
 
     recipe = Recipe(epochs=8, batch_size=64, lr=1e-3, schedule="cosine", augmentation="cibhash")
-    Spy(training.features.shape[-1], 8).fit(training, Trainer(recipe, 0))
+    Spy(training.shape[-1], 8).fit(training, Trainer(recipe, 0))
     assert rates[0] == pytest.approx(1e-3, rel=0.01)
     assert rates[6] < 0.3 * rates[0]
 
@@ -102,6 +108,20 @@ def test_unaugmented_inputs_start_as_the_frozen_features(vit):
 
         expected = net.features(resize(images, 32))
     torch.testing.assert_close(training.features, expected)
+
+
+@pytest.mark.parametrize("kind", ["features", "tokens"])
+def test_shape_and_mean_take_no_inputs_of_all_images_at_once(vit, monkeypatch, kind):
+    monkeypatch.setattr("benchmarks.training_sets._IMAGES", 24)  # 64 are two parts and a rest
+    training, _, _ = end_to_end(vit, kind)
+    x = training.features
+    largest, extract = [], training.extract
+    monkeypatch.setattr(
+        training, "extract", lambda images: largest.append(images) or extract(images)
+    )
+    assert (len(training), training.shape) == (64, tuple(x.shape[1:]))
+    torch.testing.assert_close(training.mean(), x.mean(tuple(range(x.ndim - 1))))
+    assert max(map(len, largest)) == 24
 
 
 def test_a_backbone_without_weights_is_refused_before_any_work(tmp_path, capsys):
@@ -155,6 +175,24 @@ def test_the_command_trains_a_small_vit_from_images(vit, tmp_path, capsys):
     capsys.readouterr()
     assert run.main(arguments) == 0
     assert "5 cells, 5 stored, 0 to run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["cibhash", "wch"])
+def test_codes_come_from_the_trained_backbone(vit, tmp_path, monkeypatch, name):
+    seen = []
+    real = cell._prepare
+    monkeypatch.setattr(cell, "_prepare", lambda *given: seen.extend(real(*given)) or seen)
+    suite = Suite(load("synthetic"), backbone(vit, 32))
+    spec = method_spec(name, {"epochs": 1, "backbone_lr": 1e-2}, finetune=True)
+    (run_of,) = expand([suite], [spec], [8], 1)
+    inputs = SuiteInputs(suite, FeatureCache(tmp_path, CPU))
+    _, arrays = run_cell(run_of, inputs, environment("cpu"), lambda *epoch: None)
+    method, training = seen
+    images = suite.data.images.read(suite.data.database)
+    stored = np.unpackbits(arrays["database_codes"], axis=1).astype(bool)
+    np.testing.assert_array_equal(stored, method.encode(training.extract(images)).numpy())
+    frozen = inputs.features(spec.cls.consumes).array[suite.data.database]
+    assert (stored != method.encode(frozen).numpy()).any()
 
 
 @pytest.mark.gpu

@@ -53,6 +53,16 @@ def test_digest_covers_every_setting(suite):
     assert digest(suite) == digests[0]
 
 
+def test_digest_covers_the_text_encoder_of_methods_that_read_captions(suite):
+    def digests(name):
+        spec = method_spec(name)
+        cells = [expand([suite], [spec], [16], 1, "bank", text)[0] for text in ("lsa", "minilm")]
+        return {cell.digest for cell in cells}
+
+    assert len(digests("kl_hash_captions")) == 2
+    assert len(digests("kl_hash")) == 1
+
+
 @pytest.mark.parametrize(
     "source", ["specs.source_digest", "grid.source_of_pixels", "grid.training_source"]
 )

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from benchmarks.training_sets import ViewBank
 from methods import Batch
 from methods.kl_hash import (
     KLHash,
@@ -13,7 +14,9 @@ from methods.kl_hash import (
     kl_divergence,
     relative_similarity,
 )
+from tests.keep import Keep
 
+CPU = torch.device("cpu")
 BETA = torch.distributions.Beta(0.1, 0.1)
 
 
@@ -99,23 +102,23 @@ def test_similarity_is_blind_to_the_scale_of_both_distances_and_zero_where_they_
 
 
 def test_target_is_the_cosine_of_centred_features_and_zero_between_views():
-    class Data:
-        features = torch.randn(10, 6, generator=torch.Generator().manual_seed(0)) + 5
+    features = torch.randn(10, 6, generator=torch.Generator().manual_seed(0)) + 5
+    index, views = torch.tensor([1, 4, 7]), torch.randn(2, 3, 6)
 
-    class Keep:
-        def train(self, method, data):
-            pass
+    def check(method):
+        terms = method.loss(Batch(views, index, 0.0))
+        x = F.normalize(features - features.mean(0), dim=1)[torch.cat([index, index])]
+        d = 1 - x @ x.T
+        assert d[0, 3].item() == pytest.approx(0, abs=1e-6)
+        z = torch.sigmoid(method.project(views)).flatten(0, 1)
+        expected = relative_similarity(z, d, method.gamma, 2.0)
+        torch.testing.assert_close(terms["similarity"], expected)
 
     torch.manual_seed(0)
-    method = KLHash(6, 8, lambda_kl=0.0).fit(Data(), Keep())
-    index = torch.tensor([1, 4, 7])
-    views = torch.randn(2, 3, 6)
-    terms = method.loss(Batch(views, index, 0.0))
-    x = F.normalize(Data.features - Data.features.mean(0), dim=1)[torch.cat([index, index])]
-    d = 1 - x @ x.T
-    assert d[0, 3].item() == pytest.approx(0, abs=1e-6)
-    z = torch.sigmoid(method.project(views)).flatten(0, 1)
-    torch.testing.assert_close(terms["similarity"], relative_similarity(z, d, method.gamma, 2.0))
+    keep = Keep(check)
+    method = KLHash(6, 8, lambda_kl=0.0).fit(ViewBank(features, None, 0, CPU), keep)
+    assert keep.called
+    torch.testing.assert_close(method.mu, features.mean(0))
 
 
 def test_every_step_draws_a_fresh_target():
@@ -126,22 +129,13 @@ def test_every_step_draws_a_fresh_target():
     assert method.loss(batch)["kl"] != method.loss(batch)["kl"]
 
 
-class Keep:
-    """A trainer that trains nothing."""
-
-    def train(self, method, data):
-        pass
-
-
-class Distances:
+class Distances(ViewBank):
     """A training set whose target is given."""
 
     def __init__(self, d):
+        x = torch.randn(len(d), 6, generator=torch.Generator().manual_seed(0))
+        super().__init__(x, None, 0, CPU)
         self.d = d
-        self.features = torch.randn(len(d), 6, generator=torch.Generator().manual_seed(0))
-
-    def __len__(self):
-        return len(self.d)
 
     def target_distances(self, rows, others):
         return self.d[rows][:, others]
@@ -153,14 +147,20 @@ BY_CLASS = (CLASSES[:, None] - CLASSES).abs() / 2.0
 
 @pytest.mark.parametrize("cls", [KLHashCaptions, KLHashHierarchy])
 def test_declared_target_replaces_the_distances_of_the_features(cls):
-    torch.manual_seed(0)
-    method = cls(6, 8, lambda_kl=0.0).fit(Distances(BY_CLASS), Keep())
     index, views = torch.tensor([3, 0, 2]), torch.randn(2, 3, 6)
-    z = torch.sigmoid(method.project(views)).flatten(0, 1)
-    d = BY_CLASS[index.repeat(2)][:, index.repeat(2)]
-    terms = method.loss(Batch(views, index, 0.0))
-    torch.testing.assert_close(terms["similarity"], relative_similarity(z, d, method.gamma, 2.0))
-    assert set(terms) == {"similarity", "kl"}
+
+    def check(method):
+        z = torch.sigmoid(method.project(views)).flatten(0, 1)
+        d = BY_CLASS[index.repeat(2)][:, index.repeat(2)]
+        terms = method.loss(Batch(views, index, 0.0))
+        expected = relative_similarity(z, d, method.gamma, 2.0)
+        torch.testing.assert_close(terms["similarity"], expected)
+        assert set(terms) == {"similarity", "kl"}
+
+    torch.manual_seed(0)
+    keep = Keep(check)
+    cls(6, 8, lambda_kl=0.0).fit(Distances(BY_CLASS), keep)
+    assert keep.called
 
 
 def test_what_a_method_learns_from_is_declared():
@@ -174,22 +174,28 @@ def test_classes_are_the_groups_at_distance_zero():
     assert groups.tolist() == [0, 1, 0, 2, 1]
 
 
+def test_an_image_apart_from_itself_is_a_group_of_its_own():
+    d = BY_CLASS.clone()
+    d[3] = d[:, 3] = 1.0
+    assert groups_at_zero(Distances(d)).tolist() == [0, 1, 0, 2, 1]
+
+
 def test_classification_term_is_the_cross_entropy_of_a_linear_layer_over_z():
-    class Watch:
-        def train(self, method, data):
-            index, views = torch.arange(5), torch.randn(2, 5, 6)
-            self.got = method.loss(Batch(views, index, 0.0))["classification"]
-            z = torch.sigmoid(method.project(views))
-            both = torch.cat([method.classifier(z[0]), method.classifier(z[1])])
-            self.expected = 0.5 * F.cross_entropy(both, torch.cat([CLASSES, CLASSES]))
-            self.trained = {name for name, _ in method.named_parameters()}
+    def check(method):
+        index, views = torch.arange(5), torch.randn(2, 5, 6)
+        got = method.loss(Batch(views, index, 0.0))["classification"]
+        z = torch.sigmoid(method.project(views))
+        both = torch.cat([method.classifier(z[0]), method.classifier(z[1])])
+        expected = 0.5 * F.cross_entropy(both, torch.cat([CLASSES, CLASSES]))
+        torch.testing.assert_close(got, expected)
+        assert "classifier.weight" in {name for name, _ in method.named_parameters()}
 
     torch.manual_seed(0)
-    watch = Watch()
-    method = KLHashHierarchy(6, 8, lambda_cls=0.5).fit(Distances(BY_CLASS), watch)
-    torch.testing.assert_close(watch.got, watch.expected)
-    assert "classifier.weight" in watch.trained
+    keep = Keep(check)
+    method = KLHashHierarchy(6, 8, lambda_cls=0.5).fit(Distances(BY_CLASS), keep)
+    assert keep.called
     assert set(method.state_dict()) == set(KLHashHierarchy(6, 8).state_dict())
+    assert vars(method).keys() == vars(KLHashHierarchy(6, 8)).keys()
 
 
 def test_classes_that_overlap_are_refused():

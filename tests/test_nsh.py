@@ -5,9 +5,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import methods.nsh
+from benchmarks.training_sets import ViewBank
 from methods import Batch
 from methods.functional import soft_sort
 from methods.nsh import NSH, sorted_nce
+from tests.keep import Keep
 
 
 def golden_softsort(golden):
@@ -94,34 +96,56 @@ def test_hash_head_learns_through_the_sorter_alone(monkeypatch):
     assert all(g is None or g.abs().sum() == 0 for g in gradient_of_hash_head())
 
 
+class Given(nn.Module):
+    """Latents that are given, the same for both views."""
+
+    def __init__(self, latents):
+        super().__init__()
+        self.latents = latents
+
+    def forward(self, x):
+        return self.latents.expand(len(x), -1, -1)
+
+
 def test_codes_move_toward_the_order_of_the_latents():
     """Latents in two clusters, codes that mix them: training sorts the codes by cluster."""
     torch.manual_seed(0)
     n, k = 16, 8
     cluster = torch.arange(n) % 2
     latents = F.normalize(torch.eye(2)[cluster] + 0.05 * torch.randn(n, 2), dim=1)
-    scores = (0.3 * torch.randn(n, k)).requires_grad_()
     same = (cluster[:, None] == cluster) & ~torch.eye(n, dtype=torch.bool)
+    method = NSH(k, k, m=4, tau=0.1, tau_s=1.0, lambda_q=0.0)
+    method.head = nn.Identity()
+    method.latent_head = Given(latents)
+    scores = (0.3 * torch.randn(n, k)).requires_grad_()
 
     def agreement():
         codes = torch.where(scores.detach() > 0, 1.0, -1.0)
         similarity = codes @ codes.T / k
         return (similarity[same].mean() - similarity[~same].mean()).item()
 
-    method = NSH(k, k, lambda_q=0.0)
-    method.head = nn.Identity()
-    method.latent_head = nn.Identity()
     before = agreement()
     optimizer = torch.optim.Adam([scores], lr=0.02)
     for _ in range(100):
-        h = torch.tanh(scores)
-        b = methods.nsh.straight_through_sign(h)
-        P = soft_sort(b @ b.T / (2 * k) + 0.5, 1 / k)
-        loss = sorted_nce(P, latents, latents, 4, 0.1)
+        terms = method.loss(Batch(scores.expand(2, -1, -1), torch.arange(n), 0.0))
         optimizer.zero_grad()
-        loss.backward()
+        sum(terms.values()).backward()
         optimizer.step()
     assert agreement() > before + 0.3
+
+
+def test_training_takes_the_mean_of_the_features_off_all_inputs():
+    x = batch().views[0] + 5
+    method = NSH(20, 8).fit(ViewBank(x, None, 0, torch.device("cpu")), Keep())
+    torch.testing.assert_close(method.mu, x.mean(0))
+    torch.testing.assert_close(method.project(x), method.head(x - x.mean(0)))
+    torch.manual_seed(0)
+    again = NSH(20, 8)
+    again.load_state_dict(method.state_dict() | {"mu": torch.zeros(20)})
+    centred = batch()
+    shifted = Batch(centred.views + method.mu, centred.index, 0.0)
+    for name, term in again.loss(centred).items():
+        torch.testing.assert_close(method.loss(shifted)[name], term, rtol=1e-3, atol=1e-4)
 
 
 def test_head_can_be_replaced_to_check_the_loss_on_given_scores():

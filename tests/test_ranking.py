@@ -105,6 +105,16 @@ def test_float_ranking_is_the_sorted_cosine():
     np.testing.assert_array_equal(stats.relevant, expected)
 
 
+def test_reversed_arrays_rank_the_same():
+    """NumPy turns rows round without a copy; torch takes no negative strides."""
+    rng = np.random.default_rng(0)
+    given = [rng.random(size) for size in ((3, 8), (3, 4), (20, 8), (20, 4))]
+    given[1::2] = [labels < 0.3 for labels in given[1::2]]
+    turned = [x[::-1].copy()[::-1] for x in given]
+    (expected,), (got,) = (rank_floats(*form, device="cpu") for form in (given, turned))
+    np.testing.assert_array_equal(got.relevant, expected.relevant)
+
+
 def test_equal_floats_share_a_level():
     b = np.array([[1.0, 0], [1, 0], [0, 1]])
     (stats,) = rank_floats([[1.0, 0]], [[1]], b, [[1], [0], [1]], device="cpu")
@@ -138,3 +148,24 @@ def test_float_ranking_sums_gains_by_level(similarity):
     np.testing.assert_array_equal(stats.gain, expected)
     for row, values in zip(worth, stats.grades.items, strict=True):
         assert sorted(row) == sorted(np.repeat(stats.grades.values, values))
+
+
+def test_arrays_that_run_backwards_are_ranked_as_their_copies():
+    rng = np.random.default_rng(5)
+    x, labels = rng.normal(size=(30, 4)).astype(np.float32), rng.random((30, 3)) < 0.5
+    query = x[:7], labels[:7]
+    (turned,) = rank_floats(*query, x[::-1], labels[::-1])
+    (copied,) = rank_floats(*query, x[::-1].copy(), labels[::-1].copy())
+    np.testing.assert_array_equal(turned.relevant, copied.relevant)
+    codes = Codes(x > 0, labels)
+    turned = rank_codes(codes, Codes(codes.bits[::-1], labels[::-1]), device="cpu")
+    copied = rank_codes(codes, Codes(codes.bits[::-1].copy(), labels[::-1].copy()), device="cpu")
+    for one, other in zip(turned, copied, strict=True):
+        np.testing.assert_array_equal(one.relevant, other.relevant)
+
+
+def test_read_only_features_are_ranked(recwarn):
+    x = np.random.default_rng(6).normal(size=(9, 4)).astype(np.float32)
+    x.flags.writeable = False
+    labels = np.ones((9, 1), bool)
+    assert sum(len(stats.items) for stats in rank_floats(x, labels, x, labels)) == 9

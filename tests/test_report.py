@@ -81,7 +81,7 @@ def test_failures_alone_give_a_report_without_numbers(store):
     record = make_record()
     names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
     key = {name: getattr(record, name) for name in names}
-    store.mark_failed(**key, error="out of luck")
+    store.mark_failed(**key, kind="method", error="out of luck")
     written = render(store, ORDER)
     assert not [path for path in written if path.suffix in (".png", ".pdf")]
     assert "out of luck" in (store.root / "report/index.html").read_text()

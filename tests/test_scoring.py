@@ -8,11 +8,10 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from benchmarks import rescore, run, score
+from benchmarks import score
 from benchmarks.scoring import score_codes, score_floats
 from benchmarks.submission import SubmissionError, read_codes
 from datasets import load
-from results.store import ResultStore
 
 K = 16  # a square, so that unit vectors of -1/+1 are exact
 
@@ -29,15 +28,6 @@ def codes(data):
     of_class = rng.random((5, K)) < 0.5
     classes = data.labels.float().argmax(1).numpy()
     return of_class[classes] ^ (rng.random((len(classes), K)) < 0.2)
-
-
-@pytest.fixture
-def stored(tmp_path):
-    """A small grid in its store."""
-    arguments = ["--methods", "lsh", "--datasets", "synthetic", "--bits", "8", "--seeds", "2"]
-    arguments += ["--out", f"{tmp_path}/out", "--cache", f"{tmp_path}/cache", "--no-report"]
-    assert run.main(arguments) == 0
-    return ResultStore(tmp_path / "out")
 
 
 def parts(data, codes):
@@ -97,45 +87,6 @@ def test_floats_that_are_codes_score_as_the_codes_do(data, codes):
         assert by_float.metrics[name] == pytest.approx(by_code.metrics[name], abs=1e-9)
 
 
-def test_rescoring_changes_nothing_that_is_right(stored, capsys):
-    before = stored.records()
-    assert rescore.main(["--out", str(stored.root), "--no-report"]) == 1
-    captured = capsys.readouterr()
-    assert "5 records: 0 changed, 4 the same, 1 left as they are" in captured.out
-    assert "float 0 bits: has no codes; run it again with --force" in captured.err
-    assert stored.records() == before
-
-
-def test_a_new_metric_fills_itself_in_and_a_wrong_one_is_put_right(stored, capsys):
-    path = next(stored.runs.rglob("lsh/8-0-*.json"))
-    record, arrays = stored.read(path), stored.arrays(path)
-    old = {name: 0.5 for name in record.metrics if name in ("mAP", "mAP@100")}
-    damaged = arrays | {"query_ap": np.zeros_like(arrays["query_ap"])}
-    stored.save(replace(record, metrics=old), damaged, force=True)
-    rescore.main(["--out", str(stored.root)])
-    assert "5 records: 1 changed, 3 the same" in capsys.readouterr().out
-    again = stored.read(path)
-    assert again == record
-    np.testing.assert_array_equal(stored.arrays(path)["query_ap"], arrays["query_ap"])
-    assert (stored.root / "report/leaderboard.csv").is_file()
-
-
-@pytest.mark.parametrize("key", ["digest", "labels"])
-def test_a_record_of_another_split_or_labels_is_left_as_it_is(stored, capsys, key):
-    path = next(stored.runs.rglob("lsh/8-0-*.json"))
-    record = stored.read(path)
-    other = replace(record, protocol_info=record.protocol_info | {key: "other"}, metrics={"mAP": 1})
-    stored.save(other, stored.arrays(path), force=True)
-    assert rescore.main(["--out", str(stored.root), "--no-report"]) == 1
-    assert "lsh 8 bits: was made under another split or other labels" in capsys.readouterr().err
-    assert stored.read(path).metrics == {"mAP": 1}
-
-
-def test_rescoring_an_empty_folder_is_one_line(tmp_path, capsys):
-    assert rescore.main(["--out", f"{tmp_path}/none"]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
-
-
 def forms(folder, data, codes):
     """The same codes in every form that is read; yields the path and the flags."""
     own = parts(data, codes)
@@ -147,6 +98,9 @@ def forms(folder, data, codes):
     yield folder / "all.npy", None
     np.savez(folder / "whole.npz", codes=codes.astype(np.int64))
     yield folder / "whole.npz", None
+    turned = rng.permutation(len(codes))
+    np.savez(folder / "turned.npz", codes=codes[turned], rows=turned)
+    yield folder / "turned.npz", None
     np.savez(folder / "parts.npz", **{f"{p}_codes": np.where(own[p], 1.0, -1.0) for p in own})
     yield folder / "parts.npz", None
     save_file(shuffled, folder / "rows.safetensors")
@@ -165,7 +119,7 @@ def test_every_form_of_a_file_gives_the_same_codes(tmp_path, data, codes):
             assert got[part].dtype == np.bool_
             np.testing.assert_array_equal(got[part], values, err_msg=path.name)
         seen += 1
-    assert seen == 5
+    assert seen == 6
 
 
 def test_a_submission_prints_the_numbers_of_the_run_whose_codes_it_is(stored, capsys):
@@ -188,6 +142,28 @@ def test_codes_without_a_backbone_have_a_table_of_their_own(tmp_path, data, code
     np.save(tmp_path / "c.npy", codes)
     assert score.main(["--codes", f"{tmp_path}/c.npy", "--dataset", "synthetic"]) == 0
     assert json.loads(capsys.readouterr().out)["backbone"] == "unknown"
+
+
+def test_a_stored_submission_is_entered_in_the_report(stored, data, codes, tmp_path, capsys):
+    np.save(tmp_path / "c.npy", codes)
+    arguments = ["--codes", f"{tmp_path}/c.npy", "--dataset", "synthetic", "--name", "theirs"]
+    arguments += ["--out", str(stored.root)]
+    assert score.main([*arguments, "--no-report"]) == 0
+    assert not (stored.root / "report").exists()
+    assert score.main([*arguments, "--force"]) == 0
+    assert "theirs" in (stored.root / "report/leaderboard.md").read_text()
+    assert json.loads(capsys.readouterr().out.partition("}\n{")[0] + "}")["method"] == "theirs"
+
+
+def test_a_name_of_another_kind_is_refused(stored, codes, tmp_path, capsys):
+    np.save(tmp_path / "c.npy", codes)
+    np.save(tmp_path / "short.npy", codes[:, :8])
+    arguments = ["--dataset", "synthetic", "--name", "mix", "--out", str(stored.root)]
+    arguments += ["--no-report", "--codes"]
+    assert score.main([*arguments, f"{tmp_path}/c.npy", "--kind", "captions"]) == 0
+    assert score.main([*arguments, f"{tmp_path}/short.npy"]) == 2
+    assert "'mix' is stored as one of kind captions; choose another" in capsys.readouterr().err
+    assert score.main([*arguments, f"{tmp_path}/short.npy", "--backbone", "pixels"]) == 0
 
 
 def broken(data, codes):
@@ -213,10 +189,20 @@ def broken(data, codes):
         ({"query_codes": own["query"]}, "database_codes is missing, found query_codes"),
         ({"codes": codes[:10]}, "needs a row for each of the 600 rows of synthetic, got 10"),
         ({"codes": codes[0]}, r"must be a matrix, a row an item, got shape \(16,\)"),
+        ({"codes": codes, **fine}, "got codes beside query_codes; give one of the two forms"),
+        ({"codes": codes, "row": rows}, "unknown array 'row'"),
+        (fine | {"rows": rows}, "got rows beside query_codes"),
+        (
+            {"codes": codes, "rows": np.arange(600) + 1},
+            "rows must be the rows of synthetic, row 600 is not among them",
+        ),
+        ({"codes": codes, "rows": np.arange(599)}, "rows must be the rows of synthetic, some are"),
+        ({"codes": codes, "rows": np.zeros(600)}, "rows must be the rows of synthetic, some are"),
+        ({"codes": np.zeros((600, 40_000), bool)}, "at most 32767 bits, got 40000"),
     ]
 
 
-@pytest.mark.parametrize("case", range(10))
+@pytest.mark.parametrize("case", range(17))
 def test_a_file_that_cannot_be_scored_says_what_is_wrong(tmp_path, data, codes, case):
     arrays, words = broken(data, codes)[case]
     np.savez(tmp_path / "c.npz", **arrays)
@@ -253,6 +239,7 @@ def test_a_pickle_in_a_file_is_never_opened(tmp_path, data):
         (["--name", "../x"], "expected letters, digits"),
         (["--dataset", "synthetic/none"], "unknown protocol of synthetic 'none'"),
         (["--backbone", "pixel"], "did you mean 'pixels'"),
+        (["--seed", "-1"], "seed: expected a whole number from 0, got -1"),
     ],
 )
 def test_bad_arguments_are_one_line(tmp_path, codes, capsys, flags, words):

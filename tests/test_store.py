@@ -145,6 +145,20 @@ def test_nan_in_a_file_is_refused(store):
         store.read(path)
 
 
+def test_a_failure_of_before_its_kind_was_kept_is_one_of_a_method(store):
+    path = store.mark_failed(**key_of(make_record(method="x")), kind="captions", error="broken")
+    assert store.failures()[0].kind == "captions"
+    data = json.loads(path.read_text())
+    del data["kind"]
+    path.write_text(json.dumps(data))
+    assert store.failures()[0].kind == "method"
+
+
+def test_a_failure_of_an_unknown_kind_is_left_out(store):
+    store.mark_failed(**key_of(make_record()), kind="other", error="broken")
+    assert "kind: expected one of method, captions" in store.scan().skipped[0]
+
+
 def test_a_record_in_the_folder_of_another_cell_is_refused(store):
     path = store.save(make_record(), ARRAYS)
     moved = path.with_name(path.name.replace("16-0", "32-0"))
@@ -233,7 +247,9 @@ def test_check_writable_leaves_no_file(store):
 
 def test_a_failed_cell_is_listed_until_it_is_saved(store):
     record = make_record(method="nsh(tau=1)")
-    path = store.mark_failed(**key_of(record), error="loss is\nnot finite", traceback="Trace")
+    path = store.mark_failed(
+        **key_of(record), kind="method", error="loss is\nnot finite", traceback="Trace"
+    )
     assert path.name == f"16-0-{record.digest[:8]}.failed.json"
     (failure,) = store.failures()
     assert (failure.error, failure.traceback) == ("loss is not finite", "Trace")
@@ -245,7 +261,7 @@ def test_a_failed_cell_is_listed_until_it_is_saved(store):
 
 def test_a_later_record_of_another_digest_clears_a_failure(store):
     old = make_record(settings={"source": "old"})
-    store.mark_failed(**key_of(old), error="broken")
+    store.mark_failed(**key_of(old), kind="method", error="broken")
     before = make_record(settings={"source": "older"}, created="2000-01-01T00:00:00+00:00")
     store.save(before, ARRAYS)
     assert len(store.failures()) == 1
@@ -254,7 +270,7 @@ def test_a_later_record_of_another_digest_clears_a_failure(store):
 
 
 def test_a_corrupt_failure_is_skipped_by_name(store):
-    path = store.mark_failed(**key_of(make_record()), error="broken")
+    path = store.mark_failed(**key_of(make_record()), kind="method", error="broken")
     edit(path, bits="16")
     assert store.failures() == []
     assert "bits" in store.scan().skipped[0]

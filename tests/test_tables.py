@@ -23,7 +23,7 @@ def board_of(records, order=ORDER, skipped=(), failures=()):
 
 def failure(**changes):
     record = make_record(**changes)
-    names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
+    names = ("dataset", "protocol", "backbone", "method", "kind", "bits", "seed", "digest")
     key = {name: getattr(record, name) for name in names}
     return Failure(**key, error="loss is nan", traceback="", created=record.created)
 
@@ -331,6 +331,36 @@ def test_every_table_marks_rows_that_learn_from_more_and_sets_them_apart(form):
     ]
     assert places == sorted(places)
     assert "by kind" in text
+
+
+def test_a_name_may_be_of_another_kind_in_another_table():
+    records = [
+        make_record(method="mix"),
+        make_record(method="mix", kind="captions", backbone="other"),
+        make_record(backbone="other", metrics={"mAP": 0.1, "mAP@1000": 0.1}),
+    ]
+    for given in (records, records[::-1]):
+        board = board_of(given)
+        table = board.leaderboard.query("method == 'mix' and metric == 'mAP'")
+        kinds = dict(zip(table["backbone"], table["kind"], strict=True))
+        assert kinds == {"pixels": "method", "other": "captions"}
+        assert (board.leaderboard["rank"] == 1).all()
+        assert [row.kind for row in board.sections[0].rows] == ["method", "captions"]
+
+
+def test_a_name_is_of_one_kind_in_a_table_that_of_the_newest_record():
+    old = [make_record(method="mix", bits=bits) for bits in (16, 32)]
+    new = make_record(method="mix", kind="captions", created="2026-06-01T00:00:00+00:00")
+    assert select([*old, new]) == ([new], old)
+
+
+@pytest.mark.parametrize("kind", ["yardstick", "captions"])
+def test_a_failed_row_stands_among_those_of_its_kind(kind):
+    name = {"yardstick": "random", "captions": "kl_hash_captions"}[kind]
+    board = board_of([make_record()], failures=[failure(method=name, kind=kind)])
+    (_, first), (_, second) = board.sections[0].blocks
+    assert ([row.method for row in first], [row.method for row in second]) == (["lsh"], [name])
+    assert second[0].kind == kind
 
 
 def test_best_of_a_column_is_marked_in_each_kind():

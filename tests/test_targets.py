@@ -30,8 +30,20 @@ def test_hierarchy_distance_is_one_minus_the_similarity_of_the_nearest_labels():
         [0.5, 0.0, 1.0, 0.0, 1.0],
         [1.0, 1.0, 0.0, 0.0, 1.0],
         [0.5, 0.0, 0.0, 0.0, 1.0],
-        [1.0, 1.0, 1.0, 1.0, 1.0],
+        [1.0, 1.0, 1.0, 1.0, 0.0],
     ]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        HierarchyTarget(torch.zeros(3, 3, dtype=torch.bool), SIMILARITY),
+        CaptionTarget(torch.zeros(3, 2)),
+    ],
+)
+def test_an_image_of_which_nothing_is_known_is_apart_from_all_but_itself(target):
+    rows = torch.tensor([1, 0, 1])
+    assert target.distances(rows, torch.tensor([1, 2])).tolist() == [[0, 1], [1, 1], [0, 1]]
 
 
 def test_caption_distance_is_one_minus_the_cosine():
@@ -74,6 +86,7 @@ def test_an_image_with_two_sentences_lies_between_those_with_one():
         ([["a ball"], []], "image 1 has none"),
         ([[" "]], "image 0 has none"),
         ([["!"]], "has a word"),
+        ([["a ball"], ["the sea", "!"], ["!", "?"]], "image 2 has no word that lsa knows"),
     ],
 )
 def test_captions_without_words_are_refused(captions, words):

@@ -102,10 +102,12 @@ def test_method_is_left_in_evaluation_mode_and_changed(optimizer):
 
 
 def test_non_finite_loss_names_method_term_and_epoch():
+    """The term that was the first to fail: it ruins the parameters, and they all other terms."""
+
     class Diverges(Probe):
         def loss(self, batch):
             terms = super().loss(batch)
-            return terms | {"bad": terms["score"] / (0.0 if batch.progress > 0.4 else 1.0)}
+            return terms | {"bad": terms["score"] / (0.0 if batch.progress > 0.3 else 1.0)}
 
     with pytest.raises(TrainingError, match=r"Diverges: loss term 'bad' .* in epoch 2"):
         Trainer(RECIPE, 0).train(Diverges(), Recorder(8))
@@ -118,6 +120,20 @@ def test_non_finite_parameter_is_named_though_the_loss_was_finite():
 
     with pytest.raises(TrainingError, match=r"Explodes: parameter 'head.bias' is not finite"):
         Trainer(replace(RECIPE, epochs=1, batch_size=8), 0).train(Explodes(), Recorder(8))
+
+
+def test_non_finite_parameter_of_the_backbone_is_named_too():
+    class WithBackbone(Recorder):
+        weight = nn.Parameter(torch.zeros(()))
+
+        def parameters(self):
+            return iter([self.weight])
+
+        def views(self, index, n_views):
+            return super().views(index, n_views) + 0 * self.weight.sqrt()
+
+    with pytest.raises(TrainingError, match="parameter 'of the backbone' is not finite"):
+        Trainer(replace(RECIPE, epochs=1, batch_size=8), 0).train(Probe(), WithBackbone(8))
 
 
 def test_method_without_parameters_is_refused():

@@ -7,9 +7,11 @@ from torch import nn
 from torch.nn import functional as F
 
 import methods.wch
+from benchmarks.training_sets import ViewBank
 from methods import Batch
 from methods.functional import straight_through_sign
 from methods.wch import WCH, balance, mutual_attention, patch_weights, weighted_contrastive
+from tests.keep import Keep
 
 
 @pytest.fixture
@@ -42,15 +44,16 @@ def tokens(b=5, t=4, d=6, seed=0):
 
 
 def test_mutual_attention_arranges_each_view_at_the_places_of_the_other():
-    """Views whose tokens are strongly scaled copies in another order swap places exactly."""
-    x = 50 * F.normalize(tokens()[0], dim=-1)
-    order = torch.tensor([2, 0, 3, 1])
-    A = F.normalize(x, dim=-1) @ F.normalize(x[:, order], dim=-1).mT
-    at_2, at_1 = mutual_attention(x, x[:, order])
-    torch.testing.assert_close(at_2, A.mT.softmax(-1) @ x)
-    torch.testing.assert_close(at_1, A.softmax(-1) @ x[:, order])
-    # The content found most at place q of view 2 is the token that moved there.
-    assert torch.equal(A.mT.argmax(-1), order.expand(5, -1))
+    """Cosines of 1 and 0, by hand: of three tokens one meets none, and one meets two."""
+    e = math.e
+    x_1 = torch.tensor([[[2.0, 0, 0], [0, 6, 0], [0, 0, 4]]])
+    x_2 = torch.tensor([[[0.0, 3, 0], [0, 0, 5], [0, 7, 0]]])
+    at_2, at_1 = mutual_attention(x_1, x_2)
+    expected = torch.tensor([[[2, 6 * e, 4], [2, 6, 4 * e], [2, 6 * e, 4]]]) / (e + 2)
+    torch.testing.assert_close(at_2, expected)
+    weights = torch.tensor([[1, 1, 1], [e, 1, e], [1, e, 1]])  # of the tokens of view 2
+    weights = weights / weights.sum(1, keepdim=True)
+    torch.testing.assert_close(at_1, (weights @ x_2[0])[None])
 
 
 def weights_by_hand(x_1, x_2, temperature):
@@ -99,6 +102,14 @@ def test_codes_come_from_the_mean_of_plain_centred_tokens():
     method.mu = torch.full((6,), 0.5)
     expected = method.head(method.norm((x - 0.5).mean(1)))
     torch.testing.assert_close(method.project(x), expected)
+
+
+@pytest.mark.parametrize("centre", [True, False])
+def test_training_takes_the_mean_token_off_all_tokens_where_asked(centre):
+    x = tokens()[0] + 5
+    data = ViewBank(x, None, 0, torch.device("cpu"))
+    method = WCH(6, 8, centre=centre).fit(data, Keep())
+    torch.testing.assert_close(method.mu, x.mean((0, 1)) if centre else torch.zeros(6))
 
 
 def test_head_can_be_replaced_to_check_the_loss_on_given_scores():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 from torch import Tensor
 
@@ -116,8 +118,13 @@ def ready(cls: type[HashMethod], n_bits: int = 16) -> HashMethod:
     """Return a method that has prepared its fit and is about to take its first step."""
     torch.manual_seed(0)
     method = cls(D, n_bits)
-    method.fit(blobs(cls)[0], _Untrained())
+    with contextlib.suppress(_FirstStep):
+        method.fit(blobs(cls)[0], _Untrained())
     return method
+
+
+class _FirstStep(Exception):
+    """Raised so that what `fit` does after training is not done."""
 
 
 class _Untrained:
@@ -125,6 +132,7 @@ class _Untrained:
 
     def train(self, method: HashMethod, data: TrainingSet) -> None:
         method.train()
+        raise _FirstStep
 
 
 def batch(cls: type[HashMethod], b: int = 8) -> Batch:

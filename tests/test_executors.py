@@ -1,0 +1,149 @@
+"""Every executor leaves the same records."""
+
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+from benchmarks import executors, planning, run
+from benchmarks.executors import in_processes, local, on_dask, run_all
+from benchmarks.specs import GridError
+from benchmarks.work import Bench, Outcome
+from results.store import ResultStore
+
+GRID = ["--methods", "lsh", "itq", "cibhash", "--datasets", "synthetic", "--bits", "8"]
+GRID += ["--seeds", "2", "--epochs", "2", "--device", "cpu"]
+N_CELLS = 9  # three methods and random twice, float once
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return planning.expand_grids(run._grids(GRID, "quick"))[0]
+
+
+def bench(folder, **more):
+    return Bench(out=folder / "out", cache=folder / "cache", threads=1, **more)
+
+
+def do(executor, folder, cells, done=lambda outcome: None):
+    return run_all(executor, bench(folder), cells, lambda key, doing: None, done)
+
+
+def content(folder):
+    """Metrics and arrays of every record."""
+    store = ResultStore(folder / "out")
+    return {r.digest: (r.metrics, store.arrays(store.path(r))) for r in store.records()}
+
+
+def same(one, other):
+    assert one.keys() == other.keys()
+    for digest, (metrics, arrays) in one.items():
+        assert metrics == other[digest][0]
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, other[digest][1][name])
+
+
+@pytest.fixture(scope="module")
+def expected(cells, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("local")
+    assert do(local, folder, cells) == []
+    found = content(folder)
+    assert len(found) == N_CELLS
+    return found
+
+
+def test_processes_leave_the_same_records_and_extract_once(cells, expected, tmp_path):
+    outcomes = []
+    assert do(in_processes(2), tmp_path, cells, outcomes.append) == []
+    assert sorted(o.state for o in outcomes) == ["done"] * N_CELLS
+    same(content(tmp_path), expected)
+    assert len(list((tmp_path / "cache").rglob("*.npy"))) == 2  # features and one bank of views
+
+
+def test_a_killed_dask_worker_costs_nothing_that_is_finished(cells, expected, tmp_path):
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    outcomes, killed = [], []
+
+    def kill_after_the_second(outcome):
+        outcomes.append(outcome)
+        if len(outcomes) == 2:
+            address, pid = next(iter(client.run(os.getpid).items()))
+            os.kill(pid, signal.SIGKILL)
+            killed.append(address)
+
+    from distributed import Client
+
+    with on_dask(None, 2) as executor:
+        client = Client.current()
+        assert do(executor, tmp_path, cells, kill_after_the_second) == []
+    assert len(killed) == 1
+    assert len(outcomes) == N_CELLS
+    same(content(tmp_path), expected)
+
+
+def test_cells_are_tried_again_when_workers_die(cells, expected, tmp_path):
+    deaths = []
+
+    def dying(given, waiting, tell):
+        """Does one cell and dies, twice."""
+        if len(deaths) < 2:
+            yield from local(given, waiting[:1], tell)
+            deaths.append(len(waiting))
+            raise BrokenPipeError("a worker died")
+        yield from local(given, waiting, tell)
+
+    assert do(dying, tmp_path, cells) == []
+    assert deaths == [N_CELLS, N_CELLS - 1]
+    same(content(tmp_path), expected)
+
+
+def test_workers_that_always_die_leave_failed_cells(cells, tmp_path):
+    def dying(given, waiting, tell):
+        raise BrokenPipeError("a worker died")
+        yield
+
+    failed = do(dying, tmp_path, cells)
+    assert len(failed) == N_CELLS
+    assert failed[0].note == "workers died 3 times, last: BrokenPipeError: a worker died"
+
+
+def test_a_busy_cell_is_asked_for_again(cells, monkeypatch, tmp_path):
+    monkeypatch.setattr(executors, "_WAIT", 0)
+    answers = iter(["busy", "busy", "stored"])
+
+    def executor(given, waiting, tell):
+        yield Outcome(waiting[0].key, waiting[0].digest, next(answers), "")
+
+    outcomes = []
+    assert do(executor, tmp_path, cells[:1], outcomes.append) == []
+    assert [o.state for o in outcomes] == ["stored"]
+
+
+def test_a_scheduler_that_does_not_answer_is_said():
+    pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    with pytest.raises(GridError, match="--scheduler tcp://127"), on_dask("tcp://127.0.0.1:9", 1):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--jobs", "0"], "--jobs: must be at least 1, got 0"),
+        (["--executor", "local", "--jobs", "2"], "one cell at a time"),
+        (["--executor", "loky", "--scheduler", "tcp://x:1"], "takes no --scheduler"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_errors(tmp_path, capsys, flags, words):
+    folders = ["--out", f"{tmp_path}/out", "--cache", f"{tmp_path}/cache"]
+    assert run.main([*GRID, *folders, *flags]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_no_thread_is_left_behind(cells, tmp_path):
+    before = threading.active_count()
+    do(local, tmp_path, cells[:2])
+    assert threading.active_count() == before

@@ -1,0 +1,105 @@
+import pytest
+
+from benchmarks import presets, run
+from benchmarks.backbones import backbone
+from benchmarks.presets import read_preset
+from benchmarks.specs import GridError, chosen_methods
+from datasets import protocol_of
+from datasets.base import UnknownName
+
+PARSER = run._parser({})
+
+
+def written(tmp_path, text):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_the_presets_of_the_suite_name_what_exists():
+    assert presets.names() == ["leaderboard", "paper", "quick"]
+    for name in presets.names():
+        for grid in read_preset(name, PARSER):
+            chosen_methods(grid["methods"])
+            for dataset in grid["datasets"]:
+                protocol_of(dataset)
+            if "backbone" in grid:
+                assert backbone(grid["backbone"]).name == grid["backbone"]
+
+
+def test_the_default_is_the_quick_preset():
+    (options,) = run._grids([], "quick")
+    assert options.methods == ["all"]
+    assert (options.datasets, options.bits, options.seeds) == (["digits"], [16, 32, 64], 3)
+
+
+def test_every_flag_of_a_grid_has_its_key(tmp_path):
+    for action in PARSER._actions:
+        if action.dest in presets._NOT_IN_PRESETS:
+            continue
+        (flag,) = [o for o in action.option_strings if o.startswith("--")]
+        choice = action.choices and next(iter(action.choices))
+        one = {"str": f'"{choice or "x"}"', "int": "3", "float": "2.5", "Path": '"x"'}
+        value = one[action.type.__name__ if action.type else "str"]
+        value = "true" if action.nargs == 0 else f"[{value}]" if action.nargs == "+" else value
+        path = written(tmp_path, f"{flag.removeprefix('--')} = {value}\n")
+        (grid,) = read_preset(path, PARSER)
+        assert list(grid) == [action.dest]
+
+
+def test_the_command_line_beats_the_preset_and_the_preset_the_default(tmp_path):
+    path = written(tmp_path, 'bits = [12]\nseeds = 7\ndatasets = ["synthetic"]\n')
+    (options,) = run._grids(["--seeds", "2"], path)
+    assert (options.bits, options.seeds, options.datasets) == ([12], 2, ["synthetic"])
+    assert options.methods == ["all"]
+
+
+def test_a_file_may_tell_of_several_grids(tmp_path):
+    text = (
+        "seeds = 1\nbits = [8]\n"
+        '[[grid]]\nmethods = ["lsh"]\n[[grid]]\nmethods = ["itq"]\nbits = [4]\n'
+    )
+    one, other = run._grids([], written(tmp_path, text))
+    assert (one.methods, one.bits, one.seeds) == (["lsh"], [8], 1)
+    assert (other.methods, other.bits, other.seeds) == (["itq"], [4], 1)
+
+
+def test_several_grids_are_one_plan(tmp_path, capsys):
+    text = (
+        'datasets = ["synthetic"]\nseeds = 1\nbits = [8]\n'
+        '[[grid]]\nmethods = ["lsh"]\n[[grid]]\nmethods = ["itq", "lsh"]\n'
+    )
+    assert run.main(["--preset", written(tmp_path, text), "--out", str(tmp_path), "--dry-run"]) == 0
+    assert "4 cells, 0 stored, 4 to run" in capsys.readouterr().out  # lsh, random, float once
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("bit = [8]", "unknown key in mine.toml 'bit'; did you mean 'bits'"),
+        ("force = true", "unknown key in mine.toml 'force'"),
+        ("bits = 8", "bits: expected a list, got 8"),
+        ("bits = [8.5]", r"bits: expected int, got 8\.5"),
+        ("bits = [true]", "bits: expected int, got True"),
+        ('seeds = "3"', "seeds: expected int, got '3'"),
+        ('recipe = "best"', "recipe: expected one of paper, common, got 'best'"),
+        ("finetune = 1", "finetune: expected true or false, got 1"),
+        ("grid = 3", r"grid must be a list of tables, each headed \[\[grid\]\]"),
+        ("bits = ", "mine.toml: "),
+    ],
+)
+def test_what_a_preset_gets_wrong_is_said(tmp_path, capsys, text, message):
+    path = written(tmp_path, text)
+    with pytest.raises((GridError, UnknownName), match=message):
+        read_preset(path, PARSER)
+    assert run.main(["--preset", path, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+def test_an_unknown_or_absent_preset_is_said(tmp_path):
+    with pytest.raises(UnknownName, match="unknown preset 'papr'; did you mean 'paper'"):
+        read_preset("papr", PARSER)
+    with pytest.raises(GridError, match="No such file"):
+        read_preset(str(tmp_path / "none.toml"), PARSER)

@@ -1,0 +1,114 @@
+"""A stored cell explains itself, and can be run again."""
+
+import json
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from benchmarks import explain, repro, run, status
+from results.leases import SUFFIX, Lease
+from results.plan import read_plan, standings
+from results.store import ResultStore
+
+GRID = ["--methods", "lsh", "cibhash", "--datasets", "synthetic", "--bits", "8", "--seeds", "2"]
+GRID += ["--epochs", "2", "--device", "cpu", "--set", "cibhash.tau=0.5"]
+
+
+@pytest.fixture
+def grid(tmp_path):
+    folders = ["--out", f"{tmp_path}/out", "--cache", f"{tmp_path}/cache"]
+    assert run.main([*GRID, *folders, "--no-report"]) == 0
+    return tmp_path
+
+
+def record(folder, pattern):
+    return next(iter(sorted((folder / "out/runs").rglob(pattern))))
+
+
+def again(folder, path):
+    return repro.main([str(path), "--cache", f"{folder}/cache", "--device", "cpu"])
+
+
+@pytest.mark.parametrize("method", ["lsh", "cibhash", "random", "float"])
+def test_a_fresh_record_comes_out_the_same(grid, capsys, method):
+    assert again(grid, record(grid, f"{method}/*.json")) == 0
+    out = capsys.readouterr().out
+    assert out.endswith("every number and code is the same\n")
+    assert out.count("\n") == 1
+
+
+def test_other_numbers_and_codes_are_told(grid, capsys):
+    path = record(grid, "cibhash/*.json")
+    data = json.loads(path.read_text())
+    data["metrics"]["mAP@100"] += 0.25
+    path.write_text(json.dumps(data))
+    arrays = safetensors.numpy.load_file(path.with_suffix(".safetensors"))
+    arrays["database_codes"] = arrays["database_codes"] ^ np.uint8(1)
+    safetensors.numpy.save_file(arrays, path.with_suffix(".safetensors"))
+    assert again(grid, path) == 1
+    out = capsys.readouterr().out
+    assert "difference -0.250000" in out
+    assert "database_codes: 550 of 4,400 bits differ" in out
+    assert "the same" not in out
+
+
+def test_a_submission_cannot_be_run(grid, capsys):
+    path = record(grid, "lsh/*.json")
+    data = json.loads(path.read_text())
+    del data["settings"]["method"]
+    path.write_text(json.dumps(data))
+    assert again(grid, path) == 2
+    assert "submitted as codes" in capsys.readouterr().err
+
+
+def test_two_records_are_told_apart_by_every_setting(grid, capsys):
+    folders = ["--out", f"{grid}/out", "--cache", f"{grid}/cache", "--no-report"]
+    other = [*GRID[:-1], "cibhash.lr=0.01", "--methods", "cibhash"]
+    assert run.main([*other, *folders]) == 0
+    capsys.readouterr()
+    records = ResultStore(grid / "out").records()
+    one = next(r for r in records if "tau=0.5" in r.method)
+    other = next(r for r in records if "lr=0.01" in r.method and r.seed == one.seed)
+    paths = [str(ResultStore(grid / "out").path(r)) for r in (one, other)]
+    assert explain.main(paths) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = {line.split(":")[0] for line in lines}
+    assert names == {"method", "settings.method.params.tau", "settings.method.recipe.lr"}
+    assert "settings.method.params.tau: 0.5 | 0.3" in lines
+    assert explain.main([paths[0], paths[0]]) == 0
+    assert capsys.readouterr().out == "no setting differs\n"
+    assert explain.main([paths[0], str(grid / "absent.json")]) == 2
+
+
+def test_status_tells_done_running_failed_and_missing(grid, capsys):
+    store = ResultStore(grid / "out")
+    cells = read_plan(store)
+    assert len(cells) == 7
+    for cell in cells[:3]:
+        path = store.locate(**vars(cell))
+        path.unlink()
+    store.mark_failed(**vars(cells[0]), kind="method", error="no luck today")
+    with Lease.acquire(store.locate(**vars(cells[1])).with_suffix(SUFFIX)):
+        assert status.main(["--out", f"{grid}/out"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "7 cells: 4 done, 1 running, 1 failed, 1 missing"
+    assert out[1].startswith(f"running  {cells[1]}: (")
+    assert out[2] == f"failed   {cells[0]}: no luck today"
+    assert out[3] == f"missing  {cells[2]}"
+    assert [s.state for s in standings(store)][:3] == ["failed", "missing", "missing"]
+
+
+def test_status_without_a_plan_is_an_error(tmp_path, capsys):
+    assert status.main(["--out", str(tmp_path)]) == 2
+    assert "no grid was planned there" in capsys.readouterr().err
+    (tmp_path / "plan.json").write_text("[{}]")
+    assert status.main(["--out", str(tmp_path)]) == 2
+    assert "damaged" in capsys.readouterr().err
+
+
+def test_the_plan_tells_how_long_such_cells_took(grid, capsys):
+    folders = ["--out", f"{grid}/out", "--cache", f"{grid}/cache"]
+    assert run.main([*GRID, *folders, "--dry-run", "--seeds", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "10 cells, 7 stored, 3 to run, about 0 s of training and scoring" in out

@@ -1,0 +1,52 @@
+"""What is sent to another process arrives as what it was."""
+
+import pickle
+
+import pytest
+
+from benchmarks import suites
+from benchmarks.planning import expand_grids
+from benchmarks.run import _grids
+from benchmarks.specs import GridError, chosen_methods, method_spec
+from benchmarks.suites import Suite, SuiteRequest, open_suite
+from datasets.contents import LoadOptions
+
+REQUEST = SuiteRequest("synthetic/tiny", LoadOptions())
+
+
+def sent(value):
+    return pickle.loads(pickle.dumps(value))
+
+
+def test_a_cell_arrives_whole_and_small():
+    cells, _ = expand_grids(_grids(["--datasets", "synthetic", "--bits", "8"], "quick"))
+    for cell in cells:
+        arrived = sent(cell)
+        assert (arrived.key, arrived.digest) == (cell.key, cell.digest)
+        assert len(pickle.dumps(cell)) < 10_000
+    assert sent(cells[0]).suite is sent(cells[1]).suite
+
+
+def test_a_method_from_a_file_arrives(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from methods.lsh import LSH\n\n\nclass Mine(LSH):\n    paper = 'none, http://localhost'\n"
+    )
+    known = chosen_methods([f"{path}:Mine"])
+    spec = sent(method_spec("mine", known=known))
+    assert spec.name == "mine"
+    assert spec.settings(8) == method_spec("mine", known=known).settings(8)
+
+
+def test_other_data_on_the_other_side_are_refused(monkeypatch):
+    message = pickle.dumps(open_suite(REQUEST))
+    suites._opened.cache_clear()
+    monkeypatch.setattr(Suite, "digest", "another")
+    with pytest.raises(GridError, match="finds other data or weights"):
+        pickle.loads(message)
+
+
+def test_a_suite_without_a_request_cannot_be_sent():
+    suite = open_suite(REQUEST)
+    with pytest.raises(TypeError, match="not opened by a request"):
+        pickle.dumps(Suite(suite.data, suite.backbone))
