@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from results.store import write_atomic
+from results.files import write_atomic
 
 EVERY = 60.0
 """Seconds between two checkpoints, at the least; they are taken at the end of an epoch."""

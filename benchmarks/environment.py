@@ -75,8 +75,15 @@ def environment(
         name = torch.cuda.get_device_name(chosen)
     else:
         name = f"cpu ({torch.get_num_threads()} threads)"
-    called = shlex.join(sys.argv) if command is None else command
+    called = _called() if command is None else command
     return Environment(chosen, name, versions, _commit(), called)
+
+
+def _called() -> str:
+    """Say what the user called, without the folder of the program."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["python", "-m", spec.name] if spec is not None else [Path(sys.argv[0]).name]
+    return shlex.join([*program, *sys.argv[1:]])
 
 
 def _device(name: str) -> torch.device:

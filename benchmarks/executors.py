@@ -7,17 +7,22 @@
 ==========  ========================================================================================
 
 The store is what they share: a worker leases a cell, runs it and stores its record, and sends back
-a line about it. So a worker that dies loses the cell it was on, and another one takes that up.
+a line about it. So a worker that dies loses the cell it was on, and another one takes that up; a
+cell that workers die of is found by running it alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
 from joblib import Parallel, delayed, parallel_config
@@ -25,6 +30,8 @@ from joblib import Parallel, delayed, parallel_config
 from benchmarks.grid import Cell, RunKey
 from benchmarks.specs import GridError
 from benchmarks.work import Bench, Outcome, work
+from datasets.base import one_line
+from results.store import ResultStore, StoreError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -32,7 +39,7 @@ if TYPE_CHECKING:
 EXECUTORS = ("local", "loky", "dask")
 
 MOST_CRASHES = 3
-"""Times that workers may die before the cells that are left count as failed."""
+"""Times that workers may die on a cell, or on none, before it counts as failed."""
 _WAIT = 1.0
 """Seconds between two looks at cells that other runners work on."""
 
@@ -84,7 +91,8 @@ def on_dask(scheduler: str | None, jobs: int) -> Iterator[Executor]:
 
 def _client(kind: type[Client], scheduler: str | None, jobs: int) -> Any:
     if scheduler is None:
-        return kind(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+        # Features are mapped into memory, which Dask would count and then kill the worker for.
+        return kind(n_workers=jobs, threads_per_worker=1, memory_limit=0, dashboard_address=None)
     try:
         return kind(scheduler, timeout=10)
     except (OSError, ValueError) as error:
@@ -95,8 +103,27 @@ def _client(kind: type[Client], scheduler: str | None, jobs: int) -> Any:
 
 def _parallel(bench: Bench, cells: Sequence[Cell]) -> Iterator[Outcome]:
     parallel = Parallel(return_as="generator_unordered", batch_size=1)
-    outcomes: Iterator[Outcome] = parallel(delayed(work)(bench, cell) for cell in cells)
+    letters = ((cell.key, cell.digest, bytes(ForkingPickler.dumps(cell))) for cell in cells)
+    outcomes: Iterator[Outcome] = parallel(delayed(_open)(bench, *letter) for letter in letters)
     return outcomes
+
+
+def _open(bench: Bench, key: RunKey, digest: str, letter: bytes) -> Outcome:
+    """Open a cell where it arrives, and run it.
+
+    What a worker does not find fails the cell and not the worker. A cell that comes out as another
+    one would be stored under a name that is not its own.
+    """
+    try:
+        cell: Cell = ForkingPickler.loads(letter)
+        if replace(cell).digest != digest:
+            raise GridError(
+                f"this worker ({socket.gethostname()}) has other code or data than the runner; "
+                "start it again, from the same checkout"
+            )
+    except Exception as error:  # one failure is one cell
+        return Outcome(key, digest, "failed", one_line(error))
+    return work(bench, cell)
 
 
 def run_all(
@@ -124,26 +151,47 @@ def run_all(
     list of Outcome
         Of the cells that failed.
     """
+    store = ResultStore(bench.out)
     waiting = {cell.digest: cell for cell in cells}
+    deaths: Counter[str] = Counter()  # of workers, by the cell that they were on; "" for none
     failed: list[Outcome] = []
-    crashes = 0
+
+    def settle(outcome: Outcome) -> None:
+        del waiting[outcome.digest]
+        failed.extend([outcome] if outcome.state == "failed" else [])
+        done(outcome)
+
     while waiting:
         before = len(waiting)
+        batch = _next(waiting, deaths)
         try:
-            for outcome in executor(bench, list(waiting.values()), tell):
-                if outcome.state == "busy" or outcome.digest not in waiting:
-                    continue
-                del waiting[outcome.digest]
-                failed += [outcome] if outcome.state == "failed" else []
-                done(outcome)
+            for outcome in executor(bench, batch, tell):
+                if outcome.state != "busy" and outcome.digest in waiting:
+                    settle(outcome)
         except Exception as error:  # workers died; what they did is stored
-            crashes += 1
-            if crashes >= MOST_CRASHES:
-                note = f"workers died {crashes} times, last: {type(error).__name__}: {error}"
-                for cell in waiting.values():
-                    failed.append(Outcome(cell.key, cell.digest, "failed", note))
-                    done(failed[-1])
-                return failed
+            left = [cell for cell in batch if cell.digest in waiting]
+            under_work = [c.digest for c in left if store.lease_path(**c.place).is_file()]
+            deaths.update([batch[0].digest] if len(batch) == 1 else under_work or [""])
+            note = f"workers died {MOST_CRASHES} times, last: {type(error).__name__}: "
+            for cell in list(waiting.values()):
+                if max(deaths[cell.digest], deaths[""]) >= MOST_CRASHES:
+                    settle(_give_up(store, cell, note + one_line(error)))
         if len(waiting) == before:
             time.sleep(_WAIT)
     return failed
+
+
+def _next(waiting: dict[str, Cell], deaths: Counter[str]) -> list[Cell]:
+    """Choose what to run: all cells that no worker has died on, then the others one by one."""
+    together = [cell for digest, cell in waiting.items() if not deaths[digest]]
+    if together:
+        return together
+    digest = next(iter(waiting))
+    waiting[digest] = waiting.pop(digest)  # to the end of the queue
+    return [waiting[digest]]
+
+
+def _give_up(store: ResultStore, cell: Cell, note: str) -> Outcome:
+    with contextlib.suppress(StoreError):
+        store.mark_failed(**cell.place, kind=cell.kind, error=note)
+    return Outcome(cell.key, cell.digest, "failed", note)

@@ -292,8 +292,8 @@ def retrieval_metrics(
 ) -> dict[str, Floats]:
     """Every metric of a record by its name, per query; the published number is the mean.
 
-    Metrics of Hamming balls are absent where `stats` comes from a ranking by floats, and metrics of
-    gains where it has none.
+    Metrics of Hamming balls and the best and worst order of ties are absent where `stats` comes
+    from a ranking by floats, and metrics of gains where it has none.
 
     Parameters
     ----------
@@ -320,6 +320,8 @@ def retrieval_metrics(
         "R@100": recall_at(stats, 100),
     }
     if stats.hamming:
+        for ties in ("best", "worst"):
+            metrics[f"mAP@{cutoff}:{ties}"] = average_precision(stats, cutoff, ties)
         metrics["P@H<=2"] = precision_within_radius(stats, 2)
         metrics["empty@H<=2"] = empty_within_radius(stats, 2)
     if hierarchy_cutoff is not None:

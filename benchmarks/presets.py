@@ -21,6 +21,12 @@ DEFAULT = "quick"
 _NOT_IN_PRESETS = ("help", "preset", "list", "dry_run", "force")
 """Flags that say what this call does, and not what its grid is."""
 
+_OF_THE_CALL = (
+    *("device", "executor", "jobs", "scheduler", "cell-timeout", "checkpoint-every"),
+    *("deterministic", "out", "cache", "no-report"),
+)
+"""Flags that one call has once, however many grids it runs."""
+
 Flags = dict[str, Any]
 
 
@@ -63,6 +69,10 @@ def read_preset(preset: str, parser: argparse.ArgumentParser) -> list[Flags]:
     grids = content.pop("grid", [{}])
     if not isinstance(grids, list) or not all(isinstance(grid, dict) for grid in grids):
         raise GridError(f"--preset: {path}: grid must be a list of tables, each headed [[grid]]")
+    for key in (key for grid in grids for key in grid if key in _OF_THE_CALL):
+        raise GridError(
+            f"--preset: {path.name}: {key} is of the whole call; write it above the first [[grid]]"
+        )
     return [_flags(path, {**content, **grid}, parser) for grid in grids]
 
 

@@ -1,4 +1,7 @@
-"""Render every table and figure again from the stored records: ``python -m benchmarks.report``."""
+"""Render every table and figure again from the stored records: ``python -m benchmarks.report``.
+
+It needs nothing but the records, also while a grid is running: what is missing is said.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from datasets.arguments import add_data_arguments, load_options
 from datasets.base import RetrievalDataset
 from datasets.own import without_own
 from methods import METHODS
+from results.benchopt_export import write_benchopt
+from results.columns import COLUMNS
 from results.figures import FIGURES
 from results.report import FORMATS, Options, load_board, render_board
 from results.store import ResultStore, RunRecord, StoreError
@@ -26,10 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="python -m benchmarks.report", description=__doc__)
     add = parser.add_argument
     add("--out", type=Path, default=Path("results"), metavar="DIR")
+    add("--columns", nargs="+", choices=COLUMNS, default=[], help="what the tables show besides")
     add("--figures", nargs="+", default=[], choices=FIGURES, metavar="NAME", help=_NAMES)
     add("--format", nargs="+", default=["pdf", "png"], choices=FORMATS, help="of the figures")
     add("--width", choices=["column", "page"], default="page", help="of the figures, in a paper")
     add("--samples", action="store_true", help="read data sets for the gallery, as a run does")
+    add("--benchopt", type=Path, metavar="FILE.parquet", help="also for the viewer of benchopt")
     add_data_arguments(parser)
     options = parser.parse_args(arguments)
     store = ResultStore(options.out)
@@ -37,11 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         board = load_board(store, list(METHODS))
         for line in keep_samples(store, board, _loader(options)) if options.samples else ():
             sys.stderr.write(f"no gallery: {line}\n")
-        drawn = Options(tuple(options.figures), tuple(options.format), options.width)
-        written = render_board(board, store, drawn)
+        columns, figures = tuple(options.columns), tuple(options.figures)
+        shown = Options(columns, figures, tuple(options.format), options.width)
+        written = render_board(board, store, shown)
+        if options.benchopt:
+            write_benchopt(board, options.benchopt)
+            written.append(options.benchopt)
     except StoreError as error:
         return fail(error)
     sys.stdout.writelines(f"{path}\n" for path in written)
+    sys.stdout.writelines(f"{note}\n" for note in board.notes)
     return OK
 
 

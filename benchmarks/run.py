@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -32,6 +31,7 @@ from results.plan import write_plan
 from results.report import load_board, render_board
 from results.store import ResultStore, StoreError
 from results.tables import leaderboard_plain
+from results.tidy import tidy
 
 _USER_ERRORS = (DatasetError, GridError, DeviceError, StoreError)
 """Errors whose message is one line meant for the user."""
@@ -60,7 +60,9 @@ def _main(arguments: Sequence[str] | None) -> int:
     try:
         grids = _grids(arguments, options.preset)
         options = grids[0]
-        environment(options.device)
+        here = environment(options.device)
+        if options.cell_timeout is not None and not options.cell_timeout > 0:
+            raise GridError(f"--cell-timeout: must be above 0 seconds, got {options.cell_timeout}")
         store = ResultStore(options.out)
         store.check_writable()
         plan = _plan(grids, store, force=options.force)
@@ -74,7 +76,8 @@ def _main(arguments: Sequence[str] | None) -> int:
                 f"cache folder {options.cache}: {error.strerror}; choose another with --cache"
             )
         write_plan(store, plan.planned())
-        failed = _run(plan.todo, store, options)
+        failed = _run(plan.todo, store, options, here.command)
+        tidy(store)
     except _USER_ERRORS as error:
         return fail(error)
     for outcome in failed:
@@ -148,7 +151,9 @@ def _plan(grids: Sequence[argparse.Namespace], store: ResultStore, *, force: boo
     return Plan(cells, todo, skipped)
 
 
-def _run(todo: Sequence[Cell], store: ResultStore, options: argparse.Namespace) -> list[Outcome]:
+def _run(
+    todo: Sequence[Cell], store: ResultStore, options: argparse.Namespace, command: str
+) -> list[Outcome]:
     """Run cells; returns what failed."""
     bench = Bench(
         out=options.out.resolve(),
@@ -158,7 +163,7 @@ def _run(todo: Sequence[Cell], store: ResultStore, options: argparse.Namespace) 
         cell_timeout=options.cell_timeout,
         checkpoint_every=options.checkpoint_every,
         deterministic=options.deterministic,
-        command=shlex.join(sys.argv),
+        command=command,
     )
     with _executor(options) as executor, Display(len(todo)) as display:
         elsewhere = executor is not local

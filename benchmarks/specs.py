@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from benchmarks.outside import OutsideError, class_text, find_method, load_class
 from benchmarks.source import source_digest
+from datasets.augment import AUGMENTATIONS
 from datasets.base import lookup
 from methods import METHODS, HashMethod, Recipe
 from methods.base import Supervision
@@ -176,9 +177,9 @@ def method_spec(
     Raises
     ------
     UnknownName
-        If there is no such method or setting; close names are suggested.
+        If there is no such method, setting or augmentation; close names are suggested.
     GridError
-        If a value is of another type than the default.
+        If a value is of another type than the default, breaks a rule, or would do nothing.
     """
     cls = lookup("method", name, known)
     changes = dict(overrides or {})
@@ -200,6 +201,9 @@ def method_spec(
     settable = spec.params | (schedule if spec.is_trained else {})
     for parameter, value in changes.items():
         default = lookup(f"setting of {name}", parameter, settable)
+        if parameter == ("bank_size" if finetune else "backbone_lr"):
+            where = "with" if finetune else "without"
+            raise GridError(f"--set {name}.{parameter}: does nothing {where} --finetune")
         changes[parameter] = _typed(f"{name}.{parameter}", value, default)
     # What is given as it stands changes nothing; but epochs also stand for every code length.
     as_it_stands = settable | ({"epochs": None} if start.epochs_at else {})
@@ -216,7 +220,11 @@ def method_spec(
             f"{name}: bank_size must be at least the {cls.n_views} views that the method takes, "
             f"got {changed.bank_size}; give a larger one"
         )
+    if spec.is_trained:
+        lookup("augmentation", changed.augmentation, AUGMENTATIONS)
     params = spec.params | {k: v for k, v in changes.items() if k in spec.params}
+    if params != spec.params:
+        _check_params(name, cls, params)
     if start is COMMON:
         changes = {"recipe": "common", **changes}
     if finetune:
@@ -249,6 +257,14 @@ def parse_overrides(items: Sequence[str]) -> dict[str, dict[str, Any]]:
             value = text
         overrides.setdefault(method, {})[parameter] = value
     return overrides
+
+
+def _check_params(name: str, cls: type[HashMethod], params: Mapping[str, Any]) -> None:
+    """Let the constructor check what the user gave, at any width, before anything runs."""
+    try:
+        cls(8, 8, **params)
+    except ValueError as error:
+        raise GridError(f"{name}: {error}; give another value") from error
 
 
 def _constructor_defaults(cls: type[HashMethod]) -> dict[str, Any]:

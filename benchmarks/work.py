@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
+import secrets
+import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -23,6 +27,9 @@ from benchmarks.suites import Suite
 from datasets.base import one_line
 from results.leases import STALE, Lease
 from results.store import ResultStore, StoreError
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Cells of one process take turns: they share torch's generator of random numbers."""
 
 State = Literal["done", "stored", "busy", "failed"]
 Tell = Callable[[str], None]
@@ -54,6 +61,9 @@ class Bench:
         What the user called.
     stale : float
         Seconds after which the lease of a runner that shows no sign of life is taken over.
+    call : str
+        Tells this call from all others: what failed in one is tried again in the next, also by a
+        worker that outlives them.
     """
 
     out: Path
@@ -66,6 +76,7 @@ class Bench:
     threads: int | None = None
     command: str = ""
     stale: float = STALE
+    call: str = field(default_factory=lambda: secrets.token_hex(4))
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,11 @@ def work(bench: Bench, cell: Cell, tell: Tell = lambda doing: None) -> Outcome:
     Outcome
         Never an exception: one failure is one cell.
     """
+    with _ONE_AT_A_TIME:
+        return _work(bench, cell, tell)
+
+
+def _work(bench: Bench, cell: Cell, tell: Tell) -> Outcome:
     store = ResultStore(bench.out)
 
     def outcome(state: State, note: str) -> Outcome:
@@ -170,7 +186,7 @@ def _run(
     bench: Bench, cell: Cell, store: ResultStore, checkpoint: Checkpoint, teller: _Teller
 ) -> str:
     env = _environment(bench)
-    inputs = _inputs(cell.suite, bench.cache, env.device)
+    inputs = _inputs(bench, cell.suite)
     inputs.cache.progress = teller.extraction
     with time_limit(bench.cell_timeout):
         record, arrays = run_cell(cell, inputs, env, teller.epoch, checkpoint)
@@ -182,12 +198,13 @@ def _run(
 
 @lru_cache(maxsize=1)
 def _environment(bench: Bench) -> Environment:
-    """Set this process up, once."""
+    """Set this process up, once a call."""
     if bench.threads is not None:
         torch.set_num_threads(bench.threads)
+    atexit.register(gc.freeze)  # a last look at all objects takes seconds, and Dask waits for four
     return environment(bench.device, deterministic=bench.deterministic, command=bench.command)
 
 
 @lru_cache(maxsize=1)  # cells of one suite follow each other, so its features stay on the device
-def _inputs(suite: Suite, cache: Path, device: torch.device) -> SuiteInputs:
-    return SuiteInputs(suite, FeatureCache(cache, device))
+def _inputs(bench: Bench, suite: Suite) -> SuiteInputs:
+    return SuiteInputs(suite, FeatureCache(bench.cache, _environment(bench).device))

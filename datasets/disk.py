@@ -7,7 +7,9 @@ a second process wait for the first instead of computing the same again.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -95,7 +97,7 @@ def _compute(
     start = time.perf_counter()
     for values in blocks(so_far.done) if so_far.done < n else ():
         if not so_far.done:
-            open_memmap(partial, "w+", values.dtype, (n, *values.shape[1:]))
+            _reserve(partial, values.dtype, (n, *values.shape[1:]))
         # Opened for each block: the pages of one that stays open would pile up in memory.
         array = np.load(partial, mmap_mode="r+", allow_pickle=False)
         array[so_far.done : so_far.done + len(values)] = values
@@ -132,6 +134,23 @@ class Note:
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(asdict(self)))
         temporary.replace(path)
+
+
+def _reserve(partial: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Make an array of zeros whose whole room on disk is taken.
+
+    A page that finds the disk full when it is written to ends the process, without an exception.
+    """
+    open_memmap(partial, "w+", dtype, shape)
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    try:
+        with partial.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, partial.stat().st_size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # others say that it cannot be known
+            partial.unlink()
+            raise
 
 
 def _rows(partial: Path) -> int:

@@ -203,12 +203,7 @@ class HashMethod(nn.Module, ABC):
 
     def __init__(self, in_dim: int, n_bits: int) -> None:
         super().__init__()
-        for name, value in (("in_dim", in_dim), ("n_bits", n_bits)):
-            if value < 1:
-                raise ValueError(
-                    f"{type(self).__name__}: {name} must be at least 1, got {value}; "
-                    "give a positive number"
-                )
+        self.require_at_least(1, in_dim=in_dim, n_bits=n_bits)
         self.in_dim = in_dim
         self.n_bits = n_bits
 
@@ -280,6 +275,22 @@ class HashMethod(nn.Module, ABC):
         """Every parameter and buffer."""
         yield from self.parameters()
         yield from self.buffers()
+
+    def require_at_least(self, least: float, **values: float) -> None:
+        """Raise ValueError for the first of the named values that is below `least`."""
+        for name, value in values.items():
+            if not value >= least:
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be at least {least}, got {value}"
+                )
+
+    def require_above(self, bound: float, **values: float) -> None:
+        """Raise ValueError for the first of the named values that is not above `bound`."""
+        for name, value in values.items():
+            if not value > bound:
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be above {bound}, got {value}"
+                )
 
     def require_views(self, batch: Batch) -> None:
         """Check that a batch carries the views which the loss needs.

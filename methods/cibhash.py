@@ -62,6 +62,9 @@ class CIBHash(HashMethod):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(in_dim, n_bits)
+        self.require_above(0, tau=tau)
+        self.require_at_least(0, beta=beta)
+        self.require_at_least(1, hidden=hidden)
         self.tau = tau
         self.beta = beta
         self.head = nn.Sequential(

@@ -38,6 +38,7 @@ class ITQ(HashMethod):
 
     def __init__(self, in_dim: int, n_bits: int, *, n_iter: int = 50) -> None:
         super().__init__(in_dim, n_bits)
+        self.require_at_least(0, n_iter=n_iter)
         self.n_iter = n_iter
         self.head = nn.Linear(in_dim, n_bits).requires_grad_(False)
         # Paper: R starts as a random rotation. Drawn here, so that fit itself is deterministic.

@@ -95,6 +95,9 @@ class KLHash(CentredMethod):
         hidden: int = 1024,
     ) -> None:
         super().__init__(in_dim, n_bits)
+        self.require_above(0, gamma=gamma, alpha=alpha)
+        self.require_at_least(0, lambda_kl=lambda_kl, rho=rho)
+        self.require_at_least(1, hidden=hidden)
         self.lambda_kl, self.gamma, self.rho, self.alpha = lambda_kl, gamma, rho, alpha
         self.head = nn.Sequential(nn.Linear(in_dim, hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
 
@@ -168,6 +171,7 @@ class KLHashHierarchy(KLHash):
         super().__init__(
             *(in_dim, n_bits), lambda_kl=lambda_kl, gamma=gamma, rho=rho, alpha=alpha, hidden=hidden
         )
+        self.require_at_least(0, lambda_cls=lambda_cls)
         self.lambda_cls = lambda_cls
 
     def _target(self, data: TrainingSet) -> Callable[[Tensor], Tensor]:

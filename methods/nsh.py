@@ -96,6 +96,9 @@ class NSH(CentredMethod):
         hidden: int = 1024,
     ) -> None:
         super().__init__(in_dim, n_bits)
+        self.require_above(0, tau=tau, tau_s=tau_s)
+        self.require_at_least(0, lambda_q=lambda_q)
+        self.require_at_least(1, m=m, d_z=d_z, hidden=hidden)
         self.m, self.tau, self.tau_s, self.lambda_q = m, tau, tau_s, lambda_q
         self.head = nn.Sequential(nn.Linear(in_dim, hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
         self.latent_head = nn.Linear(in_dim, d_z)

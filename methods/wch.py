@@ -97,6 +97,8 @@ class WCH(CentredMethod):
         hidden: int = 1024,
     ) -> None:
         super().__init__(in_dim, n_bits, centre=centre)
+        self.require_above(0, tau_w=tau_w, tau=tau)
+        self.require_at_least(1, hidden=hidden)
         self.tau_w, self.tau, self.normalise = tau_w, tau, normalise
         self.norm = nn.LayerNorm(in_dim, eps=1e-6)
         self.head = nn.Sequential(nn.Linear(in_dim, hidden), nn.ReLU(), nn.Linear(hidden, n_bits))

@@ -17,7 +17,10 @@ RUN_COLUMNS = [*ENTRY[:5], "seed", "metric", "value"]
 LEADERBOARD_COLUMNS = [*ENTRY, "mean", "std", "n", "ci_low", "ci_high", "rank", "kind"]
 YARDSTICKS = MappingProxyType({"random": "yardstick", "float": "yardstick"})
 LOWER_IS_BETTER = "empty@"  # the share of queries that found nothing
-HEALTH = r"^(?:bits|codes)\."  # how well codes use their bits: neither good nor bad by itself
+UNRANKED = r"^(?:bits|codes|cost)\."
+"""How well codes use their bits is neither good nor bad; what runs cost hangs on the machine."""
+OPTIONAL = re.compile(r"^cost\.|:(?:best|worst)$")
+"""What tables show only where it is asked for; see `results.columns`."""
 
 
 def method_key(method: str, order: Sequence[str] = ()) -> tuple[int, str, bool, str]:
@@ -49,11 +52,35 @@ def metric_key(metric: str) -> tuple[bool, list[tuple[int, str, int]]]:
 
 def runs_frame(records: Iterable[RunRecord], method_order: Sequence[str] = ()) -> pd.DataFrame:
     """Return one row per run and metric, with the columns of ``runs.csv``."""
+    return _frame(((record, record.metrics) for record in records), method_order)
+
+
+def costs_frame(records: Iterable[RunRecord], method_order: Sequence[str] = ()) -> pd.DataFrame:
+    """Return what runs cost, as `runs_frame` returns their metrics.
+
+    ``cost.fit_s`` is training in seconds, without features; ``cost.images_per_s`` counts queries
+    and database over the seconds from features to codes; ``cost.memory_mib`` is the peak.
+    """
+    return _frame(((record, _costs(record)) for record in records), method_order)
+
+
+def _costs(record: RunRecord) -> dict[str, float]:
+    costs = {"cost.fit_s": record.timings.get("fit", 0.0)}
+    if seconds := record.timings.get("encode"):
+        info = record.protocol_info
+        costs["cost.images_per_s"] = (info["n_query"] + info["n_database"]) / seconds
+    costs["cost.memory_mib"] = record.peak_memory_mib
+    return {name: value for name, value in costs.items() if value > 0}
+
+
+def _frame(
+    runs: Iterable[tuple[RunRecord, Mapping[str, float]]], method_order: Sequence[str]
+) -> pd.DataFrame:
     rows = [
         (*cell, record.method, record.bits, record.seed, metric, float(value))
-        for record in records
+        for record, values in runs
         for cell in [(record.dataset, record.protocol, record.backbone)]
-        for metric, value in record.metrics.items()
+        for metric, value in values.items()
     ]
     methods = {row[3]: method_key(row[3], method_order) for row in rows}
     metrics = {row[6]: metric_key(row[6]) for row in rows}
@@ -109,7 +136,7 @@ def leaderboard(
     score = score.where(~table["metric"].str.startswith(LOWER_IS_BETTER), -score)
     rows = table[ENTRY[:4]].itertuples(index=False, name=None)
     table["kind"] = [kinds.get(row, YARDSTICKS.get(row[3], "method")) for row in rows]
-    ranked = table[(table["kind"] != "yardstick") & ~table["metric"].str.match(HEALTH)]
+    ranked = table[(table["kind"] != "yardstick") & ~table["metric"].str.match(UNRANKED)]
     column = [name for name in ENTRY if name != "method"] + ["kind"]
     ranks = (
         ranked.assign(score=score)

@@ -21,6 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from results.files import has_died, temporary, write_atomic
+
 RENEW = 5.0
 """Seconds between two renewals."""
 STALE = 60.0
@@ -87,7 +89,7 @@ class Lease:
                 lease = cls(path, holder)
                 lease._thread.start()
                 return lease
-            if not _put_away(path, stale):
+            if not put_away(path, stale):
                 return None
         return None
 
@@ -106,11 +108,12 @@ class Lease:
         while not self._released.wait(RENEW):
             if _token(self.path) != self._holder.token:
                 return  # taken over: this process was taken for dead
-            with contextlib.suppress(OSError):  # a full disk now may have room at the next renewal
-                told = {**asdict(self._holder), "doing": self._doing}
-                temporary = self.path.with_name(f".{self.path.name}.{self._holder.token}")
-                temporary.write_text(json.dumps(told))
-                temporary.replace(self.path)
+            told = {**asdict(self._holder), "doing": self._doing}
+            try:
+                write_atomic(self.path, json.dumps(told).encode())
+            except OSError:  # a disk that is full takes the sign of life still
+                with contextlib.suppress(OSError):
+                    os.utime(self.path)
 
     def __enter__(self) -> Self:
         return self
@@ -139,14 +142,19 @@ def leases(folder: Path) -> Iterator[tuple[Path, Holder]]:
 def _create(path: Path, holder: Holder) -> bool:
     """Make the file, or find that it is there already."""
     try:
-        with path.open("x") as file:  # until it is written, it counts as another's
-            file.write(json.dumps(asdict(holder)))
+        file = path.open("x")  # until it is written, it counts as another's
     except FileExistsError:
         return False
+    try:
+        with file:
+            file.write(json.dumps(asdict(holder)))
+    except OSError:  # a full disk: nobody holds what nobody signed
+        path.unlink(missing_ok=True)
+        raise
     return True
 
 
-def _put_away(path: Path, stale: float) -> bool:
+def put_away(path: Path, stale: float = STALE) -> bool:
     """Remove a stale lease; whether the way is free now.
 
     Two processes may find the same lease stale, and the slower one must not remove the lease that
@@ -155,7 +163,7 @@ def _put_away(path: Path, stale: float) -> bool:
     token, is_stale = _token(path), _is_stale(path, stale)
     if not is_stale:
         return is_stale is None
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    aside = temporary(path)
     try:
         path.rename(aside)
     except FileNotFoundError:
@@ -180,15 +188,7 @@ def _is_stale(path: Path, stale: float) -> bool | None:
 
 def _has_died(holder: Holder) -> bool:
     """Whether the holder was a process of this machine that is no more."""
-    if holder.host != socket.gethostname():
-        return False
-    try:
-        os.kill(holder.pid, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # it lives, under another user
-        return False
-    return False
+    return holder.host == socket.gethostname() and has_died(holder.pid)
 
 
 def _age(path: Path) -> float | None:
@@ -196,13 +196,16 @@ def _age(path: Path) -> float | None:
 
     A file is touched beside the lease, so that clocks of two machines are never compared.
     """
-    probe = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         renewed = path.stat().st_mtime
-        probe.touch()
-        return probe.stat().st_mtime - renewed
     except FileNotFoundError:
         return None
+    probe = temporary(path)
+    try:
+        probe.touch()
+        return probe.stat().st_mtime - renewed
+    except OSError:  # a folder that may only be read, or a full disk: this machine's clock it is
+        return time.time() - renewed
     finally:
         with contextlib.suppress(OSError):
             probe.unlink(missing_ok=True)

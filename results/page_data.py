@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from results.frames import HEALTH, metric_key
+from results.frames import UNRANKED, metric_key
 from results.schema import RunRecord
 from results.sections import Board
 
@@ -40,7 +40,7 @@ def page_data(board: Board) -> dict[str, Any]:
     tables = {(s.dataset, s.protocol, s.backbone): n for n, s in enumerate(board.sections)}
     methods, metrics, texts = Pool(), Pool(), Pool()
     names = sorted(set(board.leaderboard["metric"]), key=metric_key)
-    for name in sorted(names, key=lambda name: bool(re.match(HEALTH, name))):  # health comes last
+    for name in sorted(names, key=lambda name: bool(re.match(UNRANKED, name))):  # health comes last
         metrics.place(name)
     entries = []
     names = ["dataset", "protocol", "backbone", "method", "kind", "bits", "metric", *COLUMNS]

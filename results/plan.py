@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from results.files import write_atomic
 from results.leases import Holder, read_lease
-from results.store import ResultStore, StoreError, write_atomic
+from results.store import ResultStore, Scan, StoreError
 
 FILE = "plan.json"
 STATES = ("done", "running", "failed", "missing")
@@ -74,9 +75,9 @@ def read_plan(store: ResultStore) -> list[Planned]:
         raise StoreError(f"{FILE}: damaged ({error}); plan the grid again") from error
 
 
-def standings(store: ResultStore) -> list[Standing]:
-    """Say where each cell of the last grid stands."""
-    scan = store.scan()
+def standings(store: ResultStore, scan: Scan | None = None) -> list[Standing]:
+    """Say where each cell of the last grid stands, by `scan` if the store was read already."""
+    scan = store.scan() if scan is None else scan
     stored = {record.digest for record in scan.records}
     failures = {failure.digest: failure.error for failure in scan.failures}
     return [_standing(store, cell, stored, failures) for cell in read_plan(store)]
@@ -93,3 +94,32 @@ def _standing(
     if cell.digest in failures:
         return Standing(cell, "failed", failures[cell.digest], None)
     return Standing(cell, "missing", "", None)
+
+
+def gaps(found: Sequence[Standing]) -> list[str]:
+    """Name the cells that have no result yet, a line for each method of a table and state.
+
+    Failed cells are not among them: they have a line of their own wherever they are shown.
+
+    Examples
+    --------
+    >>> cells = [Planned("digits", "300-1497", "pixels", "lsh", 16, seed, "") for seed in (0, 2)]
+    >>> gaps([Standing(cell, "missing", "", None) for cell in cells])
+    ['Missing: digits/300-1497 pixels lsh: 16 bits (seeds 0, 2)']
+    """
+    rows: dict[tuple[str, str], dict[int, list[int]]] = {}
+    for cell, state, _, _ in found:
+        if state in ("running", "missing"):
+            row = f"{cell.dataset}/{cell.protocol} {cell.backbone} {cell.method}"
+            rows.setdefault((state, row), {}).setdefault(cell.bits, []).append(cell.seed)
+    return [
+        f"{state.capitalize()}: {row}: {', '.join(map(_length, lengths.items()))}"
+        for (state, row), lengths in sorted(rows.items())
+    ]
+
+
+def _length(item: tuple[int, list[int]]) -> str:
+    bits, seeds = item
+    listed = ", ".join(map(str, sorted(seeds)))
+    length = f"{bits} bits" if bits else "no codes"
+    return f"{length} (seed{'s' if len(seeds) > 1 else ''} {listed})"

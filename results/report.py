@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from results.columns import cost_metrics
+from results.comparison_tables import statistics_frame
+from results.comparisons import compare
+from results.files import write_atomic
+from results.per_query import query_aps
+from results.plan import gaps, standings
+from results.published import published_frame, published_markdown
 from results.sections import Board, build
-from results.store import ResultStore, StoreError, write_atomic
+from results.store import ResultStore, StoreError
 from results.tables import leaderboard_latex, leaderboard_markdown, leaderboard_plain
 from results.view import View, Width
 
@@ -20,10 +27,12 @@ FORMATS = ("pdf", "png", "svg")
 
 @dataclass(frozen=True)
 class Options:
-    """What a report draws.
+    """What a report shows.
 
     Attributes
     ----------
+    columns : tuple of str
+        Keys of `results.columns.COLUMNS`: what the tables show besides.
     figures : tuple of str
         Names of `results.figures.FIGURES`; none for all. Files of others stay as they are.
     formats : tuple of str
@@ -31,13 +40,14 @@ class Options:
     width : "column" or "page"
     """
 
+    columns: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
     formats: tuple[str, ...] = ("pdf", "png")
     width: Width = "page"
 
 
 def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
-    """Read the store once and arrange it.
+    """Read the store once, arrange it and test what differs.
 
     Raises
     ------
@@ -46,12 +56,18 @@ def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
         a board without sections whose notes name them.
     """
     scan = store.scan()
+    try:
+        unfinished = gaps(standings(store, scan))
+    except StoreError as error:
+        unfinished = [f"Plan: {error}"]
     if not any(scan):
         raise StoreError(
             f"no records under {store.runs}; run `python -m benchmarks.run --methods all` first, "
             "or name the folder that holds them with --out"
         )
-    return build(scan, method_order)
+    board = build(scan, method_order)
+    values, notes = query_aps(store, board.records)
+    return compare(replace(board, notes=(*board.notes, *unfinished, *notes)), values)
 
 
 def leaderboard_text(store: ResultStore, method_order: Sequence[str] = ()) -> str:
@@ -74,7 +90,7 @@ def render(
     method_order : sequence of str
         Order of rows and colours; methods that it lacks follow by the alphabet.
     options : Options, optional
-        Which figures, and how.
+        What the tables and figures show.
 
     Returns
     -------
@@ -100,9 +116,12 @@ def render_board(board: Board, store: ResultStore, options: Options | None = Non
 
     contents: dict[str, bytes] = {
         "runs.csv": _csv(board.runs),
-        "leaderboard.csv": _csv(board.leaderboard),
-        "leaderboard.md": leaderboard_markdown(board).encode(),
-        "leaderboard.tex": leaderboard_latex(board).encode(),
+        "leaderboard.csv": _csv(_with_costs(board, options.columns)),
+        "leaderboard.md": leaderboard_markdown(board, options.columns).encode(),
+        "leaderboard.tex": leaderboard_latex(board, options.columns).encode(),
+        "statistics.csv": _csv(statistics_frame(board)),
+        "published.csv": _csv(published_frame(board)),
+        "published.md": published_markdown(board).encode(),
     }
     pictures, inlined = _draw(view, options)
     contents["index.html"] = page(board, inlined, tuple(contents), tuple(galleries(view))).encode()
@@ -136,6 +155,14 @@ def _draw(view: View, options: Options) -> tuple[dict[str, bytes], dict[str, str
             inline = figures.inline_png if drawn.pixels else figures.inline_svg
             inlined[drawn.caption] = inline(drawn.figure, drawn.stem, drawn.caption)
     return files, inlined
+
+
+def _with_costs(board: Board, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the leaderboard with a row for each cost that was asked for."""
+    import pandas as pd
+
+    costs = board.costs[board.costs["metric"].isin(cost_metrics(columns))]
+    return pd.concat([board.leaderboard, costs]) if len(costs) else board.leaderboard
 
 
 def _is_stale(path: Path, options: Options) -> bool:

@@ -15,8 +15,9 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from results.files import write_atomic
 from results.schema import RunRecord
-from results.store import ResultStore, StoreError, folder_name, write_atomic
+from results.store import ResultStore, StoreError, folder_name
 
 THUMBNAIL = 64
 """Height and width of a thumbnail in pixels, at most."""

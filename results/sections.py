@@ -12,11 +12,22 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from results.frames import leaderboard, method_key, metric_key, runs_frame
+from results.frames import (
+    OPTIONAL,
+    costs_frame,
+    leaderboard,
+    method_key,
+    metric_key,
+    runs_frame,
+)
 from results.store import Failure, RunRecord, Scan
+
+if TYPE_CHECKING:
+    from results.comparisons import Comparisons
 
 TIES = "Equal Hamming distances count as the mean over all their orders."
 HEADINGS = {
@@ -76,6 +87,9 @@ class Section:
     bits: tuple[int, ...]
     seeds: int  # the usual number of seeds of an entry
     rows: tuple[Row, ...]
+    by_query: bool = False  # the main table's metric is the mean of the AP kept for each query
+    marks: Mapping[tuple[str, int], str] | None = None
+    """What tests allow to say: "best" or "second" by method and bits; None where none was made."""
 
     @property
     def title(self) -> str:
@@ -112,9 +126,15 @@ class Section:
         return f"{cell.mean:.3f}{spread}{count}"
 
     def best(self, row: Row, bits: int) -> bool:
-        """Whether the entry has the best mean of its column."""
+        """Whether the entry is the best of its column: by a test, or untested by its mean."""
+        if self.marks is not None:
+            return self.marks.get((row.method, bits)) == "best"
         cell = row.cell(self.metric, bits)
         return cell is not None and cell.best
+
+    def second(self, row: Row, bits: int) -> bool:
+        """Whether a test says that the entry beats all but the best of its column."""
+        return self.marks is not None and self.marks.get((row.method, bits)) == "second"
 
     def means(self, row: Row, metric: str) -> str:
         """Return a further metric's means at all bits: ``0.41 / 0.44 / 0.47``."""
@@ -127,8 +147,8 @@ class Section:
         """The lengths in the order in which `means` shows them."""
         return " / ".join(str(bits) for bits in self.bits)
 
-    def caption(self) -> str:
-        """Say what the main table's numbers are."""
+    def caption(self, best: str = "in bold", second: str = "underlined") -> str:
+        """Say what the main table's numbers are, and how it marks the best and the second."""
         if self.seeds == 1:
             spread = "one seed, so no spread and no interval"
         else:
@@ -136,9 +156,17 @@ class Section:
         entries = [self.entry(row, bits) for row in self.rows for bits in self.bits]
         uneven = any("(n=" in entry for entry in entries)
         other = " unless an entry says otherwise" if uneven else ""
-        best = "Best mean of a column in bold, untested"
         kinds = {row.kind for row in self.rows} - {"yardstick"}
-        return f"{self.metric}, {spread}{other}. {best}{', by kind' if len(kinds) > 1 else ''}."
+        by_kind = ", by kind" if len(kinds) > 1 else ""
+        marked = f"Best mean of a column {best}, untested{by_kind}."
+        if self.marks is not None:
+            over = "queries" if self.seeds == 1 else "queries and seeds"
+            marked = (
+                f"Best of a column {best} and second {second}{by_kind}, where the difference to "
+                f"the next is significant (paired bootstrap over {over}, Holm over the column, "
+                "5 %)."
+            )
+        return f"{self.metric}, {spread}{other}. {marked}"
 
 
 @dataclass(frozen=True)
@@ -148,9 +176,11 @@ class Board:
     records: tuple[RunRecord, ...]  # those shown
     runs: pd.DataFrame
     leaderboard: pd.DataFrame
+    costs: pd.DataFrame  # what runs cost, in the columns of the leaderboard
     sections: tuple[Section, ...]
     notes: tuple[str, ...]  # superseded, skipped and failed, one line each
     method_order: tuple[str, ...]
+    comparisons: Comparisons | None = None  # None where nothing was tested
 
 
 def build(scan: Scan, method_order: Sequence[str] = ()) -> Board:
@@ -160,11 +190,14 @@ def build(scan: Scan, method_order: Sequence[str] = ()) -> Board:
     kinds = {row_of(run): run.kind for run in runs_of_rows}
     runs = runs_frame(shown, method_order)
     table = leaderboard(runs, method_order, kinds)
+    costs = leaderboard(costs_frame(shown, method_order), method_order, kinds)
+    cells = pd.concat([table, costs], ignore_index=True)
     return Board(
         records=tuple(shown),
         runs=runs,
         leaderboard=table,
-        sections=tuple(_sections(shown, table, scan.failures, kinds, method_order)),
+        costs=costs,
+        sections=tuple(_sections(shown, cells, scan.failures, kinds, method_order)),
         notes=tuple(_notes(superseded, scan)),
         method_order=tuple(method_order),
     )
@@ -234,7 +267,9 @@ def _sections(
     order = {kind: place for place, kind in enumerate(HEADINGS)}
     for key, rows in cells.items():
         lost = failed.get(key, {})
-        metrics = sorted({metric for row in rows.values() for metric, _ in row}, key=metric_key)
+        found = {metric for row in rows.values() for metric, _ in row}
+        usual = {metric for metric in found if not OPTIONAL.search(metric)}
+        metrics = sorted(usual or found, key=metric_key)
         lengths = {bits for row in rows.values() for _, bits in row}.union(*lost.values())
         main = _main_metric(first[key], metrics)
         names = sorted({*rows, *lost}, key=lambda name: method_key(name, method_order))
@@ -248,6 +283,7 @@ def _sections(
             further=tuple(metric for metric in metrics if metric != main),
             bits=tuple(sorted(lengths - {0}) or (0,)),
             seeds=_usual_seeds(rows, main),
+            by_query=main == f"mAP@{first[key].protocol_info['cutoff']}",
             rows=tuple(
                 Row(
                     name,

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import secrets
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +21,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from results.files import write_atomic
 from results.leases import SUFFIX as LEASE_SUFFIX
 from results.schema import SCHEMA, Failure, RunRecord, check_failure, check_record
 
@@ -31,7 +30,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["SCHEMA", "Failure", "ResultStore", "RunRecord", "Scan", "StoreError", "write_atomic"]
+__all__ = ["SCHEMA", "Failure", "ResultStore", "RunRecord", "Scan", "StoreError"]
+
+CHECKPOINT_SUFFIX = ".checkpoint"
 
 
 class StoreError(Exception):
@@ -97,7 +98,7 @@ class ResultStore:
 
     def checkpoint_path(self, **cell: Any) -> Path:
         """Path at which a cell's training is kept while it goes on; arguments as of `locate`."""
-        return self.locate(**cell).with_suffix(".checkpoint")
+        return self.locate(**cell).with_suffix(CHECKPOINT_SUFFIX)
 
     def path(self, record: RunRecord | Failure) -> Path:
         """Path of a record, or the path that a failed cell's record would have had."""
@@ -222,7 +223,7 @@ class ResultStore:
                 else:
                     records.append(self.read(path))
             except StoreError as error:
-                skipped.append(str(error))
+                skipped += [str(error)] if path.exists() else []  # gone: made good meanwhile
         latest: dict[tuple[object, ...], datetime] = {}
         for record in records:
             made = datetime.fromisoformat(record.created)
@@ -309,20 +310,6 @@ def folder_name(part: str) -> str:
     """
     safe = re.sub(r"[^A-Za-z0-9._@=-]", "_", part)
     return safe if safe.strip(".") else "_" * max(len(safe), 1)
-
-
-def write_atomic(path: Path, content: bytes) -> None:
-    """Write a whole file under a temporary name in its folder, flush it to disk, rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _key(record: RunRecord | Failure) -> tuple[str, str, str, str, int, int]:

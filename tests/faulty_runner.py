@@ -6,10 +6,12 @@ The process kills itself, as the kernel would, when it has come to a stage.
 import os
 import signal
 import sys
+from pathlib import Path
 
 import benchmarks.cell
 import benchmarks.features
 import datasets.disk
+import results.leases
 import results.report
 import results.store
 from benchmarks import run
@@ -63,6 +65,30 @@ def at_record():
     results.store.write_atomic = write
 
 
+def at_write():
+    """While the arrays are on their way to the disk."""
+    real = os.fsync
+
+    def fsync(number):
+        if "cibhash" in Path(f"/proc/self/fd/{number}").readlink().parts:
+            die()
+        real(number)
+
+    os.fsync = fsync
+
+
+def at_release():
+    """When the record is there, and the lease still."""
+    real = results.leases.Lease.release
+
+    def release(lease):
+        if "cibhash" in lease.path.parts:
+            die()
+        real(lease)
+
+    results.leases.Lease.release = release
+
+
 def at_report():
     dying(results.report, "write_atomic", "after")
 
@@ -72,7 +98,9 @@ STAGES = {
     "training": at_training,
     "encoding": at_encoding,
     "evaluation": at_evaluation,
+    "write": at_write,
     "record": at_record,
+    "release": at_release,
     "report": at_report,
 }
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from results.schema import RunRecord
+from results.sections import build
+from results.store import Failure, Scan
 
 ORDER = ("lsh", "itq", "cibhash")
 ARRAYS = {
@@ -86,3 +88,16 @@ def grid(methods=ORDER, bits=(16, 32, 64), seeds=3, **changes):
 def fill(store, records):
     """Save every record; returns the paths."""
     return [store.save(record, ARRAYS) for record in records]
+
+
+def board_of(records, order=ORDER, skipped=(), failures=()):
+    """What a store of these would show."""
+    return build(Scan(list(records), list(skipped), list(failures)), order)
+
+
+def failure(**changes):
+    """A failed cell of `make_record(**changes)`."""
+    record = make_record(**changes)
+    names = ("dataset", "protocol", "backbone", "method", "kind", "bits", "seed", "digest")
+    key = {name: getattr(record, name) for name in names}
+    return Failure(**key, error="loss is nan", traceback="", created=record.created)

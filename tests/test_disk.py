@@ -1,6 +1,7 @@
 """Arrays computed once, block by block, and kept on disk."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -84,3 +85,29 @@ def test_a_damaged_note_says_nothing(tmp_path, text):
     Note("x", 3, 0.5).write(tmp_path / "x.json")
     assert Note.read(tmp_path / "x.json") == Note("x", 3, 0.5)
     assert json.loads((tmp_path / "x.json").read_text())["done"] == 3
+
+
+def test_room_for_the_whole_array_is_taken_before_the_first_block(tmp_path, monkeypatch):
+    def full(number, start, length):
+        raise OSError(28, "No space left on device")
+
+    blocks, _ = counting(np.arange(10))
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(OSError, match="No space left"):
+        disk_array(tmp_path / "x", "numbers", 10, blocks)
+    assert not list(tmp_path.glob("*.npy"))
+    monkeypatch.undo()
+    assert disk_array(tmp_path / "x", "numbers", 10, blocks).array.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_file_system_that_reserves_nothing_is_good_enough(tmp_path, monkeypatch, has):
+    def unknown(number, start, length):
+        raise OSError(95, "Operation not supported")
+
+    if has:
+        monkeypatch.setattr(os, "posix_fallocate", unknown, raising=False)
+    else:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    blocks, _ = counting(np.arange(10))
+    assert disk_array(tmp_path / "x", "numbers", 10, blocks).array.tolist() == list(range(10))

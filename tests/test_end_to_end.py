@@ -8,18 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import planning, report, run, work
+from benchmarks import report, work
 from methods import METHODS
 from results.report import load_board
 from results.store import ResultStore
+from tests.small_run import CELLS, SMALL, call
 
 ROOT = Path(__file__).parents[1]
-CELLS = 4 * (len(METHODS) + 1) + 1  # two lengths and two seeds each, random too; float once
-SMALL = ["--datasets", "synthetic", "--bits", "8", "16", "--seeds", "2", "--epochs", "2"]
-
-
-def call(folder, *arguments, small=SMALL):
-    return run.main([*small, "--out", f"{folder}/out", "--cache", f"{folder}/cache", *arguments])
 
 
 def rows(path):
@@ -122,6 +117,7 @@ def test_record_says_what_shaped_it(grid):
     assert set(record["timings"]) == {"features", "fit", "encode", "evaluate"}
     assert len(record["history"]) == 2
     assert record["versions"]["torch"]
+    assert record["command"].startswith("python -m benchmarks.run --methods all --datasets")
 
 
 def test_report_alone_renders_the_same_tables(grid, capsys):
@@ -149,13 +145,6 @@ def test_default_run_needs_neither_timm_nor_torchvision(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_dry_run_prints_the_plan_and_does_nothing(tmp_path, capsys):
-    assert call(tmp_path, "--dry-run") == 0
-    assert f"{CELLS} cells, 0 stored, {CELLS} to run" in capsys.readouterr().out
-    assert not list((tmp_path / "out").rglob("*.json"))
-    assert not (tmp_path / "cache").exists()
 
 
 def test_one_method_is_enough_and_the_yardsticks_come_along(tmp_path):
@@ -186,50 +175,6 @@ def test_failed_cells_are_named_the_others_are_kept_and_the_next_call_tries_agai
     assert "4 to run" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--methods", "cibhsh"], ["cibhsh", "did you mean 'cibhash'"]),
-        (["--datasets", "digit"], ["digit", "did you mean 'digits'"]),
-        (["--datasets", "cifar10/1k5k"], ["1k5k", "did you mean '1k-5k'"]),
-        (["--backbone", "pixles"], ["pixles", "did you mean 'pixels'"]),
-        (["--bits", "0"], ["--bits", "at least 1"]),
-        (["--seeds", "0"], ["--seeds", "at least 1"]),
-        (["--epochs", "0"], ["--epochs", "at least 1"]),
-        (["--input-size", "0"], ["at least 1 pixel"]),
-        (["--device", "tpu"], ["--device", "tpu"]),
-        (["--device", "cuda:99"], ["--device cuda:99"]),
-        (["--set", "cibhash.tua=1"], ["did you mean 'tau'"]),
-        (["--set", "nonsense"], ["METHOD.PARAM=VALUE"]),
-        (["--set", "cibhsh.tau=1"], ["did you mean 'cibhash'"]),
-        (["--datasets", "cifar10", "--data-root", "absent"], ["train-00000-of-00001.parquet"]),
-    ],
-)
-def test_bad_arguments_are_one_line_and_exit_code_2(tmp_path, capsys, arguments, words):
-    assert call(tmp_path, *arguments) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    for word in words:
-        assert word in error
-
-
-def test_unwritable_output_is_said_before_any_work(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(run, "expand_grids", None)  # a call would be an error
-    (tmp_path / "out").write_text("a file, not a folder")
-    assert call(tmp_path) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: output folder")
-    assert error.count("\n") == 1
-
-
-def test_unusable_cache_is_said_before_any_work(tmp_path, capsys):
-    (tmp_path / "cache").write_text("a file, not a folder")
-    assert call(tmp_path) == 2
-    assert capsys.readouterr().err.startswith(f"error: cache folder {tmp_path}/cache: ")
-    assert not list((tmp_path / "out").rglob("*.json"))
-
-
 def test_interruption_keeps_what_is_done(tmp_path, capsys, monkeypatch):
     real, done = work.run_cell, []
 
@@ -246,19 +191,6 @@ def test_interruption_keeps_what_is_done(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(work, "run_cell", real)
     assert call(tmp_path, *arguments) == 0
     assert "13 cells, 3 stored, 10 to run" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("what", ["methods", "datasets", "protocols", "backbones"])
-def test_lists_name_what_there_is(capsys, what):
-    assert run.main(["--list", what]) == 0
-    expected = {
-        "methods": ["lsh", "itq", "cibhash", "random", "float"],
-        "datasets": ["digits", "cifar10"],
-        "protocols": ["cifar10/1k-5k", "59,000 database"],
-        "backbones": ["pixels", "efficientnet_lite0", "timm:"],
-    }
-    out = capsys.readouterr().out
-    assert all(word in out for word in expected[what])
 
 
 def test_corrupt_image_fails_its_cells_with_the_row(tmp_path, capsys):
@@ -289,15 +221,6 @@ def test_corrupt_image_fails_its_cells_with_the_row(tmp_path, capsys):
     assert any("1234" in x and "test-00000" in x for x in failed)
 
 
-def test_wrong_type_of_a_flag_is_one_line(capsys):
-    with pytest.raises(SystemExit) as left:
-        run.main(["--bits", "x"])
-    assert left.value.code == 2
-    assert capsys.readouterr().err == (
-        "error: argument --bits: invalid int value: 'x'; see --help\n"
-    )
-
-
 def test_cell_that_another_process_stored_in_the_meantime_is_skipped(tmp_path, monkeypatch, capsys):
     arguments = ["--methods", "lsh", "--bits", "8", "--seeds", "1"]
     real, asked = ResultStore.has, []
@@ -313,21 +236,6 @@ def test_cell_that_another_process_stored_in_the_meantime_is_skipped(tmp_path, m
     assert "failed" not in error
 
 
-def test_methods_that_a_data_set_cannot_feed_are_left_out_of_all_with_the_reason(tmp_path, capsys):
-    assert call(tmp_path, "--methods", "all", "--datasets", "digits", "--dry-run") == 0
-    out = capsys.readouterr().out
-    assert "skipped: kl_hash_captions learns from captions, and digits has none" in out
-    assert "skipped: kl_hash_hierarchy learns from hierarchy, and digits has none" in out
-
-
-def test_a_method_that_a_data_set_cannot_feed_is_an_error_when_named(tmp_path, capsys):
-    arguments = ("--methods", "kl_hash_captions", "--datasets", "digits")
-    assert call(tmp_path, *arguments) == 2
-    error = capsys.readouterr().err
-    assert "kl_hash_captions learns from captions, and digits has none; choose another" in error
-    assert len(error.splitlines()) == 1
-
-
 def test_rows_that_learn_from_more_are_marked_in_the_printed_table(grid):
     folder, done = grid
     assert "(learn from captions too, ranked apart)" in done.stdout
@@ -335,22 +243,6 @@ def test_rows_that_learn_from_more_are_marked_in_the_printed_table(grid):
     assert kinds["kl_hash_captions(epochs=2)"] == "captions"
     assert kinds["kl_hash_hierarchy(epochs=2)"] == "hierarchy"
     assert kinds["kl_hash(epochs=2)"] == "method"
-
-
-def test_unknown_text_encoder_is_refused(tmp_path, capsys):
-    assert call(tmp_path, "--text-encoder", "bert") == 2
-    assert (
-        "text encoder 'bert' is unknown; known: lsa, minilm, st:<model>" in capsys.readouterr().err
-    )
-
-
-def test_text_encoder_shows_in_the_rows_that_read_captions(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("benchmarks.planning.check_encoder", lambda name: name)
-    arguments = ("--methods", "kl_hash", "kl_hash_captions", "--text-encoder", "st:m", "--dry-run")
-    cells, _ = planning.expand_grids(run._grids([*SMALL, *arguments], "quick"))
-    names = {cell.key.method for cell in cells}
-    assert "kl_hash_captions(epochs=2,text_encoder=st:m)" in names
-    assert "kl_hash(epochs=2)" in names
 
 
 def test_failed_rows_stand_among_those_of_their_kind(tmp_path, monkeypatch, capsys):
@@ -370,12 +262,3 @@ def test_failed_rows_stand_among_those_of_their_kind(tmp_path, monkeypatch, caps
         **{"lsh": "method", "kl_hash_captions(epochs=2)": "captions"},
         **{"random": "yardstick", "float": "yardstick"},
     }
-
-
-def test_recipes_are_listed_with_their_sources(capsys):
-    assert run.main(["--list", "recipes"]) == 0
-    out = capsys.readouterr().out
-    assert "epochs at 16 bits=80" in out
-    assert "official code, github.com/RosieYuu/WCH" in out
-    for name in METHODS:
-        assert name in out

@@ -2,12 +2,16 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
+from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
 
-from benchmarks import executors, planning, run
+from benchmarks import executors, planning, run, suites
 from benchmarks.executors import in_processes, local, on_dask, run_all
 from benchmarks.specs import GridError
 from benchmarks.work import Bench, Outcome
@@ -75,7 +79,7 @@ def test_a_killed_dask_worker_costs_nothing_that_is_finished(cells, expected, tm
 
     from distributed import Client
 
-    with on_dask(None, 2) as executor:
+    with on_dask(None, 2), on_dask(Client.current().scheduler.address, 2) as executor:
         client = Client.current()
         assert do(executor, tmp_path, cells, kill_after_the_second) == []
     assert len(killed) == 1
@@ -107,6 +111,61 @@ def test_workers_that_always_die_leave_failed_cells(cells, tmp_path):
     failed = do(dying, tmp_path, cells)
     assert len(failed) == N_CELLS
     assert failed[0].note == "workers died 3 times, last: BrokenPipeError: a worker died"
+
+
+def test_a_cell_that_workers_die_of_fails_alone(cells, expected, monkeypatch, tmp_path):
+    monkeypatch.setattr(executors, "_WAIT", 0)
+    store, (first, culprit) = ResultStore(tmp_path / "out"), cells[1:3]
+    batches = []
+
+    def dying(given, waiting, tell):
+        """Dies on one cell, with another one under work beside it."""
+        batches.append(len(waiting))
+        for cell in waiting:
+            if cell is culprit:
+                held = [cell, first] if len(waiting) > 1 else [cell]
+                for other in held:
+                    path = store.lease_path(**other.place)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(f'{{"host": "{socket.gethostname()}", "pid": {gone}, '
+                                    '"token": "", "since": 0}')  # fmt: skip
+                raise BrokenPipeError("killed")
+            if cell is not first or len(waiting) == 1:
+                yield from local(given, [cell], tell)
+
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    gone = process.pid
+    failed = do(dying, tmp_path, cells)
+    assert [outcome.key for outcome in failed] == [culprit.key]
+    assert failed[0].note == "workers died 3 times, last: BrokenPipeError: killed"
+    assert batches == [N_CELLS, N_CELLS - 3, 1, 1, 1]  # all, what was not begun, each suspect
+    assert [f.digest for f in store.failures()] == [culprit.digest]
+    assert do(local, tmp_path, [culprit]) == []
+    same(content(tmp_path), expected)
+    assert store.failures() == []
+
+
+def letter(cell):
+    return cell.key, cell.digest, bytes(ForkingPickler.dumps(cell))
+
+
+def test_a_worker_that_finds_no_data_fails_the_cell_and_says_so(cells, monkeypatch, tmp_path):
+    sent = letter(cells[0])
+    suites._opened.cache_clear()
+    monkeypatch.setattr(suites, "load", lambda name, options: 1 / 0)
+    outcome = executors._open(bench(tmp_path), *sent)
+    assert (outcome.state, outcome.digest) == ("failed", cells[0].digest)
+    assert outcome.note == "division by zero"
+
+
+def test_a_worker_with_other_code_stores_nothing(cells, monkeypatch, tmp_path):
+    sent = letter(cells[0])
+    monkeypatch.setattr("benchmarks.specs.source_digest", lambda cls: "another")
+    outcome = executors._open(bench(tmp_path), *sent)
+    assert outcome.state == "failed"
+    assert "has other code or data than the runner; start it again" in outcome.note
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_a_busy_cell_is_asked_for_again(cells, monkeypatch, tmp_path):

@@ -152,6 +152,43 @@ def test_a_full_disk_costs_no_finished_cell(tmp_path, whole, monkeypatch, capsys
     check(tmp_path, whole, before)
 
 
+def mount(folder, option):
+    command = ["mount", "-t", "tmpfs", "-o", option, "tmpfs", str(folder)]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("part", "size", "done"),
+    [
+        ("cache", "700k", 3),  # room for features, and none for views
+        ("out", "28k", 1),
+    ],
+)
+def test_a_disk_that_fills(tmp_path, whole, part, size, done):
+    disk = tmp_path / part
+    disk.mkdir()
+    if not mount(disk, f"size={size}"):
+        pytest.skip("needs the right to mount a tmpfs")
+    try:
+        runner = start(tmp_path)
+        _, err = runner.communicate(timeout=300)
+        assert runner.returncode == (1 if part == "cache" else 2), err
+        assert "No space left on device" in err
+        assert "Traceback" not in err
+        before = finished(tmp_path)
+        assert len(before) == 2 * done
+        assert mount(disk, "remount,size=64m")
+        runner = start(tmp_path)
+        _, err = runner.communicate(timeout=300)
+        assert runner.returncode == 0, err
+        check(tmp_path, whole, before)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
 def test_a_stale_lease_is_taken_over(copy, whole):
     record = cibhash(copy, ".json")
     record.unlink()

@@ -10,14 +10,8 @@ from results.figure_lines import bit_balance, cost, loss, pareto, precision_at_n
 from results.figure_ranks import critical_difference, groups, nemenyi
 from results.figure_style import COLOURS, WIDTHS, inline_png, inline_svg, method_styles, save
 from results.figures import FIGURES, draw
-from results.sections import build
-from results.store import Failure, Scan
 from results.view import View
-from tests.record_factory import ORDER, grid, make_record
-
-
-def board_of(records, order=ORDER):
-    return build(Scan(list(records), [], []), order)
+from tests.record_factory import ORDER, board_of, failure, grid, make_record
 
 
 def map_against_bits(board):
@@ -119,10 +113,7 @@ def test_one_seed_one_length_and_names_with_mathematics_still_draw():
 
 
 def test_a_method_whose_every_run_failed_is_left_out():
-    names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
-    lost = {name: getattr(make_record(method="itq"), name) for name in names}
-    failure = Failure(**lost, error="nan", traceback="", created="2026-01-02T03:04:05+00:00")
-    board = build(Scan([make_record()], [], [failure]), ORDER)
+    board = board_of([make_record()], failures=[failure(method="itq")])
     (axes,) = map_against_bits(board).axes
     assert list(lines_of(axes)) == ["lsh"]
 

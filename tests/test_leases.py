@@ -116,3 +116,53 @@ def test_of_many_processes_one_gets_the_lease(path, is_stale):
     for worker in workers:
         worker.join()
     assert sum(granted) == 1
+
+
+class Full:
+    """A file on a disk without room."""
+
+    def __init__(self, path):
+        path.touch()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def write(self, text):
+        raise OSError(28, "No space left on device")
+
+
+def test_a_disk_that_is_full_leaves_no_lease_behind(path, monkeypatch):
+    monkeypatch.setattr(type(path), "open", lambda self, mode: Full(self))
+    with pytest.raises(OSError, match="No space left"):
+        Lease.acquire(path)
+    monkeypatch.undo()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_holder_shows_that_it_lives_on_a_full_disk_too(path, monkeypatch):
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(leases, "RENEW", 0.02)
+    monkeypatch.setattr(leases, "write_atomic", full)
+    with Lease.acquire(path):
+        age(path, 1000)
+        deadline = time.monotonic() + 10
+        while read_lease(path) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_a_lease_in_a_folder_that_may_only_be_read_is_seen(path, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    with Lease.acquire(path):
+        monkeypatch.setattr(type(path), "touch", refuse)
+        assert read_lease(path).pid == os.getpid()
+        age(path, leases.STALE + 1)
+        assert read_lease(path) is None
+        monkeypatch.undo()

@@ -242,7 +242,8 @@ def test_metrics_of_gains_have_the_names_of_the_record():
 
 def test_names_of_the_metrics_and_their_absence_for_floats():
     _, _, stats = random_stats()
-    names = ["mAP", "mAP@100", "P@100", "R@100", "P@H<=2", "empty@H<=2"]
+    names = ["mAP", "mAP@100", "P@100", "R@100"]
+    names += ["mAP@100:best", "mAP@100:worst", "P@H<=2", "empty@H<=2"]
     assert list(retrieval_metrics(stats, 100)) == names
     floats = RetrievalStats(stats.items, stats.relevant, hamming=False)
     assert list(retrieval_metrics(floats, 100)) == names[:4]
@@ -257,3 +258,15 @@ def test_unknown_order_of_ties_is_refused(metric):
 def test_unknown_denominator_is_refused():
     with pytest.raises(ValueError, match="denominator must be one of found, all, min, got 'k'"):
         average_precision(stats_of([2], [1]), denominator="k")
+
+
+def test_a_record_holds_the_bounds_of_ties():
+    items = np.array([[2, 3, 5], [1, 1, 8]])
+    stats = RetrievalStats(items, np.array([[1, 2, 2], [0, 1, 3]]))
+    metrics = retrieval_metrics(stats, 4)
+    for ties in ("best", "worst"):
+        np.testing.assert_array_equal(
+            metrics[f"mAP@4:{ties}"], average_precision(stats, 4, ties=ties)
+        )
+    assert (metrics["mAP@4:worst"] < metrics["mAP@4"]).all()
+    assert (metrics["mAP@4"] < metrics["mAP@4:best"]).all()

@@ -1,70 +1,18 @@
 """The user's own data: folders, parquet files, files of features; and how they are split."""
 
-import io
 import json
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 
-from benchmarks import rescore, run, score
+from benchmarks import rescore, score
 from datasets import full_name, load, read
-from datasets.base import DatasetError, OptionError, UnknownName, tensor_digest
+from datasets.base import OptionError, UnknownName, tensor_digest
 from datasets.contents import LoadOptions
 from results.store import ResultStore
-
-RNG = np.random.default_rng(0)
-
-
-def png(size=8):
-    file = io.BytesIO()
-    pixels = RNG.integers(0, 256, (size, size, 3), np.uint8)
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
-def tree(root, n=10, classes=("crow", "owl"), part=""):
-    for name in classes:
-        folder = root / part / name
-        folder.mkdir(parents=True)
-        for i in range(n):
-            (folder / f"{i:03}.png").write_bytes(png())
-    return root
-
-
-def table(path, labels, images=None, **more):
-    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    images = images or [png() for _ in labels]
-    cells = pa.array([{"bytes": image, "path": None} for image in images], kind)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table({"img": cells, "label": labels, **more}), path)
-    return path
-
-
-def features(path, n=40, **changes):
-    classes = np.arange(n) % 4
-    x = np.eye(4)[classes] + 0.1 * RNG.normal(size=(n, 4))
-    np.savez(path, **{"features": x.astype(np.float32), "labels": classes, **changes})
-    return path
-
-
-def refusal(name, **options):
-    with pytest.raises(DatasetError) as caught:
-        load(name, LoadOptions(**options))
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def call(folder, *arguments):
-    small = ["--methods", "lsh", "--bits", "8", "--seeds", "1", "--backbone", "pixels"]
-    return run.main(
-        [*arguments, *small, "--out", f"{folder}/out", "--cache", f"{folder}/cache", "--no-report"]
-    )
-
+from tests.own_data import call, features, png, refusal, tree
 
 # ---- the split
 
@@ -238,172 +186,6 @@ def test_an_image_that_a_list_names_in_vain_is_refused_by_name(tmp_path):
     assert f"the first is {root}/all/jpg/owl/001.png" in refusal(f"lists:{root}")
     (root / "database.txt").unlink()
     assert "database.txt" in refusal(f"lists:{root}")
-
-
-# ---- parquet
-
-
-def test_columns_are_guessed_and_told(tmp_path):
-    path = table(tmp_path / "x.parquet", [i % 3 + 5 for i in range(12)], text=["a b"] * 12)
-    _, contents = read(f"parquet:{path}", LoadOptions())
-    assert contents.classes == ("5", "6", "7")
-    assert contents.labels.int().argmax(1).tolist() == [0, 1, 2] * 4
-    assert "images from column 'img' kept at 8 px, labels from column 'label'" in contents.notes[0]
-    assert "(3 classes: 5, 6, 7)" in contents.notes[0]
-
-
-@pytest.mark.parametrize(
-    ("labels", "classes", "first"),
-    [
-        (["owl", "crow"] * 6, ("crow", "owl"), [0, 1]),
-        ([["a", "b"], ["b"], []] * 4, ("a", "b"), [1, 1]),
-        ([[3, 9], [9, 3, 4], [4]] * 4, ("3", "4", "9"), [1, 0, 1]),
-        ([[1, 0, 1], [0, 1, 0], [0, 0, 1]] * 4, (), [1, 0, 1]),
-        ([[0, 1], [1], [0]] * 4, ("0", "1"), [1, 1]),
-        ([True, False] * 6, ("False", "True"), [0, 1]),
-        (pa.array(["owl", "crow"] * 6).dictionary_encode(), ("crow", "owl"), [0, 1]),
-    ],
-)
-def test_labels_of_every_form(tmp_path, labels, classes, first):
-    _, contents = read(f"parquet:{table(tmp_path / 'x.parquet', labels)}", LoadOptions())
-    assert contents.classes == classes
-    assert contents.labels[0].int().tolist() == first
-
-
-def test_class_numbers_have_the_names_that_the_file_states(tmp_path):
-    path = table(tmp_path / "x.parquet", [0, 2] * 6)
-    stated = {"info": {"features": {"label": {"names": ["crow", "owl", "wren"]}}}}
-    found = pq.read_table(path).replace_schema_metadata({"huggingface": json.dumps(stated)})
-    pq.write_table(found, path)
-    assert read(f"parquet:{path}", LoadOptions())[1].classes == ("crow", "wren")
-
-
-def test_rows_without_a_label_are_counted(tmp_path):
-    labels = pa.array([0, 1, None, 1, 0, 1, 0, None, 0, 1])
-    data = load(f"parquet:{table(tmp_path / 'x.parquet', labels)}")
-    assert "2 of 10 rows have no label" in data.notes
-    assert data.labels[2].sum() == 0
-
-
-def test_files_of_a_folder_are_its_rows_or_its_parts(tmp_path):
-    for part, n in (("train-0", 8), ("train-1", 4), ("test-0", 4)):
-        table(tmp_path / f"{part}.parquet", [i % 2 for i in range(n)])
-    data = load(f"parquet:{tmp_path}")
-    assert (data.protocol.name, data.protocol.rule) == ("4q-12t", "as listed")
-    assert data.query.tolist() == [0, 1, 2, 3]  # files by name: test before train
-    (tmp_path / "test-0.parquet").rename(tmp_path / "more.parquet")
-    assert load(f"parquet:{tmp_path}").protocol.name == "1q-15t"
-
-
-def test_columns_that_cannot_be_told_are_listed(tmp_path):
-    path = table(tmp_path / "x.parquet", [0, 1] * 4, other=[1, 2] * 4)
-    renamed = pq.read_table(path).rename_columns(["img", "left", "right"])
-    pq.write_table(renamed, path)
-    name = f"parquet:{path}"
-    message = refusal(name)
-    assert "cannot tell the label column" in message
-    assert "left, right; name one with --label-column" in message
-    assert load(name, LoadOptions(label_column="right")).labels.shape == (8, 2)
-    assert "no column 'img'; label columns hold" in refusal(name, label_column="img")
-    assert "no column 'none'; image columns hold" in refusal(
-        name, label_column="left", image_column="none"
-    )
-
-
-def test_parquet_files_that_say_nothing_are_refused(tmp_path):
-    assert "no such file" in refusal(f"parquet:{tmp_path}")
-    path = tmp_path / "x.parquet"
-    path.write_bytes(b"PAR1")
-    assert "not a readable parquet file" in refusal(f"parquet:{path}")
-    pq.write_table(pa.table({"label": [0, 1]}), path)
-    assert "cannot tell the image column; image columns hold structs" in refusal(f"parquet:{path}")
-    table(path, list(range(8)))
-    assert "8 values with 8 different ones name rows, not classes" in refusal(f"parquet:{path}")
-    table(path, pa.array([None] * 8, pa.int64()))
-    assert "no row has a label" in refusal(f"parquet:{path}")
-    table(tmp_path / "y.parquet", ["a", "b"] * 4)
-    table(path, [0, 1] * 4)
-    assert "expected a column 'label' of int64, as in the first" in refusal(f"parquet:{tmp_path}")
-
-
-# ---- features
-
-
-def test_features_are_read_and_need_no_backbone(tmp_path, capsys):
-    path = features(tmp_path / "vgg.npz")
-    data = load(f"features:{path}")
-    assert data.images is None
-    assert data.features.shape == (40, 4)
-    assert data.protocol.label == "features-vgg/4q-36t"
-    assert call(tmp_path, "--datasets", f"features:{path}") == 0
-    out = capsys.readouterr().out
-    assert "features-vgg/4q-36t on features: 4 queries" in out
-    assert "  features:" in out
-    record = next(r for r in ResultStore(tmp_path / "out").records() if r.method == "float")
-    assert record.metrics["mAP"] > 0.9
-
-
-def test_safetensors_say_the_same_as_npz(tmp_path):
-    arrays = dict(np.load(features(tmp_path / "x.npz")))
-    save_file({k: torch.from_numpy(v) for k, v in arrays.items()}, tmp_path / "x.safetensors")
-    one, two = (load(f"features:{tmp_path}/x{end}") for end in (".npz", ".safetensors"))
-    assert one.digest == two.digest
-    half = torch.from_numpy(arrays["features"]).bfloat16()
-    labels = torch.from_numpy(arrays["labels"])
-    save_file({"features": half, "labels": labels}, tmp_path / "h.safetensors")
-    assert torch.equal(load(f"features:{tmp_path}/h.safetensors").features, half.float())
-
-
-@pytest.mark.parametrize("named", [False, True])
-def test_a_split_of_features_is_kept(tmp_path, named):
-    split = np.array([0, 1, 2, 2] * 10)
-    if named:
-        split = np.array(["train", "query", "database"])[split]
-    data = load(f"features:{features(tmp_path / 'x.npz', split=split)}")
-    assert (data.protocol.name, data.protocol.rule) == ("10q-10t", "as listed")
-    assert data.query.tolist() == list(range(1, 40, 4))
-    assert (len(data.train), len(data.database)) == (10, 20)
-    assert not torch.isin(data.train, data.database).any()
-    two = load(f"features:{features(tmp_path / 'y.npz', split=np.array([0, 0, 0, 1] * 10))}")
-    assert torch.equal(two.train, two.database)
-
-
-def test_labels_of_features_may_be_columns(tmp_path):
-    labels = np.eye(4)[np.arange(40) % 4]
-    labels[:, 1] = 1 - labels[:, 0]
-    data = load(f"features:{features(tmp_path / 'x.npz', labels=labels)}")
-    assert data.labels.int().tolist() == labels.astype(int).tolist()
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"features": np.zeros((40, 4), int)}, "features must be float (N, D), got int64 (40, 4)"),
-        ({"features": np.zeros(40)}, "features must be float (N, D), got float64 (40,)"),
-        ({"labels": np.zeros(39, int)}, "labels must have a row for each of 40 features"),
-        ({"labels": np.full((40, 2), 3)}, "must be 0 or 1, got 3 in row 0"),
-        ({"labels": np.zeros(40)}, "labels must be class numbers (N,) or 0/1 (N, C)"),
-        ({"labels": np.zeros(40, int)}, "every row has the label '0'"),
-        ({"split": np.full(40, 3)}, "split must be 0, 1, 2 or 'train', 'query', 'database'"),
-        ({"split": np.array(["test"] * 40)}, "of each row, got 'test'"),
-        ({"split": np.zeros(40, int)}, "it has no rows of queries"),
-        ({"labels": np.array([{}] * 40, object)}, "cannot be read"),
-        ({"features": np.full((40, 4), np.nan)}, "features must be finite, 40 rows are not"),
-    ],
-)
-def test_wrong_features_are_refused(tmp_path, changes, words):
-    assert words in refusal(f"features:{features(tmp_path / 'x.npz', **changes)}")
-
-
-def test_wrong_files_of_features_are_refused(tmp_path):
-    (tmp_path / "x.npz").write_bytes(b"PK")
-    assert "cannot be read" in refusal(f"features:{tmp_path}/x.npz")
-    assert "cannot be read" in refusal(f"features:{tmp_path}/none.safetensors")
-    assert "expected a .npz or .safetensors file" in refusal(f"features:{tmp_path}/x.txt")
-    np.savez(tmp_path / "x.npz", labels=np.zeros(3))
-    assert "expected arrays features and labels, found labels" in refusal(
-        f"features:{tmp_path}/x.npz"
-    )
 
 
 # ---- the commands

@@ -1,3 +1,5 @@
+import tomllib
+
 import pytest
 
 from benchmarks import presets, run
@@ -25,6 +27,18 @@ def test_the_presets_of_the_suite_name_what_exists():
                 protocol_of(dataset)
             if "backbone" in grid:
                 assert backbone(grid["backbone"]).name == grid["backbone"]
+
+
+def test_flags_of_the_call_are_flags():
+    flags = {o.removeprefix("--") for a in PARSER._actions for o in a.option_strings}
+    assert flags >= set(presets._OF_THE_CALL)
+
+
+def test_the_presets_come_with_the_package():
+    packaging = tomllib.loads((presets.FOLDER.parents[1] / "pyproject.toml").read_text())
+    patterns = packaging["tool"]["setuptools"]["package-data"]["benchmarks"]
+    found = {p for pattern in patterns for p in presets.FOLDER.parent.glob(pattern)}
+    assert {p.stem for p in found} >= set(presets.names())
 
 
 def test_the_default_is_the_quick_preset():
@@ -86,6 +100,8 @@ def test_several_grids_are_one_plan(tmp_path, capsys):
         ("finetune = 1", "finetune: expected true or false, got 1"),
         ("grid = 3", r"grid must be a list of tables, each headed \[\[grid\]\]"),
         ("bits = ", "mine.toml: "),
+        ('[[grid]]\nout = "x"', r"out is of the whole call; write it above the first \[\[grid\]\]"),
+        ("[[grid]]\nseeds = 1\n[[grid]]\njobs = 2", "mine.toml: jobs is of the whole call"),
     ],
 )
 def test_what_a_preset_gets_wrong_is_said(tmp_path, capsys, text, message):

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from results.report import Options, leaderboard_text, render
+from benchmarks.report import main
+from results.leases import Lease
+from results.plan import Planned, write_plan
+from results.report import Options, leaderboard_text, load_board, render
 from results.store import ResultStore, StoreError
 from tests.record_factory import ARRAYS, ORDER, fill, grid, make_record
 
 FILES = {
     *("runs.csv", "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "index.html"),
+    *("statistics.csv", "published.csv", "published.md"),
     *("figures/map_against_bits.pdf", "figures/map_against_bits.png"),
     *("figures/precision_recall.pdf", "figures/precision_recall.png"),
     *("figures/cost.pdf", "figures/cost.png"),
@@ -104,7 +108,7 @@ def test_a_figure_that_the_records_no_longer_give_is_removed(store):
 def test_chosen_figures_are_drawn_and_others_stay(store):
     fill(store, grid(seeds=1))
     render(store, ORDER)
-    written = render(store, ORDER, Options(("cost",), ("svg",), "column"))
+    written = render(store, ORDER, Options(figures=("cost",), formats=("svg",), width="column"))
     assert [path.name for path in written if path.parent.name == "figures"] == ["cost.svg"]
     here = {path.name for path in (store.root / "report/figures").iterdir()}
     assert "cost.svg" in here
@@ -129,3 +133,68 @@ def test_report_is_rendered_without_torch_and_leaves_no_figure_open(store):
     )
     root = Path(__file__).parents[1]
     subprocess.run([sys.executable, "-c", code, str(store.root)], check=True, cwd=root)
+
+
+def planned(record, **changes):
+    names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
+    return Planned(**({name: getattr(record, name) for name in names} | changes))
+
+
+def test_cells_that_are_missing_or_running_are_said_by_row(store):
+    records = grid(seeds=1)
+    fill(store, records)
+    lost = [planned(records[0], seed=seed, digest=f"{seed}" * 64) for seed in (1, 2, 3)]
+    write_plan(store, [*(planned(record) for record in records), *lost])
+    with Lease.acquire(store.lease_path(**vars(lost[2]))):
+        board = load_board(store, ORDER)
+    assert board.notes == (
+        "Missing: digits/300-1497 pixels lsh: 16 bits (seeds 1, 2)",
+        "Running: digits/300-1497 pixels lsh: 16 bits (seed 3)",
+    )
+
+
+def test_a_damaged_plan_is_named_and_the_rest_is_rendered(store):
+    fill(store, [make_record()])
+    (store.root / "plan.json").write_text("{")
+    board = load_board(store, ORDER)
+    assert [note for note in board.notes if "plan.json: damaged" in note]
+    assert board.sections
+
+
+def test_a_failure_that_is_made_good_while_the_store_is_read_is_no_fault(store, monkeypatch):
+    fill(store, [make_record()])
+    record = make_record(seed=1)
+    names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
+    cell = {name: getattr(record, name) for name in names}
+    path = store.mark_failed(**cell, kind="method", error="x")
+    read = store.read
+
+    def save_meanwhile(at):
+        path.unlink(missing_ok=True)
+        return read(at)
+
+    monkeypatch.setattr(store, "read", save_meanwhile)
+    assert store.scan().skipped == []
+
+
+def test_the_command_renders_says_what_is_missing_and_adds_columns(store, capsys):
+    records = grid(seeds=1)
+    fill(store, records)
+    write_plan(store, [planned(records[0], seed=1, digest="1" * 64)])
+    export = store.root / "export.parquet"
+    flags = ["--out", str(store.root), "--columns", "time", "memory", "--benchopt", str(export)]
+    assert main(flags) == 0
+    shown = capsys.readouterr().out
+    assert "Missing: digits/300-1497 pixels lsh: 16 bits (seed 1)\n" in shown
+    assert export.is_file()
+    assert below(store.root / "report") == FILES
+    assert "training (s)" in (store.root / "report/leaderboard.md").read_text()
+    assert ",cost.fit_s,0.5," in (store.root / "report/leaderboard.csv").read_text()
+    assert "cost." not in (store.root / "report/runs.csv").read_text()
+
+
+def test_an_unknown_column_is_refused_with_those_there_are(store, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--out", str(store.root), "--columns", "price"])
+    assert caught.value.code == 2
+    assert "ties" in capsys.readouterr().err

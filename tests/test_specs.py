@@ -78,6 +78,45 @@ def test_settings_that_cannot_train_are_refused(overrides, words):
         method_spec("cibhash", overrides)
 
 
+@pytest.mark.parametrize(
+    ("parameter", "value", "finetune", "words"),
+    [
+        ("backbone_lr", 1e-4, False, "nsh.backbone_lr: does nothing without --finetune"),
+        ("bank_size", 20, True, "nsh.bank_size: does nothing with --finetune"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused(parameter, value, finetune, words):
+    with pytest.raises(GridError, match=words):
+        method_spec("nsh", {parameter: value}, finetune=finetune)
+    spec = method_spec("nsh", {parameter: value}, finetune=not finetune)
+    assert getattr(spec.recipe, parameter) == value
+
+
+def test_an_unknown_augmentation_is_refused_with_a_suggestion():
+    with pytest.raises(UnknownName, match=r"unknown augmentation 'cibhsh'.*did you mean 'cibhash'"):
+        method_spec("nsh", {"augmentation": "cibhsh"})
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "value", "words"),
+    [
+        ("nsh", "m", 0, "NSH: m must be at least 1, got 0"),
+        ("nsh", "tau", 0, "NSH: tau must be above 0, got 0"),
+        ("nsh", "lambda_q", -0.1, "NSH: lambda_q must be at least 0, got -0.1"),
+        ("cibhash", "dropout", 2.0, "between 0 and 1, but got 2.0"),
+        ("cibhash", "tau", 0.0, "CIBHash: tau must be above 0, got 0"),
+        ("cibhash", "hidden", 0, "CIBHash: hidden must be at least 1, got 0"),
+        ("wch", "tau_w", -1, "WCH: tau_w must be above 0, got -1"),
+        ("kl_hash", "gamma", 0, "KLHash: gamma must be above 0, got 0"),
+        ("kl_hash", "lambda_kl", -1, "KLHash: lambda_kl must be at least 0, got -1"),
+        ("kl_hash_hierarchy", "lambda_cls", -1, "lambda_cls must be at least 0, got -1"),
+    ],
+)
+def test_a_value_against_the_rule_of_a_constructor_is_refused(name, parameter, value, words):
+    with pytest.raises(GridError, match=f"{name}: .*{words}.*; give another value"):
+        method_spec(name, {parameter: value})
+
+
 @pytest.mark.parametrize("name", ["epochs_at", "source"])
 def test_notes_of_a_recipe_are_no_settings(name):
     with pytest.raises(UnknownName, match="setting of cibhash"):

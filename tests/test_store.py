@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from results.files import write_atomic
 from results.schema import SCHEMA
-from results.store import ResultStore, StoreError, folder_name, write_atomic
+from results.store import ResultStore, StoreError, folder_name
 from tests.record_factory import ARRAYS, curve, fill, make_record
 
 

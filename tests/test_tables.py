@@ -1,12 +1,9 @@
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from results.sections import build, select
-from results.store import Failure, Scan
+from results.sections import select
 from results.tables import (
     leaderboard,
     leaderboard_latex,
@@ -14,18 +11,7 @@ from results.tables import (
     leaderboard_plain,
     runs_frame,
 )
-from tests.record_factory import ORDER, grid, make_record
-
-
-def board_of(records, order=ORDER, skipped=(), failures=()):
-    return build(Scan(list(records), list(skipped), list(failures)), order)
-
-
-def failure(**changes):
-    record = make_record(**changes)
-    names = ("dataset", "protocol", "backbone", "method", "kind", "bits", "seed", "digest")
-    key = {name: getattr(record, name) for name in names}
-    return Failure(**key, error="loss is nan", traceback="", created=record.created)
+from tests.record_factory import ORDER, board_of, failure, grid, make_record
 
 
 def rows_of(text, name):
@@ -177,7 +163,7 @@ def test_the_text_is_aligned_and_stars_the_best():
 
 def test_latex_has_the_rules_of_booktabs_and_as_many_cells_as_columns():
     text = leaderboard_latex(board_of(grid()))
-    for rule in (r"\toprule", r"\bottomrule", r"\begin{tabular}{lrrr}", r"\end{table}"):
+    for rule in (r"\toprule", r"\bottomrule", r"\begin{tabular}{@{}lrrr@{}}", r"\end{table}"):
         assert text.count(rule) == 1
     assert text.count(r"\midrule") == 2
     rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multi" not in line]
@@ -276,97 +262,12 @@ def test_outputs_do_not_depend_on_the_order_of_the_records():
     np.testing.assert_allclose(board.leaderboard["mean"], turned.leaderboard["mean"])
 
 
-def test_a_kind_and_not_a_name_makes_a_yardstick():
-    records = [*grid(seeds=1), replace(make_record(method="oracle"), kind="yardstick")]
-    heading, rows = board_of(records).sections[0].blocks[-1]
-    assert heading == "yardsticks, not ranked"
-    assert [row.method for row in rows] == ["float", "oracle", "random"]
-
-
 def test_another_copy_of_the_data_shares_no_table():
     """The same protocol on a recompressed copy, or under other weights: the newest stays."""
     other = make_record().protocol_info | {"inputs": "a recompressed copy"}
     old = make_record(method="itq")
     new = make_record(protocol_info=other, created="2026-06-01T00:00:00+00:00")
     assert select([old, new]) == ([new], [old])
-
-
-def with_supervised(seeds=2):
-    """The usual grid, and a row that learns from captions and is better than all."""
-    better = [
-        make_record(
-            method="kl_hash_captions",
-            kind="captions",
-            bits=bits,
-            seed=seed,
-            metrics={"mAP": 0.9, "mAP@1000": 0.95 + 0.01 * seed},
-        )
-        for bits in (16, 32, 64)
-        for seed in range(seeds)
-    ]
-    tree = [replace(record, method="tree", kind="hierarchy", digest="") for record in better]
-    tree = [make_record(**{**vars(record), "digest": ""}) for record in tree]
-    return [*grid(seeds=seeds), *better, *tree]
-
-
-def test_rows_that_learn_from_more_are_ranked_apart():
-    table = board_of(with_supervised()).leaderboard.query("metric == 'mAP@1000' and bits == 16")
-    ranks = dict(zip(table["method"], table["rank"], strict=True))
-    assert (ranks["cibhash"], ranks["itq"], ranks["lsh"]) == (1, 2, 3)
-    assert (ranks["kl_hash_captions"], ranks["tree"]) == (1, 1)
-    kinds = dict(zip(table["method"], table["kind"], strict=True))
-    assert (kinds["lsh"], kinds["kl_hash_captions"]) == ("method", "captions")
-    assert (kinds["tree"], kinds["random"]) == ("hierarchy", "yardstick")
-
-
-@pytest.mark.parametrize("form", [leaderboard_plain, leaderboard_markdown, leaderboard_latex])
-def test_every_table_marks_rows_that_learn_from_more_and_sets_them_apart(form):
-    text = form(board_of(with_supervised()))
-    places = [
-        text.index(words)
-        for words in (
-            *("lsh", "learn from captions too, ranked apart", "captions "),
-            *("hierarchy too, ranked apart", "tree ", "random"),
-        )
-    ]
-    assert places == sorted(places)
-    assert "by kind" in text
-
-
-def test_a_name_may_be_of_another_kind_in_another_table():
-    records = [
-        make_record(method="mix"),
-        make_record(method="mix", kind="captions", backbone="other"),
-        make_record(backbone="other", metrics={"mAP": 0.1, "mAP@1000": 0.1}),
-    ]
-    for given in (records, records[::-1]):
-        board = board_of(given)
-        table = board.leaderboard.query("method == 'mix' and metric == 'mAP'")
-        kinds = dict(zip(table["backbone"], table["kind"], strict=True))
-        assert kinds == {"pixels": "method", "other": "captions"}
-        assert (board.leaderboard["rank"] == 1).all()
-        assert [row.kind for row in board.sections[0].rows] == ["method", "captions"]
-
-
-def test_a_name_is_of_one_kind_in_a_table_that_of_the_newest_record():
-    old = [make_record(method="mix", bits=bits) for bits in (16, 32)]
-    new = make_record(method="mix", kind="captions", created="2026-06-01T00:00:00+00:00")
-    assert select([*old, new]) == ([new], old)
-
-
-@pytest.mark.parametrize("kind", ["yardstick", "captions"])
-def test_a_failed_row_stands_among_those_of_its_kind(kind):
-    name = {"yardstick": "random", "captions": "kl_hash_captions"}[kind]
-    board = board_of([make_record()], failures=[failure(method=name, kind=kind)])
-    (_, first), (_, second) = board.sections[0].blocks
-    assert ([row.method for row in first], [row.method for row in second]) == (["lsh"], [name])
-    assert second[0].kind == kind
-
-
-def test_best_of_a_column_is_marked_in_each_kind():
-    section = board_of(with_supervised()).sections[0]
-    best = {row.method for row in section.rows if section.best(row, 16)}
-    assert best == {"cibhash", "kl_hash_captions", "tree"}
 
 
 def test_health_of_codes_is_shown_and_not_ranked():

@@ -1,10 +1,13 @@
 """One cell in one process: what it says while it works, and what comes of it."""
 
+import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from benchmarks import work
+from benchmarks.features import FeatureCache
 from benchmarks.planning import expand_grids
 from benchmarks.run import _grids
 from benchmarks.work import Bench
@@ -59,3 +62,42 @@ def test_force_replaces_what_is_stored(cell, tmp_path):
     (second,) = store.records()
     assert second.created > first.created
     assert second.metrics == first.metrics
+
+
+def test_what_failed_for_one_cell_fails_for_all_of_a_call_and_is_tried_again_by_the_next(
+    cell, tmp_path, monkeypatch
+):
+    tried = []
+
+    def full(cache, *rest):
+        tried.append(rest)
+        raise OSError(28, "No space left on device")
+
+    given = bench(tmp_path)
+    monkeypatch.setattr(FeatureCache, "features", full)
+    notes = [work.work(given, cell).note for _ in range(2)]
+    assert notes == ["[Errno 28] No space left on device"] * 2
+    assert len(tried) == 1
+    monkeypatch.undo()
+    assert work.work(given, cell).state == "failed"
+    assert work.work(bench(tmp_path), cell).state == "done"
+
+
+def test_cells_of_one_process_take_turns(cell, tmp_path, monkeypatch):
+    inside, most = [], []
+
+    def slow(*given):
+        inside.append(given)
+        most.append(len(inside))
+        time.sleep(0.05)
+        inside.pop()
+        return "done"
+
+    monkeypatch.setattr(work, "_run", slow)
+    cells = [replace(cell, key=replace(cell.key, seed=seed)) for seed in range(3)]
+    threads = [threading.Thread(target=work.work, args=(bench(tmp_path), c)) for c in cells]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1]

@@ -1,0 +1,66 @@
+from dataclasses import replace
+
+import pytest
+
+from results.columns import COLUMNS, cost_metrics, extra_columns, extra_entries, extra_value
+from results.sections import build
+from results.store import Scan
+from results.tables import leaderboard_markdown
+from tests.record_factory import make_record
+
+
+def section_of(*records):
+    return build(Scan(list(records), [], [])).sections[0]
+
+
+def entry(section, metric):
+    return extra_value(section.rows[0], metric, 16)
+
+
+def test_costs_are_means_over_seeds():
+    timings = {"fit": 100.0, "encode": 2.0}
+    first = make_record(timings=timings, peak_memory_mib=1500.0)
+    other = make_record(timings={"fit": 300.0, "encode": 2.0}, seed=1)
+    section = section_of(first, other)
+    assert entry(section, "cost.fit_s") == "200"
+    assert entry(section, "cost.images_per_s") == f"{(300 + 1497) / 2:,.0f}"
+    assert entry(section, "cost.memory_mib") == "750"
+
+
+def test_what_was_not_measured_is_a_gap_and_no_zero():
+    section = section_of(make_record(timings={}, peak_memory_mib=0.0))
+    assert [entry(section, metric) for metric in cost_metrics(COLUMNS)] == ["-", "-", "-"]
+
+
+def test_bounds_of_ties_are_those_of_the_main_metric():
+    metrics = {"mAP@1000": 0.4, "mAP@1000:best": 0.5, "mAP@1000:worst": 0.35}
+    section = section_of(make_record(metrics=metrics))
+    columns = extra_columns(section, ["ties"])
+    assert [entry(section, metric) for _, metric in columns] == ["0.350", "0.500"]
+    assert [heading.split(",")[0] for heading, _ in columns] == ["mAP@1000"] * 2
+    assert section.further == ()
+
+
+def test_tables_show_them_only_where_they_are_asked_for():
+    board = build(Scan([make_record()], [], []))
+    assert "training (s)" not in leaderboard_markdown(board)
+    text = leaderboard_markdown(board, ["time", "speed"])
+    assert "| method | training (s) | encoding (images/s) |" in text
+    assert "| lsh | 0.5 | - |" in text
+    assert not board.leaderboard["metric"].str.startswith("cost.").any()
+
+
+def test_costs_are_not_ranked_and_one_value_stands_for_all_lengths():
+    free = replace(make_record(method="float", kind="yardstick", bits=0), timings={"fit": 3.0})
+    board = build(Scan([make_record(), make_record(bits=32), free], [], []))
+    assert board.costs["rank"].isna().all()
+    row = next(row for row in board.sections[0].rows if row.codeless)
+    assert extra_entries(["time"])(board.sections[0], row) == ["3"]
+    assert extra_entries(["time"])(board.sections[0], board.sections[0].rows[0]) == ["0.5 / 0.5"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.01234, "0.0123"), (12.345, "12.3"), (59000.4, "59,000")]
+)
+def test_costs_keep_three_digits(value, shown):
+    assert entry(section_of(make_record(timings={"fit": value})), "cost.fit_s") == shown
