@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 
 from results.comparisons import rank
 from results.figure_style import DPI, INK, STYLE, WIDTHS, method_styles
-from results.statistics import ALPHA
+from results.statistics import CONFIDENCE
 from results.view import View
 
 
 def critical_difference(view: View) -> Figure | None:
     """Draw average ranks on a line; a bar joins what Nemenyi's test does not tell apart.
 
-    None with fewer than three methods or two columns; see `results.comparisons.rank`.
+    Ranks are those of `results.comparisons`, over the columns of all main tables.
     """
     ranking = rank(view.board, "method")
     if ranking is None or ranking.critical_difference is None:
@@ -30,7 +30,7 @@ def critical_difference(view: View) -> Figure | None:
     names, ranks, critical = ranking.methods, ranking.mean_ranks, ranking.critical_difference
     styles = method_styles(view.board)
     half = (len(names) + 1) // 2
-    bars = [(names.index(group[0]), names.index(group[-1])) for group in ranking.alike]
+    bars = [(ranks[names.index(g[0])], ranks[names.index(g[-1])]) for g in ranking.alike]
     width = WIDTHS[view.width]
     depth = 0.55 + 0.32 * len(bars)
     height = 0.9 + 0.24 * half + 0.16 * len(bars)
@@ -51,16 +51,16 @@ def critical_difference(view: View) -> Figure | None:
         axes.plot([low, low + critical], [-1.25, -1.25], color=INK, linewidth=1.4, marker="|")
         axes.text(low, -1.42, f"critical difference {critical:.2f}", fontsize=7.5)
         for place, (first, last) in enumerate(bars):
-            ends = [ranks[first] - 0.04, ranks[last] + 0.04]
+            ends = [first - 0.04, last + 0.04]
             at = 0.4 + 0.32 * place
             axes.plot(ends, [at, at], color=INK, linewidth=3, solid_capstyle="round")
-        for place, name in enumerate(names):
+        for place, (name, of_name) in enumerate(zip(names, ranks, strict=True)):
             left = place < half
             at = depth + 0.55 * (place if left else len(names) - 1 - place) + 0.2
             end = low - 0.04 * margin if left else high + 0.04 * margin
             colour = styles[name]["color"]
-            axes.plot([ranks[place], ranks[place], end], [0, at, at], color=colour, linewidth=1.1)
-            text = f"{name} {ranks[place]:.2f}"
+            axes.plot([of_name, of_name, end], [0, at, at], color=colour, linewidth=1.1)
+            text = f"{name} {of_name:.2f}"
             axes.text(
                 end - 0.1 * margin if left else end + 0.1 * margin,
                 at,
@@ -70,11 +70,12 @@ def critical_difference(view: View) -> Figure | None:
                 fontsize=8,
                 parse_math=False,
             )
+        gaps = ", ".join(ranking.left_out)
+        left_out = f" Left out, since not all have an entry: {gaps}." if gaps else ""
         note = (
             f"Average rank over {len(ranking.columns)} columns of data set and bits, 1 is best. "
-            f"A bar joins what does not differ at {ALPHA:.0%} (Nemenyi)."
+            f"A bar joins what does not differ at {1 - CONFIDENCE:.0%} (Nemenyi).{left_out}"
         )
-        figure.supxlabel(
-            textwrap.fill(note, int(16 * width)), fontsize=7, x=0.01, ha="left", alpha=0.8
-        )
+        note = textwrap.fill(note, int(16 * width))
+        figure.supxlabel(note, fontsize=7, x=0.01, ha="left", alpha=0.8, parse_math=False)
     return figure

@@ -140,7 +140,7 @@ def finish(figure: Figure, axes: Sequence[Axes], note: str) -> Figure:
                 lines = math.ceil(len(handles) / max(1, min(len(handles), columns)))
                 figure.set_figheight(figure.get_figheight() + 0.16 * lines)
         note = textwrap.fill(note, int(16 * inches))  # 16 letters fill an inch
-        figure.supxlabel(note, fontsize=7, x=0.01, ha="left", alpha=0.8)
+        figure.supxlabel(note, fontsize=7, x=0.01, ha="left", alpha=0.8, parse_math=False)
     return figure
 
 

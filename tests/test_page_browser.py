@@ -23,7 +23,8 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 DRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(DRIVER is None, reason="chromedriver is not installed")
 ROWS = 10_000
-READY = "return Number(document.documentElement.dataset.ready)"
+READY = "return document.documentElement.dataset.ready"
+"""Milliseconds from the start of the navigation until the page answers; the page notes it."""
 
 
 def open_browser(downloads, *flags, **emulation):
@@ -226,7 +227,9 @@ def test_ten_thousand_rows_are_interactive_within_three_seconds(browser, tmp_pat
     path = tmp_path / "index.html"
     path.write_text(page(board, {}))
     browser.get(path.as_uri())
-    assert browser.execute_script(READY) < 3000
+    ready = WebDriverWait(browser, 30).until(lambda driver: driver.execute_script(READY))
+    assert int(ready) < 3000
+    assert browser.get_log("browser") == []
     Select(browser.find_element(By.ID, "f-metric")).select_by_visible_text("all")
     assert browser.find_element(By.ID, "status").text == "100 of 10,000 entries shown"
     sort_by(browser, "mean")
