@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from joblib import cpu_count
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -223,7 +223,7 @@ def _in_order(
     work: Callable[[Sequence[Item]], T], chunks: Iterable[Sequence[Item]], n_workers: int
 ) -> Iterator[T]:
     """Results of worker processes in the order of the chunks, few of them at a time in memory."""
-    workers = get_reusable_executor(n_workers)
+    workers = ProcessPoolExecutor(n_workers)  # its own: joblib keeps one of another kind to reuse
     waiting: deque[Future[T]] = deque()
     try:
         for chunk in chunks:
@@ -233,8 +233,7 @@ def _in_order(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        for future in waiting:
-            future.cancel()
+        workers.shutdown(wait=True, kill_workers=bool(waiting))
 
 
 def image_size(encoded: Encoded, most: int = STORED_SIZE) -> int:

@@ -206,7 +206,7 @@ def test_a_cell_of_another_runner_is_waited_for(copy, whole):
     record.unlink()
     with Lease.acquire(record.with_suffix(SUFFIX)):
         runner = start(copy)
-        time.sleep(12)
+        time.sleep(9)
         assert runner.poll() is None  # it waits, and does not run the cell itself
         assert not record.exists()
         record.write_bytes(content)
@@ -260,7 +260,7 @@ class Faulty(CIBHash):
         ("raises", "no luck today"),
         ("nan", "must be finite, got nan"),
         ("shape", ""),
-        ("hangs", "took longer than --cell-timeout 20 seconds"),
+        ("hangs", "took longer than --cell-timeout 10 seconds"),
     ],
 )
 def test_a_faulty_method_fails_alone(tmp_path, capsys, fault, reason):
@@ -268,7 +268,7 @@ def test_a_faulty_method_fails_alone(tmp_path, capsys, fault, reason):
     method.write_text(FAULTY.format(flag=str(flag)))
     methods = ["--methods", f"{method}:Faulty", "lsh"]
     flag.write_text(fault)
-    more = ("--cell-timeout", "20") if fault == "hangs" else ()
+    more = ("--cell-timeout", "10") if fault == "hangs" else ()
     if fault == "hangs":  # what every cell needs is there before the clock runs
         assert run.main(arguments(tmp_path, methods=["--methods", "cibhash"])) == 0
         shutil.rmtree(tmp_path / "out")
