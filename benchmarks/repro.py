@@ -10,19 +10,26 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.backbones import backbone
-from benchmarks.cell import SuiteInputs, run_cell
+from benchmarks.cell import CellError, SuiteInputs, run_cell
 from benchmarks.command import OK, SOME_FAILED, Parser, fail
 from benchmarks.environment import DeviceError, environment
 from benchmarks.explain import differences, read_record
-from benchmarks.features import FeatureCache
+from benchmarks.features import FeatureCache, FeatureError
 from benchmarks.grid import Cell, RunKey, Views
-from benchmarks.specs import GridError, MethodSpec, method_spec
+from benchmarks.specs import GridError, MethodSpec, chosen_methods, method_spec
 from benchmarks.suites import Suite
-from benchmarks.text import DEFAULT_ENCODER
+from benchmarks.text import DEFAULT_ENCODER, TextError
+from benchmarks.trainer import TrainingError
 from datasets import load
 from datasets.arguments import add_data_arguments, load_options
 from datasets.base import DatasetError
 from results.store import ResultStore, RunRecord, StoreError
+
+_USER_ERRORS = (
+    *(DatasetError, DeviceError, GridError, StoreError),
+    *(CellError, FeatureError, TextError, TrainingError),
+)
+"""Errors whose message is one line meant for the user: of the arguments, and of the run."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("record", type=Path, metavar="RECORD.json")
     add("--dataset", metavar="NAME/PROTOCOL", help="default: the record's; your own: KIND:PATH")
+    add("--method", metavar="FILE.py:CLASS", help="where the record is of a method from outside")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--deterministic", action="store_true", help="torch's strict mode")
     add_data_arguments(parser)
@@ -42,11 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = options.dataset or f"{record.dataset}/{record.protocol}"
         settings = record.settings
         network = backbone(settings["backbone"]["name"], settings["backbone"]["input_size"])
-        cell = stored_cell(record, Suite(load(name, load_options(options)), network))
-    except (DatasetError, DeviceError, GridError, StoreError) as error:
+        suite = Suite(load(name, load_options(options)), network)
+        cell = stored_cell(record, suite, [options.method] if options.method else ["all"])
+        inputs = SuiteInputs(suite, FeatureCache(options.cache, env.device))
+        again, arrays = run_cell(cell, inputs, env, lambda epoch, epochs, losses: None)
+    except _USER_ERRORS as error:
         return fail(error)
-    inputs = SuiteInputs(cell.suite, FeatureCache(options.cache, env.device))
-    again, arrays = run_cell(cell, inputs, env, lambda epoch, epochs, losses: None)
     lines = [f"differs: {name}: {a} | {b}" for name, a, b in differences(record, again)]
     changed = list(_changes(record, again, stored, arrays))
     sys.stdout.write("\n".join([*lines, *(changed or ["every number and code is the same"])]))
@@ -54,8 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return SOME_FAILED if changed else OK
 
 
-def stored_cell(record: RunRecord, suite: Suite) -> Cell:
-    """Rebuild the cell that a record came from.
+def stored_cell(record: RunRecord, suite: Suite, methods: Sequence[str]) -> Cell:
+    """Rebuild the cell that a record came from, whose method is one of `methods`.
 
     Raises
     ------
@@ -69,12 +78,18 @@ def stored_cell(record: RunRecord, suite: Suite) -> Cell:
     settings = record.settings
     views: Views = settings["views"] or "bank"
     encoder = settings["text_encoder"] or DEFAULT_ENCODER
-    return Cell(key, suite, _spec(settings["method"]), views, encoder)
+    return Cell(key, suite, _spec(settings["method"], methods), views, encoder)
 
 
-def _spec(settings: Mapping[str, object]) -> MethodSpec:
+def _spec(settings: Mapping[str, object], methods: Sequence[str]) -> MethodSpec:
     """Build the method with the settings that a record holds."""
-    spec = method_spec(str(settings["name"]), finetune=bool(settings.get("finetune")))
+    name, known = str(settings["name"]), chosen_methods(methods)
+    if name not in known:
+        raise GridError(
+            f"record of {name}: --method must name its class, as FILE.py:CLASS, "
+            f"PACKAGE.MODULE:CLASS or the name of an entry point, got {' '.join(methods)}"
+        )
+    spec = method_spec(name, finetune=bool(settings.get("finetune")), known=known)
     if spec.cls is None:
         return spec
     recipe = dict(settings.get("recipe") or {})  # type: ignore[call-overload]  # a JSON object

@@ -148,8 +148,13 @@ def test_the_theme_follows_the_switch_and_is_remembered(opened, address):
     after = paper()
     assert before != after
     assert switch.get_attribute("aria-pressed") != pressed
-    opened.get(address)
-    assert paper() == after
+
+    def again():
+        opened.get(address)
+        return paper()
+
+    # a page's storage reaches the process of the next page a moment after the call that wrote it
+    WebDriverWait(opened, 5).until(lambda driver: again() == after)
 
 
 def test_a_name_with_markup_stays_text(opened):

@@ -7,6 +7,7 @@ import pytest
 import safetensors.numpy
 
 from benchmarks import explain, repro, run, status
+from benchmarks.trainer import TrainingError
 from results.leases import SUFFIX, Lease
 from results.plan import read_plan, standings
 from results.store import ResultStore
@@ -26,8 +27,8 @@ def record(folder, pattern):
     return next(iter(sorted((folder / "out/runs").rglob(pattern))))
 
 
-def again(folder, path):
-    return repro.main([str(path), "--cache", f"{folder}/cache", "--device", "cpu"])
+def again(folder, path, *more):
+    return repro.main([str(path), "--cache", f"{folder}/cache", "--device", "cpu", *more])
 
 
 @pytest.mark.parametrize("method", ["lsh", "cibhash", "random", "float"])
@@ -60,6 +61,34 @@ def test_a_submission_cannot_be_run(grid, capsys):
     path.write_text(json.dumps(data))
     assert again(grid, path) == 2
     assert "submitted as codes" in capsys.readouterr().err
+
+
+def test_a_method_from_a_file_is_run_again_by_the_name_of_its_class(tmp_path, capsys):
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from methods.lsh import LSH\n\n\nclass Mine(LSH):\n    paper = 'none, http://localhost'\n"
+    )
+    grid = ["--methods", f"{mine}:Mine", "--datasets", "synthetic", "--bits", "8", "--seeds", "1"]
+    folders = ["--out", f"{tmp_path}/out", "--cache", f"{tmp_path}/cache", "--no-report"]
+    assert run.main([*grid, *folders, "--device", "cpu"]) == 0
+    path = record(tmp_path, "mine/*.json")
+    assert again(tmp_path, path, "--method", f"{mine}:Mine") == 0
+    capsys.readouterr()
+    for given in ([], ["--method", "lsh"], ["--method", f"{mine}:Yours"]):
+        assert again(tmp_path, path, *given) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        assert error.count("\n") == 1
+        assert "--method" in error
+
+
+def test_a_run_that_fails_is_one_line(grid, capsys, monkeypatch):
+    def diverge(*given):
+        raise TrainingError("CIBHash: loss term 'x' must be finite, got nan")
+
+    monkeypatch.setattr(repro, "run_cell", diverge)
+    assert again(grid, record(grid, "cibhash/*.json")) == 2
+    assert capsys.readouterr().err == "error: CIBHash: loss term 'x' must be finite, got nan\n"
 
 
 def test_two_records_are_told_apart_by_every_setting(grid, capsys):
