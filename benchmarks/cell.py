@@ -1,4 +1,4 @@
-"""One cell of the grid, from its key to its record."""
+"""Cells of the grid, from their keys to their records."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from benchmarks.environment import Environment
 from benchmarks.features import Cached, FeatureCache, Kind
 from benchmarks.grid import Cell, seed_of
 from benchmarks.limits import halving
-from benchmarks.scoring import protocol_info, score_codes, score_floats
+from benchmarks.scoring import Scores, protocol_info, score_codes, score_floats
 from benchmarks.suites import Suite
 from benchmarks.targets import Target, target_of
-from benchmarks.trainer import OnEpoch, Trainer
+from benchmarks.trainer import OnEpoch, Trainer, train_together
 from benchmarks.training_sets import EndToEnd, FreshViews, ViewBank
 from datasets.augment import AUGMENTATIONS
 from datasets.base import ImageSource, RetrievalDataset, lookup
@@ -121,58 +121,129 @@ class Stopwatch:
             torch.cuda.synchronize(self.device)
 
 
-def run_cell(
-    cell: Cell,
+def run_cells(
+    cells: Sequence[Cell],
     inputs: SuiteInputs,
     environment: Environment,
     on_epoch: OnEpoch,
-    checkpoint: Checkpoint | None = None,
-) -> tuple[RunRecord, dict[str, np.ndarray]]:
+    checkpoints: Sequence[Checkpoint] | None = None,
+) -> list[tuple[RunRecord, dict[str, np.ndarray]]]:
     """Fit, encode, evaluate.
 
     Parameters
     ----------
-    cell : Cell
+    cells : sequence of Cell
+        One, or several that differ in their seed alone and are trained together.
     inputs : SuiteInputs
-        Of the cell's suite.
+        Of the cells' suite.
     environment : Environment
-        Versions and device, for the record.
+        Versions and device, for the records.
     on_epoch : callable
         Told after each training epoch.
-    checkpoint : Checkpoint, optional
-        Where the training is kept, and goes on from.
+    checkpoints : sequence of Checkpoint, optional
+        Where each training is kept, and goes on from.
 
     Returns
     -------
-    RunRecord, dict of ndarray
-        The record, and its arrays: packed codes, row numbers, AP of each query.
+    list of (RunRecord, dict of ndarray)
+        A record for each cell, and its arrays: packed codes, row numbers, AP of each query. A
+        training of several counts as much for each of them.
 
     Raises
     ------
     CellError, FeatureError, TrainingError
-        If the cell cannot be done; the message says why.
+        If the cells cannot be done; the message says why.
     """
     device = inputs.cache.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     watch = Stopwatch(device=device)
-    data = cell.suite.data
-    history: list[dict[str, float]] = []
-    arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
+    trainers = [Trainer(cell.method.recipe, seed_of(cell.key), on_epoch) for cell in cells]
+    for trainer, checkpoint in zip(trainers, checkpoints or (), strict=bool(checkpoints)):
+        trainer.checkpoint = checkpoint
+    fitted = _fit(cells, trainers, inputs, watch)
+    if "fit" in watch.seconds:
+        watch.seconds["fit"] /= len(cells)
+    before = watch.seconds
+    results = []
+    for cell, trainer, (method, training) in zip(cells, trainers, fitted, strict=True):
+        watch.seconds = dict(before)
+        scores, arrays = _score(cell, method, training, inputs, watch)
+        record = RunRecord(
+            dataset=cell.key.dataset,
+            protocol=cell.key.protocol,
+            backbone=cell.key.backbone,
+            method=cell.key.method,
+            kind=cell.kind,
+            bits=cell.key.bits,
+            seed=cell.key.seed,
+            digest=cell.digest,
+            settings=cell.settings,
+            protocol_info=protocol_info(cell.suite.data, cell.suite.digest),
+            metrics=scores.metrics,
+            curves=scores.curves,
+            history=trainer.history,
+            trained_with=[cell.key.seed for cell in cells],
+            timings=watch.seconds,
+            peak_memory_mib=_peak_memory_mib(device),
+            versions=environment.versions,
+            device=environment.device_name,
+            commit=environment.commit,
+            command=environment.command,
+            created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        )
+        results.append((record, arrays))
+    return results
 
+
+_Fitted = tuple[HashMethod, TrainingSet] | tuple[None, None]
+"""A method and what it was trained on; nothing for a yardstick."""
+
+
+def _fit(
+    cells: Sequence[Cell], trainers: Sequence[Trainer], inputs: SuiteInputs, watch: Stopwatch
+) -> list[_Fitted]:
+    """Train the methods of all cells."""
+    lead = cells[0]
+    if lead.method.cls is None:
+        return [(None, None)] * len(cells)
+    training = _training_set(lead, inputs, watch)
+    methods = []
+    with watch("fit"):
+        for cell in cells:
+            torch.manual_seed(seed_of(cell.key))
+            method = lead.method.cls(training.shape[-1], cell.key.bits, **cell.method.params)
+            methods.append(method.to(inputs.cache.device))
+            if len(cells) > 1:
+                method.prepare(training)  # from the same stream of random numbers as its weights
+        if len(cells) == 1:
+            methods[0].fit(training, trainers[0])
+        else:
+            train_together(trainers, methods, training)
+            for method in methods:
+                method.finish()
+    return [(method, training) for method in methods]
+
+
+def _score(
+    cell: Cell,
+    method: HashMethod | None,
+    training: TrainingSet | None,
+    inputs: SuiteInputs,
+    watch: Stopwatch,
+) -> tuple[Scores, dict[str, np.ndarray]]:
+    """Encode and evaluate one cell."""
+    data, device = cell.suite.data, inputs.cache.device
+    arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
     if cell.method.name == "float":
         features = inputs.features("features")
         watch.seconds["features"] = features.seconds
         with watch("evaluate"):
             scores = score_floats(features.array, data)
     else:
-        if cell.method.cls is None:
+        if method is None or training is None:
             query, database = _random_codes(cell)
         else:
-            method, training = _prepare(cell, inputs, watch)
-            trainer = Trainer(cell.method.recipe, seed_of(cell.key), on_epoch, history, checkpoint)
-            with watch("fit"):
-                method.fit(training, trainer)
             with watch("encode"):
                 query, database = (
                     _encode(method, training, cell, inputs, rows)
@@ -182,63 +253,30 @@ def run_cell(
             scores = score_codes(query, database, data, device)
         arrays["query_codes"] = np.packbits(query.cpu().numpy(), axis=1)
         arrays["database_codes"] = np.packbits(database.cpu().numpy(), axis=1)
-
     arrays["query_ap"] = scores.query_ap
-    record = RunRecord(
-        dataset=cell.key.dataset,
-        protocol=cell.key.protocol,
-        backbone=cell.key.backbone,
-        method=cell.key.method,
-        kind=cell.kind,
-        bits=cell.key.bits,
-        seed=cell.key.seed,
-        digest=cell.digest,
-        settings=cell.settings,
-        protocol_info=protocol_info(data, cell.suite.digest),
-        metrics=scores.metrics,
-        curves=scores.curves,
-        history=history,
-        timings=watch.seconds,
-        peak_memory_mib=_peak_memory_mib(device),
-        versions=environment.versions,
-        device=environment.device_name,
-        commit=environment.commit,
-        command=environment.command,
-        created=datetime.now(UTC).isoformat(timespec="microseconds"),
-    )
-    return record, arrays
-
-
-def _prepare(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> tuple[HashMethod, TrainingSet]:
-    """Build the method from the cell's seed, and the inputs of its training images."""
-    cls = cell.method.cls
-    assert cls is not None, "a yardstick is not fitted"
-    training = _training_set(cell, inputs, watch)
-    torch.manual_seed(seed_of(cell.key))
-    method = cls(training.shape[-1], cell.key.bits, **cell.method.params)
-    return method.to(inputs.cache.device), training
+    return scores, arrays
 
 
 def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> TrainingSet:
     data, recipe, device = cell.suite.data, cell.method.recipe, inputs.cache.device
-    seed, kind, backbone = seed_of(cell.key), _kind(cell), cell.suite.backbone
+    kind, backbone = _kind(cell), cell.suite.backbone
     target = inputs.target(cell.method.learns_from, cell.text_encoder)
     if cell.method.finetune:
         augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
         images = inputs.images().read(data.train)
-        return EndToEnd(images, backbone, kind, augmentation, seed, device, target)
+        return EndToEnd(images, backbone, kind, augmentation, device, target)
     features = inputs.features(kind)
     watch.seconds["features"] = features.seconds
     plain = features.array[data.train.to(device)]
     if not cell.method.is_trained:
-        return ViewBank(plain, None, seed, device)
+        return ViewBank(plain, None, device)
     if cell.views == "bank":
         bank = inputs.bank(recipe.augmentation, recipe.bank_size, kind)
         watch.seconds["features"] += bank.seconds
-        return ViewBank(plain, bank.array, seed, device, target)
+        return ViewBank(plain, bank.array, device, target)
     augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
     images = inputs.images().read(data.train)
-    return FreshViews(plain, images, backbone, kind, augmentation, seed, device, target)
+    return FreshViews(plain, images, backbone, kind, augmentation, device, target)
 
 
 def _kind(cell: Cell) -> Kind:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,27 +97,3 @@ def restore_random_state(
     torch.set_rng_state(tensors["random.torch"])
     if "random.cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random.cuda"])
-
-
-def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Moments and step counts of an optimizer, by name."""
-    return {
-        f"optimizer.{i}.{name}": torch.as_tensor(value)
-        for i, parameter in enumerate(_parameters(optimizer))
-        for name, value in optimizer.state[parameter].items()
-    }
-
-
-def restore_optimizer_state(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
-    """Set the moments and step counts of an optimizer to those in `tensors`."""
-    parameters = list(_parameters(optimizer))
-    for key, value in tensors.items():
-        if key.startswith("optimizer."):
-            _, i, name = key.split(".", 2)
-            parameter = parameters[int(i)]
-            optimizer.state[parameter][name] = value.to(parameter.device)
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[Tensor]:
-    for group in optimizer.param_groups:
-        yield from group["params"]

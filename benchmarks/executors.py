@@ -22,12 +22,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
 from joblib import Parallel, delayed, parallel_config
 
-from benchmarks.grid import Cell, RunKey
+from benchmarks.grid import Cell, RunKey, stacks
 from benchmarks.specs import GridError
 from benchmarks.work import Bench, Outcome, work
 from datasets.base import one_line
@@ -44,22 +45,24 @@ _WAIT = 1.0
 """Seconds between two looks at cells that other runners work on."""
 
 Tell = Callable[[RunKey, str], None]
-Executor = Callable[[Bench, Sequence[Cell], Tell], Iterator[Outcome]]
+Stack = Sequence[Cell]
+"""Cells that one worker runs together; usually one."""
+Executor = Callable[[Bench, Sequence[Stack], Tell], Iterator[Outcome]]
 
 
-def local(bench: Bench, cells: Sequence[Cell], tell: Tell) -> Iterator[Outcome]:
+def local(bench: Bench, todo: Sequence[Stack], tell: Tell) -> Iterator[Outcome]:
     """Run cells in this process."""
-    for cell in cells:
-        yield work(bench, cell, partial(tell, cell.key))
+    for stack in todo:
+        yield from work(bench, stack, partial(tell, stack[0].key))
 
 
 def in_processes(jobs: int) -> Executor:
     """Run cells in `jobs` processes of this machine."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
 
-    def run(bench: Bench, cells: Sequence[Cell], tell: Tell) -> Iterator[Outcome]:
+    def run(bench: Bench, todo: Sequence[Stack], tell: Tell) -> Iterator[Outcome]:
         with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=threads):
-            yield from _parallel(replace(bench, threads=threads), cells)
+            yield from _parallel(replace(bench, threads=threads), todo)
 
     return run
 
@@ -82,9 +85,9 @@ def on_dask(scheduler: str | None, jobs: int) -> Iterator[Executor]:
     threads = max(1, (os.cpu_count() or 1) // jobs) if scheduler is None else None
     with _client(Client, scheduler, jobs) as client:
 
-        def run(bench: Bench, cells: Sequence[Cell], tell: Tell) -> Iterator[Outcome]:
+        def run(bench: Bench, todo: Sequence[Stack], tell: Tell) -> Iterator[Outcome]:
             with parallel_config("dask", client=client):
-                yield from _parallel(replace(bench, threads=threads), cells)
+                yield from _parallel(replace(bench, threads=threads), todo)
 
         yield run
 
@@ -101,29 +104,40 @@ def _client(kind: type[Client], scheduler: str | None, jobs: int) -> Any:
         ) from error
 
 
-def _parallel(bench: Bench, cells: Sequence[Cell]) -> Iterator[Outcome]:
+_Letter = tuple[RunKey, str, bytes]
+"""A cell that travels: its names, its digest, and itself."""
+
+
+def _parallel(bench: Bench, todo: Sequence[Stack]) -> Iterator[Outcome]:
     parallel = Parallel(return_as="generator_unordered", batch_size=1)
-    letters = ((cell.key, cell.digest, bytes(ForkingPickler.dumps(cell))) for cell in cells)
-    outcomes: Iterator[Outcome] = parallel(delayed(_open)(bench, *letter) for letter in letters)
-    return outcomes
+    letters = (
+        [(cell.key, cell.digest, bytes(ForkingPickler.dumps(cell))) for cell in stack]
+        for stack in todo
+    )
+    outcomes: Iterator[list[Outcome]] = parallel(delayed(_open)(bench, each) for each in letters)
+    return chain.from_iterable(outcomes)
 
 
-def _open(bench: Bench, key: RunKey, digest: str, letter: bytes) -> Outcome:
-    """Open a cell where it arrives, and run it.
+def _open(bench: Bench, letters: Sequence[_Letter]) -> list[Outcome]:
+    """Open cells where they arrive, and run them.
 
     What a worker does not find fails the cell and not the worker. A cell that comes out as another
     one would be stored under a name that is not its own.
     """
-    try:
-        cell: Cell = ForkingPickler.loads(letter)
-        if replace(cell).digest != digest:
-            raise GridError(
-                f"this worker ({socket.gethostname()}) has other code or data than the runner; "
-                "start it again, from the same checkout"
-            )
-    except Exception as error:  # one failure is one cell
-        return Outcome(key, digest, "failed", one_line(error))
-    return work(bench, cell)
+    cells: list[Cell] = []
+    failed: list[Outcome] = []
+    for key, digest, letter in letters:
+        try:
+            cell: Cell = ForkingPickler.loads(letter)
+            if replace(cell).digest != digest:
+                raise GridError(
+                    f"this worker ({socket.gethostname()}) has other code or data than the runner; "
+                    "start it again, from the same checkout"
+                )
+            cells.append(cell)
+        except Exception as error:  # one failure is one cell
+            failed.append(Outcome(key, digest, "failed", one_line(error)))
+    return [*failed, *work(bench, cells)]
 
 
 def run_all(
@@ -132,6 +146,8 @@ def run_all(
     cells: Sequence[Cell],
     tell: Tell,
     done: Callable[[Outcome], None],
+    *,
+    stack: bool = False,
 ) -> list[Outcome]:
     """Run cells until each is stored or has failed, whoever does it.
 
@@ -145,6 +161,8 @@ def run_all(
         Told what a cell is doing, where this process knows.
     done : callable
         Told each outcome.
+    stack : bool
+        Whether seeds are trained together.
 
     Returns
     -------
@@ -165,7 +183,8 @@ def run_all(
         before = len(waiting)
         batch = _next(waiting, deaths)
         try:
-            for outcome in executor(bench, batch, tell):
+            together = stacks(batch) if stack else [[cell] for cell in batch]
+            for outcome in executor(bench, together, tell):
                 if outcome.state != "busy" and outcome.digest in waiting:
                     settle(outcome)
         except Exception as error:  # workers died; what they did is stored

@@ -56,6 +56,7 @@ def seed_of(key: RunKey) -> int:
 
 _TRAINING = (
     *("methods.base", "benchmarks.backbones", "benchmarks.cell", "benchmarks.trainer"),
+    *("benchmarks.stack", "benchmarks.step", "benchmarks.optimizer"),
     *("benchmarks.training_sets", "benchmarks.targets", "benchmarks.text"),
 )
 
@@ -122,6 +123,23 @@ class Cell:
         """SHA-256 over the settings and the seed, 64 hexadecimal digits."""
         identity = {"settings": self.settings, "seed": self.key.seed}
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def stacks(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Put next to each other what can be trained together: cells that differ in their seed alone.
+
+    Returns
+    -------
+    list of list of Cell
+        In the order of their first cells; alone, where a method does not stack.
+    """
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        cls = cell.method.cls
+        together = cls is not None and cls.stacks and not cell.method.finetune
+        kin = json.dumps(cell.settings, sort_keys=True) if together else cell.digest
+        found.setdefault(kin, []).append(cell)
+    return list(found.values())
 
 
 def expand(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.backbones import backbone
-from benchmarks.cell import CellError, SuiteInputs, run_cell
+from benchmarks.cell import CellError, SuiteInputs, run_cells
 from benchmarks.command import OK, SOME_FAILED, Parser, fail
 from benchmarks.environment import DeviceError, environment
 from benchmarks.explain import differences, read_record
@@ -53,7 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         suite = Suite(load(name, load_options(options)), network)
         cell = stored_cell(record, suite, [options.method] if options.method else ["all"])
         inputs = SuiteInputs(suite, FeatureCache(options.cache, env.device))
-        again, arrays = run_cell(cell, inputs, env, lambda epoch, epochs, losses: None)
+        seeds = record.trained_with
+        cells = [replace(cell, key=replace(cell.key, seed=seed)) for seed in seeds]
+        results = run_cells(cells, inputs, env, lambda epoch, epochs, losses: None)
+        again, arrays = results[seeds.index(record.seed)]
     except _USER_ERRORS as error:
         return fail(error)
     lines = [f"differs: {name}: {a} | {b}" for name, a, b in differences(record, again)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, Parser, fail
-from benchmarks.environment import DeviceError, environment
+from benchmarks.environment import DeviceError, Environment, environment
 from benchmarks.executors import EXECUTORS, Executor, in_processes, local, on_dask, run_all
 from benchmarks.grid import Cell
 from benchmarks.listing import LISTS, listing
@@ -76,7 +76,7 @@ def _main(arguments: Sequence[str] | None) -> int:
                 f"cache folder {options.cache}: {error.strerror}; choose another with --cache"
             )
         write_plan(store, plan.planned())
-        failed = _run(plan.todo, store, options, here.command)
+        failed = _run(plan.todo, store, options, here)
         tidy(store)
     except _USER_ERRORS as error:
         return fail(error)
@@ -121,6 +121,12 @@ def _parser(defaults: Mapping[str, Any]) -> argparse.ArgumentParser:
         choices=EXECUTORS,
         help="default: by the next two",
     )
+    add(
+        "--stack",
+        choices=["auto", "on", "off"],
+        default="auto",
+        help="train the seeds of a cell together; auto: on CUDA",
+    )
     add("--jobs", type=int, metavar="N", help="processes beside each other")
     add("--scheduler", metavar="tcp://HOST:PORT", help="of a running Dask cluster")
     add("--cell-timeout", type=float, metavar="SECONDS", help="after which a cell counts as failed")
@@ -152,7 +158,7 @@ def _plan(grids: Sequence[argparse.Namespace], store: ResultStore, *, force: boo
 
 
 def _run(
-    todo: Sequence[Cell], store: ResultStore, options: argparse.Namespace, command: str
+    todo: Sequence[Cell], store: ResultStore, options: argparse.Namespace, here: Environment
 ) -> list[Outcome]:
     """Run cells; returns what failed."""
     bench = Bench(
@@ -163,12 +169,14 @@ def _run(
         cell_timeout=options.cell_timeout,
         checkpoint_every=options.checkpoint_every,
         deterministic=options.deterministic,
-        command=command,
+        command=here.command,
     )
+    on_cuda = here.device.type == "cuda"
     with _executor(options) as executor, Display(len(todo)) as display:
         elsewhere = executor is not local
         with Watcher(display, store, todo) if elsewhere else nullcontext():
-            return run_all(executor, bench, todo, display.doing, display.cell_done)
+            stack = options.stack == "on" or (options.stack == "auto" and on_cuda)
+            return run_all(executor, bench, todo, display.doing, display.cell_done, stack=stack)
 
 
 @contextmanager

@@ -119,6 +119,7 @@ def score(
         metrics=scores.metrics,
         curves=scores.curves,
         history=[],
+        trained_with=[options.seed],
         timings={},
         peak_memory_mib=0.0,
         versions=env.versions,

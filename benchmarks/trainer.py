@@ -1,28 +1,30 @@
 """The one training loop.
 
-Nothing inside a step waits for the device: the order of an epoch is drawn and moved at once, views
-are drawn where they live, and losses are read back once an epoch.
+It trains one method, or several that differ in their seed alone (`benchmarks.stack`). Nothing
+inside a step waits for the device: orders and random numbers are drawn and moved ahead, views are
+made where they live, and losses are read back once an epoch.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from benchmarks.checkpoint import (
-    Checkpoint,
-    optimizer_state,
-    random_state,
-    restore_optimizer_state,
-    restore_random_state,
-)
-from methods.base import Batch, HashMethod, Recipe, TrainingSet
+from benchmarks.checkpoint import Checkpoint, History, random_state, restore_random_state
+from benchmarks.optimizer import HeadsOptimizer
+from benchmarks.stack import heads_of
+from benchmarks.step import Captured, Step
+from methods.base import HashMethod, Recipe, TrainingSet
+
+_AHEAD = 32
+"""Steps whose random numbers are drawn at a time."""
 
 OnEpoch = Callable[[int, int, dict[str, float]], None]
 """Told the epoch (from 1), the number of epochs, and the mean of each loss term."""
@@ -57,136 +59,219 @@ class Trainer:
     recipe: Recipe
     seed: int
     on_epoch: OnEpoch = lambda epoch, epochs, losses: None
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: History = field(default_factory=list)
     checkpoint: Checkpoint | None = None
 
     def train(self, method: HashMethod, data: TrainingSet) -> None:
-        """Train in place.
+        """Train in place, see `train_together`."""
+        train_together([self], [method], data)
 
-        Every step sees a full batch: an epoch visits floor(N / B) batches of a new random order,
-        so each epoch leaves out other images, and fewer than a batch of them. A training set
-        smaller than a batch is one batch.
+    def kept(self) -> tuple[dict[str, Tensor], History]:
+        """Return what the checkpoint holds of this training; nothing where there is none."""
+        return (None if self.checkpoint is None else self.checkpoint.read()) or ({}, [])
 
-        Raises
-        ------
-        TrainingError
-            If a loss term or a parameter is not finite, with the epoch and the name.
+
+def train_together(
+    trainers: Sequence[Trainer], methods: Sequence[HashMethod], data: TrainingSet
+) -> None:
+    """Train methods that differ in their seed alone, each as its own trainer would, to rounding.
+
+    Every step sees a full batch: an epoch visits floor(N / B) batches of a new random order, so
+    each epoch leaves out other images, and fewer than a batch of them. A training set smaller than
+    a batch is one batch.
+
+    Parameters
+    ----------
+    trainers : sequence of Trainer
+        Of one recipe; what the first one says of epochs is told of their mean.
+    methods : sequence of HashMethod
+        One each; trained in place and left in evaluation mode.
+    data : TrainingSet
+        For all of them.
+
+    Raises
+    ------
+    TrainingError
+        If a loss term or a parameter is not finite, with the epoch and the name.
+    """
+    kept = [trainer.kept() for trainer in trainers]
+    for done in sorted({len(history) for _, history in kept}):
+        members = [
+            _Member(trainer, method, data, *found)
+            for trainer, method, found in zip(trainers, methods, kept, strict=True)
+            if len(found[1]) == done
+        ]
+        _Training(members, data).run(done)
+
+
+@dataclass
+class _Member:
+    """What one method of a training has for itself."""
+
+    trainer: Trainer
+    method: HashMethod
+    data: TrainingSet
+    kept: dict[str, Tensor]
+    history: History
+
+    def __post_init__(self) -> None:
+        seed = self.trainer.seed
+        self.trainer.history[:] = self.history
+        self.order_of = torch.Generator().manual_seed(seed + 1)  # `seed` drew the weights
+        self.views_of = self.data.generator(seed + 2)
+        self.noise_of = torch.Generator(next(self.method.state()).device).manual_seed(seed + 3)
+
+    @property
+    def generators(self) -> dict[str, torch.Generator]:
+        return {"order": self.order_of, "views": self.views_of, "noise": self.noise_of}
+
+    def order(self, n: int) -> Tensor:
+        """Draw which images an epoch visits, int64 (n,)."""
+        return torch.randperm(len(self.data), generator=self.order_of)[:n]
+
+    def end_epoch(self, losses: dict[str, float], failed: dict[str, int]) -> None:
+        """Note the losses of an epoch, and name the first term to fail.
+
+        It ruins the parameters, and they all other terms.
         """
-        device = next(method.state()).device
-        order_of = torch.Generator().manual_seed(self.seed)
-        epochs = self.recipe.epochs_for(method.n_bits)
-        size = min(self.recipe.batch_size, len(data))
-        steps = len(data) // size
-        optimizer = _optimizer(self.recipe, method, data)
-        rates = [group["lr"] for group in optimizer.param_groups]
-        state = _State(method, data, optimizer, order_of)
-        self._resume(state)
-        method.train()
-        for epoch in range(len(self.history), epochs):
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * _factor(self.recipe, epoch / epochs)
-            order = torch.randperm(len(data), generator=order_of)[: steps * size]
-            totals: dict[str, Tensor] = {}
-            finite: dict[str, Tensor] = {}  # steps before a term was not finite
-            for step, index in enumerate(order.view(steps, size).to(device)):
-                progress = (epoch + step / steps) / epochs
-                views = data.views(index, method.n_views)
-                terms = method.loss(Batch(views, index, progress))
-                optimizer.zero_grad(set_to_none=True)
-                torch.stack(list(terms.values())).sum().backward()
-                optimizer.step()
-                for name, term in terms.items():
-                    totals[name] = totals.get(name, 0) + term.detach()
-                for name, total in totals.items():
-                    finite[name] = finite.get(name, step) + total.isfinite()
-            losses = {name: float(total) / steps for name, total in totals.items()}
-            self._check_losses(method, epoch + 1, losses, finite)
-            self.history.append(losses)
-            if self.checkpoint is not None and self.checkpoint.is_due:
-                self.checkpoint.write(state.tensors(), self.history)
-            self.on_epoch(epoch + 1, epochs, losses)
-        self._check_parameters(method, data, epochs)
-        method.eval()
-
-    def _resume(self, state: _State) -> None:
-        """Go on from the checkpoint, if there is one of this training."""
-        kept = None if self.checkpoint is None else self.checkpoint.read()
-        if kept is not None:
-            tensors, history = kept
-            state.restore(tensors)
-            self.history[:] = history
-
-    def _check_losses(
-        self,
-        method: HashMethod,
-        epoch: int,
-        losses: dict[str, float],
-        finite: dict[str, Tensor],
-    ) -> None:
-        """Name the first term to fail: it ruins the parameters, and they all other terms."""
+        history = self.trainer.history
         if wrong := [name for name, value in losses.items() if not math.isfinite(value)]:
-            name = min(wrong, key=lambda name: int(finite[name]))
+            name = max(wrong, key=lambda name: failed[name])
             raise TrainingError(
-                f"{type(method).__name__}: loss term {name!r} must be finite, got {losses[name]} "
-                f"in epoch {epoch}; lower the learning rate or check the features"
+                f"{type(self.method).__name__}: loss term {name!r} must be finite, got "
+                f"{losses[name]} in epoch {len(history) + 1}; lower the learning rate or check "
+                "the features"
             )
-
-    def _check_parameters(self, method: HashMethod, data: TrainingSet, epoch: int) -> None:
-        backbone = (("of the backbone", parameter) for parameter in data.parameters())
-        for name, parameter in chain(method.named_parameters(), backbone):
-            if not parameter.isfinite().all():
-                raise TrainingError(
-                    f"{type(method).__name__}: parameter {name!r} is not finite after "
-                    f"epoch {epoch}; lower the learning rate or check the gradient of the loss"
-                )
+        history.append(losses)
 
 
-def _optimizer(recipe: Recipe, method: HashMethod, data: TrainingSet) -> torch.optim.Optimizer:
-    """Optimizer of the method's parameters, and of the backbone's at a rate of their own."""
-    parameters = [p for p in method.parameters() if p.requires_grad]
-    if not parameters:
-        raise TrainingError(
-            f"{type(method).__name__}: a trained method needs parameters, got none; "
-            "define fit for a closed form"
-        )
-    groups: list[dict[str, Any]] = [{"params": parameters, "lr": recipe.lr}]
-    if backbone := list(data.parameters()):
-        groups.append({"params": backbone, "lr": recipe.backbone_lr})
-    if recipe.optimizer == "adam":
-        return torch.optim.Adam(groups, weight_decay=recipe.weight_decay, fused=True)
-    return torch.optim.SGD(groups, weight_decay=recipe.weight_decay, momentum=0.9, fused=True)
+class _Training:
+    """A training from one checkpoint to its end."""
+
+    def __init__(self, members: Sequence[_Member], data: TrainingSet) -> None:
+        self._members = members
+        self._data = data
+        self._recipe = members[0].trainer.recipe
+        self._heads = heads_of([member.method for member in members])
+        self._device = next(members[0].method.state()).device
+        if not self._heads.parameters():
+            raise TrainingError(
+                f"{type(members[0].method).__name__}: a trained method needs parameters, got none; "
+                "define fit for a closed form"
+            )
+        backbone = list(data.parameters())
+        self._optimizer = HeadsOptimizer(self._recipe, self._heads, backbone, self._device)
+        for i, member in enumerate(members):
+            if member.kept:
+                self._restore(i, member)
+        if any(member.kept for member in members):
+            self._optimizer.restore([member.kept for member in members])
+        self._losses = Step(self._heads, self._optimizer.torch)
+        captures = self._device.type == "cuda" and members[0].method.stacks
+        self._step = Captured(self._losses) if captures and not backbone else self._losses
+
+    def run(self, done: int) -> None:
+        """Train from the epoch after `done` on."""
+        lead = self._members[0]
+        epochs = self._recipe.epochs_for(lead.method.n_bits)
+        for member in self._members:
+            member.method.train()
+        for epoch in range(done, epochs):
+            self._optimizer.set_rates(_factor(self._recipe, epoch / epochs))
+            self._epoch(epoch, epochs)
+            self._end_epoch()
+            mean = _mean([member.trainer.history[-1] for member in self._members])
+            lead.trainer.on_epoch(epoch + 1, epochs, mean)
+        self._heads.settle()
+        for member in self._members:
+            _check_parameters(member.method, self._data, epochs)
+            member.method.eval()
+
+    @cached_property
+    def _size(self) -> int:
+        """Images a step."""
+        return min(self._recipe.batch_size, len(self._data))
+
+    @cached_property
+    def _steps(self) -> int:
+        """Steps an epoch."""
+        return len(self._data) // self._size
+
+    def _epoch(self, epoch: int, epochs: int) -> None:
+        """Take the steps of one epoch."""
+        size, steps = self._size, self._steps
+        n = size * steps
+        order = torch.stack([member.order(n) for member in self._members]).to(self._device)
+        progress = (epoch + torch.arange(steps, device=self._device) / steps) / epochs
+        self._losses.begin()
+        for first in range(0, steps, _AHEAD):
+            some = range(first, min(first + _AHEAD, steps))
+            drawn, noise = self._draw(len(some) * size)
+            for i, step in enumerate(some):
+                index = order[:, step * size : (step + 1) * size]  # (S, B)
+                rows = slice(i * size, (i + 1) * size)
+                views = self._data.views(index, drawn[:, rows])  # (S, V, B, ...)
+                of_these = None if noise is None else noise[:, rows]
+                self._step(views, index, progress[step], of_these)
+
+    def _draw(self, n: int) -> tuple[Tensor, Tensor | None]:
+        """Draw the random numbers of the next `n` images of every member, (S, n, ...)."""
+        n_views = self._members[0].method.n_views
+        drawn = [self._data.draw(n, n_views, member.views_of) for member in self._members]
+        noise = [member.method.noise(n, member.noise_of) for member in self._members]
+        some = [numbers for numbers in noise if numbers is not None]
+        return torch.stack(drawn), torch.stack(some) if some else None
+
+    def _end_epoch(self) -> None:
+        """Read the losses back, and keep the training where that is due."""
+        losses = {name: (t / self._steps).tolist() for name, t in self._losses.totals.items()}
+        failed = {name: t.tolist() for name, t in self._losses.failed.items()}
+        for i, member in enumerate(self._members):
+            member.end_epoch(
+                {k: v[i] for k, v in losses.items()}, {k: v[i] for k, v in failed.items()}
+            )
+        for i, member in enumerate(self._members):
+            checkpoint = member.trainer.checkpoint
+            if checkpoint is not None and checkpoint.is_due:
+                checkpoint.write(self._tensors(i, member), member.trainer.history)
+
+    def _weights(self, i: int) -> dict[str, Tensor]:
+        """Parameters and buffers of a method, parameters of a backbone in training."""
+        backbone = {f"backbone.{j}": p for j, p in enumerate(self._data.parameters())}
+        return {f"method.{k}": v for k, v in self._heads.weights(i).items()} | backbone
+
+    def _tensors(self, i: int, member: _Member) -> dict[str, Tensor]:
+        """All that the training of one member changes."""
+        return self._weights(i) | self._optimizer.state(i) | random_state(member.generators)
+
+    @torch.no_grad()
+    def _restore(self, i: int, member: _Member) -> None:
+        for name, tensor in self._weights(i).items():
+            tensor.copy_(member.kept[name])
+        restore_random_state(member.kept, member.generators)
+
+
+T = TypeVar("T")
+
+
+def _column(rows: Mapping[str, Sequence[T]], i: int) -> dict[str, T]:
+    return {name: values[i] for name, values in rows.items()}
+
+
+def _mean(losses: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: sum(own[name] for own in losses) / len(losses) for name in losses[0]}
+
+
+def _check_parameters(method: HashMethod, data: TrainingSet, epoch: int) -> None:
+    backbone = (("of the backbone", parameter) for parameter in data.parameters())
+    for name, parameter in chain(method.named_parameters(), backbone):
+        if not parameter.isfinite().all():
+            raise TrainingError(
+                f"{type(method).__name__}: parameter {name!r} is not finite after "
+                f"epoch {epoch}; lower the learning rate or check the gradient of the loss"
+            )
 
 
 def _factor(recipe: Recipe, progress: float) -> float:
     """Factor of the learning rates at a share of the training in [0, 1]."""
     return 1.0 if recipe.schedule == "constant" else (1 + math.cos(math.pi * progress)) / 2
-
-
-@dataclass(frozen=True)
-class _State:
-    """All that a training changes, as named tensors."""
-
-    method: HashMethod
-    data: TrainingSet
-    optimizer: torch.optim.Optimizer
-    order_of: torch.Generator
-
-    @property
-    def _generators(self) -> dict[str, torch.Generator]:
-        return {"order": self.order_of, "views": self.data.generator}
-
-    @property
-    def _weights(self) -> dict[str, Tensor]:
-        """Parameters and buffers of the method, parameters of a backbone in training."""
-        backbone = {f"backbone.{i}": p for i, p in enumerate(self.data.parameters())}
-        return {f"method.{k}": v for k, v in self.method.state_dict().items()} | backbone
-
-    def tensors(self) -> dict[str, Tensor]:
-        return self._weights | optimizer_state(self.optimizer) | random_state(self._generators)
-
-    @torch.no_grad()
-    def restore(self, tensors: dict[str, Tensor]) -> None:
-        for name, tensor in self._weights.items():
-            tensor.copy_(tensors[name])
-        restore_optimizer_state(tensors, self.optimizer)
-        restore_random_state(tensors, self._generators)

@@ -62,6 +62,10 @@ class _Inputs:
         """Nothing: the backbone is frozen."""
         return iter(())
 
+    def generator(self, seed: int) -> torch.Generator:
+        """Make a generator on the CPU, where augmentations are drawn."""
+        return torch.Generator().manual_seed(seed)
+
     def target_distances(self, rows: Tensor, others: Tensor) -> Tensor:
         """Distances in the target that the method declares, float32, shape (R, O)."""
         if self._target is None:
@@ -81,10 +85,8 @@ class ViewBank(_Inputs):
         Unaugmented inputs of the training images.
     bank : Tensor, float16, shape (N, V, ...), or None
         Views to choose from; None where the method trains without views.
-    seed : int
-        Of the draws.
     device : torch.device
-        Where the views are handed out.
+        Where the views are drawn and handed out.
     target : Target, optional
         Where the method learns from more than images.
     """
@@ -93,24 +95,28 @@ class ViewBank(_Inputs):
         self,
         features: Tensor,
         bank: Tensor | None,
-        seed: int,
         device: torch.device,
         target: Target | None = None,
     ) -> None:
         super().__init__(features, target, device)
         self._bank = None if bank is None else bank.to(device)
-        self.generator = torch.Generator(device).manual_seed(seed)
 
-    def views(self, index: Tensor, n_views: int) -> Tensor:
-        """Choose `n_views` different views of each row at random, float32, (V, B, ...)."""
+    def generator(self, seed: int) -> torch.Generator:
+        """Make a generator on the device."""
+        return torch.Generator(self.features.device).manual_seed(seed)
+
+    def draw(self, n: int, n_views: int, generator: torch.Generator) -> Tensor:
+        """Choose V different views of each image at random, int64 (n, V)."""
+        kept = n_views if self._bank is None else self._bank.shape[1]
+        keys = torch.rand(n, kept, generator=generator, device=generator.device)
+        return keys.argsort(1)[:, :n_views]
+
+    def views(self, index: Tensor, drawn: Tensor) -> Tensor:
+        """Hand out the chosen views, see `TrainingSet.views`."""
+        index, choice = index.unsqueeze(-2), drawn.mT  # (..., 1, B), (..., V, B)
         if self._bank is None:
-            plain = self.features[index]
-            return plain.expand(n_views, *plain.shape)
-        keys = torch.rand(
-            len(index), self._bank.shape[1], generator=self.generator, device=index.device
-        )
-        choice = keys.argsort(1)[:, :n_views].T  # (V, B), without replacement
-        return self._bank[index.expand(n_views, -1), choice].float()
+            return self.features[index.expand_as(choice)]
+        return self._bank[index, choice].float()
 
 
 class FreshViews(_Inputs):
@@ -128,8 +134,6 @@ class FreshViews(_Inputs):
         What the method consumes.
     recipe : Augmentation
         How views are drawn.
-    seed : int
-        Of the draws.
     device : torch.device
         Where everything is kept.
     target : Target, optional
@@ -143,7 +147,6 @@ class FreshViews(_Inputs):
         backbone: Backbone,
         kind: Kind,
         recipe: Augmentation,
-        seed: int,
         device: torch.device,
         target: Target | None = None,
     ) -> None:
@@ -152,21 +155,24 @@ class FreshViews(_Inputs):
         self._extract = getattr(backbone.to(device), kind)
         self._recipe = recipe
         self._size = backbone.input_size or images.shape[-1]
-        self.generator = torch.Generator().manual_seed(seed)
+
+    def draw(self, n: int, n_views: int, generator: torch.Generator) -> Tensor:
+        """Draw what `augment` needs for V views of each image, float32 (n, V, N_DRAWS)."""
+        return draws(n * n_views, generator).view(n, n_views, -1)
 
     @torch.no_grad()
-    def views(self, index: Tensor, n_views: int) -> Tensor:
-        """Draw `n_views` new views of each row, float32, (V, B, ...)."""
-        return self._draw(index, n_views)
+    def views(self, index: Tensor, drawn: Tensor) -> Tensor:
+        """Make the views that were drawn, see `TrainingSet.views`."""
+        return self._make(index, drawn)
 
-    def _draw(self, index: Tensor, n_views: int) -> Tensor:
+    def _make(self, index: Tensor, drawn: Tensor) -> Tensor:
+        uniforms = drawn.transpose(-2, -3)  # (..., V, B, N_DRAWS)
+        shape = uniforms.shape[:-1]
         with torch.no_grad():
-            uniforms = draws(n_views * len(index), self.generator)
-            images = augment(
-                self._images[index.repeat(n_views)], uniforms, self._recipe, self._size
-            )
+            rows = index.unsqueeze(-2).expand(shape).flatten()
+            images = augment(self._images[rows], uniforms.flatten(0, -2), self._recipe, self._size)
         features: Tensor = self._extract(images)
-        return features.view(n_views, len(index), *features.shape[1:])
+        return features.view(*shape, *features.shape[1:])
 
 
 class EndToEnd(FreshViews):
@@ -186,8 +192,6 @@ class EndToEnd(FreshViews):
         What the method consumes.
     recipe : Augmentation
         How views are drawn.
-    seed : int
-        Of the draws.
     device : torch.device
         Where everything is kept.
     target : Target, optional
@@ -205,13 +209,12 @@ class EndToEnd(FreshViews):
         backbone: Backbone,
         kind: Kind,
         recipe: Augmentation,
-        seed: int,
         device: torch.device,
         target: Target | None = None,
     ) -> None:
         self._backbone = backbone.trainable().to(device)
         self._kind, self._device = kind, device
-        super().__init__(None, images, self._backbone, kind, recipe, seed, device, target)
+        super().__init__(None, images, self._backbone, kind, recipe, device, target)
 
     def __len__(self) -> int:
         """Count the training images, N."""
@@ -237,10 +240,10 @@ class EndToEnd(FreshViews):
         """Weights of the backbone."""
         return self._backbone.parameters()
 
-    def views(self, index: Tensor, n_views: int) -> Tensor:
-        """Draw `n_views` new views of each row with gradients, float32, (V, B, ...)."""
+    def views(self, index: Tensor, drawn: Tensor) -> Tensor:
+        """Make the views that were drawn, with gradients, see `TrainingSet.views`."""
         with self._autocast():
-            return self._draw(index, n_views).float()
+            return self._make(index, drawn).float()
 
     @torch.no_grad()
     def extract(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""One cell in one process: lease it, run it, store it; whatever goes wrong is kept with it."""
+"""Cells in one process: lease them, run them, store them; whatever goes wrong is kept with them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Literal
 
 import torch
 
-from benchmarks.cell import SuiteInputs, run_cell
+from benchmarks.cell import SuiteInputs, run_cells
 from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import Environment, environment
 from benchmarks.features import FeatureCache
@@ -99,63 +99,92 @@ class Outcome:
     note: str
 
 
-def work(bench: Bench, cell: Cell, tell: Tell = lambda doing: None) -> Outcome:
-    """Run a cell, unless it is stored or another process works on it.
+def work(bench: Bench, cells: Sequence[Cell], tell: Tell = lambda doing: None) -> list[Outcome]:
+    """Run cells, unless they are stored or another process works on them.
 
     Parameters
     ----------
     bench : Bench
-    cell : Cell
+    cells : sequence of Cell
+        One, or several that differ in their seed alone: they are trained together, and one by one
+        where that fails.
     tell : callable
         Told in a few words what is being done.
 
     Returns
     -------
-    Outcome
-        Never an exception: one failure is one cell.
+    list of Outcome
+        One for each cell. Never an exception: one failure is one cell.
     """
-    with _ONE_AT_A_TIME:
-        return _work(bench, cell, tell)
+    with _ONE_AT_A_TIME, contextlib.ExitStack() as leases:
+        taken: list[_Taken] = []
+        outcomes: list[Outcome] = []
+        for cell in cells:
+            lease = _lease(bench, cell)
+            if isinstance(lease, Outcome):
+                outcomes.append(lease)
+            else:
+                taken.append(_Taken(bench, cell, leases.enter_context(lease)))
+        return [*outcomes, *_run_all(bench, taken, tell)]
 
 
-def _work(bench: Bench, cell: Cell, tell: Tell) -> Outcome:
+def _lease(bench: Bench, cell: Cell) -> Lease | Outcome:
+    """Take a cell, or say why not."""
     store = ResultStore(bench.out)
-
-    def outcome(state: State, note: str) -> Outcome:
-        return Outcome(cell.key, cell.digest, state, note)
-
     try:
         lease = Lease.acquire(store.lease_path(**cell.place), bench.stale)
     except OSError as error:
-        return outcome("failed", f"results folder {bench.out}: {error.strerror}")
+        return _outcome(cell, "failed", f"results folder {bench.out}: {error.strerror}")
     if lease is None:
-        return outcome("busy", "another runner works on it")
-    with lease:
-        if not bench.force and store.has(**cell.place):
-            return outcome("stored", "stored by another runner")
-        n_train = cell.suite.data.protocol.n_train
-        checkpoint = Checkpoint(
-            store.checkpoint_path(**cell.place), cell.digest, bench.checkpoint_every
-        )
-        try:
-            return outcome(
-                "done", _run(bench, cell, store, checkpoint, _Teller(lease, tell, n_train))
-            )
-        except Exception as error:  # one failure is one cell; the others go on
-            note = one_line(error)
-            if not isinstance(error, CellTimeout):  # the next call tries anew, not from here
-                checkpoint.clear()
-            with contextlib.suppress(StoreError):  # a disk that refuses it too is no second failure
-                trace = traceback.format_exc()
-                store.mark_failed(**cell.place, kind=cell.kind, error=note, traceback=trace)
-            return outcome("failed", note)
+        return _outcome(cell, "busy", "another runner works on it")
+    if not bench.force and store.has(**cell.place):
+        with lease:  # to give it back
+            return _outcome(cell, "stored", "stored by another runner")
+    return lease
+
+
+def _outcome(cell: Cell, state: State, note: str) -> Outcome:
+    return Outcome(cell.key, cell.digest, state, note)
+
+
+class _Taken:
+    """A leased cell."""
+
+    def __init__(self, bench: Bench, cell: Cell, lease: Lease) -> None:
+        self.cell, self.lease = cell, lease
+        self.store = ResultStore(bench.out)
+        path = self.store.checkpoint_path(**cell.place)
+        self.checkpoint = Checkpoint(path, cell.digest, bench.checkpoint_every)
+
+    def fail(self, error: Exception) -> Outcome:
+        note = one_line(error)
+        if not isinstance(error, CellTimeout):  # the next call tries anew, not from here
+            self.checkpoint.clear()
+        with contextlib.suppress(StoreError):  # a disk that refuses it too is no second failure
+            cell, trace = self.cell, "".join(traceback.format_exception(error))
+            self.store.mark_failed(**cell.place, kind=cell.kind, error=note, traceback=trace)
+        return _outcome(self.cell, "failed", note)
+
+
+def _run_all(bench: Bench, taken: Sequence[_Taken], tell: Tell) -> Iterator[Outcome]:
+    """Run leased cells together, and if that fails one by one."""
+    if not taken:
+        return
+    try:
+        yield from _run(bench, taken, tell)
+    except Exception as error:  # one failure is one cell; the others go on
+        if len(taken) == 1:
+            yield taken[0].fail(error)
+            return
+        for one in taken:
+            yield from _run_all(bench, [one], tell)
 
 
 class _Teller:
-    """Says what a cell is doing to the lease and to whoever watches."""
+    """Says what cells are doing to their leases and to whoever watches."""
 
-    def __init__(self, lease: Lease, tell: Tell, n_train: int) -> None:
-        self._lease, self._tell, self._n_train = lease, tell, n_train
+    def __init__(self, leases: Sequence[Lease], tell: Tell, n_train: int) -> None:
+        self._leases, self._tell, self._n_train = leases, tell, n_train
         self._start: tuple[str, float, int] = ("", 0.0, 0)
 
     def extraction(self, what: str, done: int, total: int) -> None:
@@ -178,22 +207,30 @@ class _Teller:
         return (done - self._start[2]) / seconds if seconds else 0.0
 
     def _say(self, doing: str) -> None:
-        self._lease.tell(doing)
+        for lease in self._leases:
+            lease.tell(doing)
         self._tell(doing)
 
 
-def _run(
-    bench: Bench, cell: Cell, store: ResultStore, checkpoint: Checkpoint, teller: _Teller
-) -> str:
+def _run(bench: Bench, taken: Sequence[_Taken], tell: Tell) -> list[Outcome]:
+    cells = [one.cell for one in taken]
+    suite = cells[0].suite
+    n_images = suite.data.protocol.n_train * len(cells)
+    teller = _Teller([one.lease for one in taken], tell, n_images)
     env = _environment(bench)
-    inputs = _inputs(bench, cell.suite)
+    inputs = _inputs(bench, suite)
     inputs.cache.progress = teller.extraction
-    with time_limit(bench.cell_timeout):
-        record, arrays = run_cell(cell, inputs, env, teller.epoch, checkpoint)
-        store.save(record, arrays, force=bench.force)
-    checkpoint.clear()
-    metric = f"mAP@{cell.suite.data.protocol.cutoff}"
-    return f"{metric} {record.metrics[metric]:.4f}"
+    metric = f"mAP@{suite.data.protocol.cutoff}"
+    outcomes = []
+    limit = None if bench.cell_timeout is None else bench.cell_timeout * len(cells)
+    with time_limit(limit):
+        checkpoints = [one.checkpoint for one in taken]
+        results = run_cells(cells, inputs, env, teller.epoch, checkpoints)
+        for one, (record, arrays) in zip(taken, results, strict=True):
+            one.store.save(record, arrays, force=bench.force)
+            one.checkpoint.clear()
+            outcomes.append(_outcome(one.cell, "done", f"{metric} {record.metrics[metric]:.4f}"))
+    return outcomes
 
 
 @lru_cache(maxsize=1)

@@ -100,25 +100,24 @@ class Batch:
         Augmented views of B training images.
     index : Tensor, int64, shape (B,)
         Rows of the training set.
-    progress : float
+    progress : Tensor, float32, scalar
         Share of the training done, in [0, 1].
+    noise : Tensor or None
+        What `HashMethod.noise` drew for these images.
     """
 
     views: Tensor
     index: Tensor
-    progress: float
+    progress: Tensor
+    noise: Tensor | None = None
 
 
 class TrainingSet(Protocol):
     """The inputs of the training images, and the target that a method declares; no labels.
 
-    Attributes
-    ----------
-    generator : torch.Generator
-        What views are drawn from.
+    It has no randomness of its own, so that several trainings may share it: `draw` gives the random
+    numbers and `views` is a function of them.
     """
-
-    generator: torch.Generator
 
     @property
     def features(self) -> Tensor:
@@ -141,8 +140,27 @@ class TrainingSet(Protocol):
         """Mean of the unaugmented inputs over images and tokens, float32, shape (D,)."""
         ...
 
-    def views(self, index: Tensor, n_views: int) -> Tensor:
-        """Augmented inputs of some rows, float32, shape (V, B, ...)."""
+    def generator(self, seed: int) -> torch.Generator:
+        """Make the generator that `draw` takes, on the device where it draws."""
+        ...
+
+    def draw(self, n: int, n_views: int, generator: torch.Generator) -> Tensor:
+        """Draw what decides about V views of n images, shape (n, V, ...)."""
+        ...
+
+    def views(self, index: Tensor, drawn: Tensor) -> Tensor:
+        """Augmented inputs of some rows, as was drawn for each.
+
+        Parameters
+        ----------
+        index : Tensor, int64, shape (..., B)
+            Rows; leading axes, of several trainings, pass through.
+        drawn : Tensor, shape (..., B, V, ...)
+
+        Returns
+        -------
+        Tensor, float32, shape (..., V, B, ...)
+        """
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -171,9 +189,9 @@ class Trainer(Protocol):
 class HashMethod(nn.Module, ABC):
     """One paper. Subclasses define `project` and either `loss` (trained) or `fit` (closed form).
 
-    Hyper-parameters are keyword-only arguments of the subclass, under the paper's symbols. All
-    randomness is drawn from torch's global generator, which the runner seeds from the key of the
-    run before it builds the method.
+    Hyper-parameters are keyword-only arguments of the subclass, under the paper's symbols. Initial
+    weights are drawn from torch's global generator, which the runner seeds from the key of the run
+    before it builds the method; what a loss needs at random is drawn by `noise`.
 
     Parameters
     ----------
@@ -193,6 +211,13 @@ class HashMethod(nn.Module, ABC):
     n_views: ClassVar[int] = 1
     supervision: ClassVar[Supervision] = "none"
     """What it learns from beside images; tables rank each kind apart."""
+    stacks: ClassVar[bool] = False
+    """Whether seeds can train together, as one stack of parameters and, on CUDA, as one graph.
+
+    `loss` must then be a function of parameters, buffers and the batch alone, made of operations on
+    tensors: it draws nothing, reads no value back, keeps nothing in attributes. What differs
+    between seeds lies in parameters and buffers, and `fit` is the default.
+    """
     recipe: ClassVar[Recipe] = Recipe()
     """How a head on a frozen backbone is trained."""
     published: ClassVar[Recipe | None] = None
@@ -234,12 +259,33 @@ class HashMethod(nn.Module, ABC):
             "or define loss in the class"
         )
 
+    def noise(self, n: int, generator: torch.Generator) -> Tensor | None:
+        """Draw the random numbers that the loss of `n` images needs, a row an image, if any.
+
+        Parameters
+        ----------
+        n : int
+            Images.
+        generator : torch.Generator
+            On the device of the method.
+        """
+        return None
+
+    def prepare(self, data: TrainingSet) -> None:
+        """Take what the loss needs of the whole training set; the default takes nothing."""
+
+    def finish(self) -> None:
+        """Drop what `prepare` kept for the training alone; the default has nothing to drop."""
+
     def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
         """Learn from `data`; a second call forgets the first only where the method says so.
 
-        The default hands the loss to the shared trainer. A closed-form method overrides it.
+        The default prepares, hands the loss to the shared trainer, and finishes. A closed-form
+        method overrides it.
         """
+        self.prepare(data)
         trainer.train(self, data)
+        self.finish()
         return self
 
     @final
@@ -325,8 +371,7 @@ class CentredMethod(HashMethod):
         self.centre = centre
         self.register_buffer("mu", torch.zeros(in_dim))
 
-    def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
-        """Take the mean, then train."""
+    def prepare(self, data: TrainingSet) -> None:
+        """Take the mean."""
         if self.centre:
             self.mu = data.mean()
-        return super().fit(data, trainer)

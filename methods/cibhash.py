@@ -41,6 +41,7 @@ class CIBHash(HashMethod):
 
     paper = "Qiu et al., IJCAI 2021, https://arxiv.org/abs/2105.06138"
     n_views = 2
+    stacks = True
     recipe = Recipe(
         epochs=60,
         epochs_at={16: 80},  # official code: at least 80 at 16 bits
@@ -63,23 +64,30 @@ class CIBHash(HashMethod):
     ) -> None:
         super().__init__(in_dim, n_bits)
         self.require_above(0, tau=tau)
-        self.require_at_least(0, beta=beta)
+        self.require_at_least(0, beta=beta, dropout=dropout)
         self.require_at_least(1, hidden=hidden)
-        self.tau = tau
-        self.beta = beta
-        self.head = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(in_dim, hidden), nn.ReLU(), nn.Linear(hidden, n_bits)
-        )
+        if dropout >= 1:
+            raise ValueError(f"CIBHash: dropout must be below 1, got {dropout}")
+        self.tau, self.beta, self.dropout = tau, beta, dropout
+        self.head = nn.Sequential(nn.Linear(in_dim, hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
 
     def project(self, x: Tensor) -> Tensor:
         """Logits of the bit probabilities, (N, D) -> (N, K)."""
         scores: Tensor = self.head(x)
         return scores
 
+    def noise(self, n: int, generator: torch.Generator) -> Tensor | None:
+        """Draw which features of both views stay, as 0 or 1/(1 - dropout), (n, 2, D)."""
+        if not self.dropout:
+            return None
+        stay = torch.rand(n, 2, self.in_dim, generator=generator, device=generator.device)
+        return (stay >= self.dropout).float() / (1 - self.dropout)
+
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Contrastive term and information bottleneck."""
         self.require_views(batch)
-        p_1, p_2 = (torch.sigmoid(self.project(view)) for view in batch.views)  # (B, K) each
+        x = batch.views if batch.noise is None else batch.views * batch.noise.transpose(0, 1)
+        p_1, p_2 = torch.sigmoid(self.project(x))  # (B, K) each
         z_1, z_2 = (straight_through_sign(p - 0.5) for p in (p_1, p_2))
         kl = (_bernoulli_kl(p_1, p_2.detach()) + _bernoulli_kl(p_2, p_1.detach())) / 2
         return {"contrastive": nt_xent(z_1, z_2, self.tau), "kl": self.beta * kl}

@@ -39,13 +39,12 @@ of it, so weights and constants may differ from the full text):
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from methods.base import Batch, CentredMethod, Recipe, Trainer, TrainingSet
+from methods.base import Batch, CentredMethod, Recipe, TrainingSet
 
 
 class KLHash(CentredMethod):
@@ -65,6 +64,7 @@ class KLHash(CentredMethod):
 
     paper = "Arponen and Bishop, 2020, https://arxiv.org/abs/2005.04917"
     n_views = 2
+    stacks = True
     recipe = Recipe(
         epochs=40,
         batch_size=128,
@@ -109,12 +109,18 @@ class KLHash(CentredMethod):
         scores: Tensor = self.head(x - self.mu)
         return scores
 
-    def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
-        """Take the target and the mean, then train; the target is not kept."""
+    def prepare(self, data: TrainingSet) -> None:
+        """Take the mean and the target."""
+        super().prepare(data)
         self.target = self._target(data)
-        super().fit(data, trainer)
+
+    def finish(self) -> None:
+        """Drop the target."""
         del self.target
-        return self
+
+    def noise(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw a sample of the target distribution for both views, in [0, 1], (n, 2, K)."""
+        return symmetric_beta(self.alpha, (n, 2, self.n_bits), generator)
 
     def _target(self, data: TrainingSet) -> Callable[[Tensor], Tensor]:
         x = data.features
@@ -127,9 +133,10 @@ class KLHash(CentredMethod):
         z = torch.sigmoid(self.project(batch.views))  # (2, B, K)
         d = self.target(batch.index.repeat(2))  # (2B, 2B)
         similarity = relative_similarity(z.flatten(0, 1), d, self.gamma, self.rho)
-        beta = torch.distributions.Beta(z.new_tensor(self.alpha), self.alpha, validate_args=False)
-        divergence = torch.stack([kl_divergence(view, beta.sample(view.shape)) for view in z])
-        return {"similarity": similarity, "kl": self.lambda_kl * divergence.mean()}
+        assert batch.noise is not None, "drawn by noise()"
+        samples = batch.noise.transpose(0, 1)  # (2, B, K)
+        first, second = (kl_divergence(*pair) for pair in zip(z, samples, strict=True))
+        return {"similarity": similarity, "kl": self.lambda_kl * (first + second) / 2}
 
 
 class KLHashCaptions(KLHash):
@@ -177,15 +184,18 @@ class KLHashHierarchy(KLHash):
     def _target(self, data: TrainingSet) -> Callable[[Tensor], Tensor]:
         return lambda rows: data.target_distances(rows, rows)
 
-    def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
-        """Find the classes if they are told apart, then train; nothing of both is kept."""
-        if not self.lambda_cls:
-            return super().fit(data, trainer)
-        self.classes = groups_at_zero(data, self.mu.device)
-        self.classifier = nn.Linear(self.n_bits, int(self.classes.max()) + 1).to(self.mu.device)
-        super().fit(data, trainer)
-        del self.classifier, self.classes
-        return self
+    def prepare(self, data: TrainingSet) -> None:
+        """Take the mean and the target, and find the classes if they are to be told apart."""
+        super().prepare(data)
+        if self.lambda_cls:
+            self.classes = groups_at_zero(data, self.mu.device)
+            self.classifier = nn.Linear(self.n_bits, int(self.classes.max()) + 1).to(self.mu.device)
+
+    def finish(self) -> None:
+        """Drop the target and the classifier."""
+        super().finish()
+        if self.lambda_cls:
+            del self.classifier, self.classes
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Relative similarity, divergence, and classification if it has a weight."""
@@ -282,6 +292,19 @@ def kl_divergence(z: Tensor, target: Tensor, floor: float = 1e-3) -> Tensor:
     to_target = _squared_distances(z, target).amin(1)
     log = [squared.clamp_min(floor**2).log() / 2 for squared in (to_target, to_others)]
     return (log[0] - log[1]).mean()
+
+
+def symmetric_beta(alpha: float, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Sample Beta(alpha, alpha), float32, on the device of the generator.
+
+    X / (X + Y) of two Gamma(alpha) variables, each of them G U^(1/alpha) with G of Gamma(alpha + 1)
+    and U uniform. Taken through logarithms, for small alpha X and Y are below what floats can hold.
+    """
+    device = generator.device
+    shapes = torch.full((2, *shape), alpha + 1, device=device)
+    g = torch._standard_gamma(shapes, generator).log()
+    u = torch.rand(2, *shape, generator=generator, device=device).log() / alpha
+    return torch.sigmoid(g[0] - g[1] + u[0] - u[1])
 
 
 def _l1_distances(z: Tensor) -> Tensor:

@@ -63,6 +63,7 @@ class NSH(CentredMethod):
 
     paper = "Yu et al., IJCAI 2022, https://arxiv.org/abs/2201.13322"
     n_views = 2
+    stacks = True
     recipe = Recipe(
         epochs=30,
         batch_size=64,

@@ -66,6 +66,7 @@ class WCH(CentredMethod):
     paper = "Yu et al., ACCV 2022, https://arxiv.org/abs/2209.14099"
     consumes = "tokens"
     n_views = 2
+    stacks = True
     recipe = Recipe(
         epochs=20,
         batch_size=32,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-SCHEMA: int = 2
+SCHEMA: int = 3
 KINDS = ("method", "captions", "hierarchy", "yardstick")
 """What a row counts as: an unsupervised method, one that learns from more than images, or neither.
 
@@ -39,6 +39,7 @@ class RunRecord:
     metrics: dict[str, float]
     curves: dict[str, dict[str, list[float]]]
     history: list[dict[str, float]]  # mean loss terms of each epoch
+    trained_with: list[int]  # seeds trained together as one stack, its own among them
     timings: dict[str, float]  # seconds
     peak_memory_mib: float
     versions: dict[str, str]
@@ -87,7 +88,7 @@ def check_record(data: dict[str, Any]) -> None:
     >>> check_record({"schema": 0})
     Traceback (most recent call last):
     ...
-    ValueError: schema 0 where this version reads schema 2; run the cell again
+    ValueError: schema 0 where this version reads schema 3; run the cell again
     """
     if data.get("schema") != SCHEMA:
         raise ValueError(
@@ -148,6 +149,9 @@ def _faults(data: dict[str, Any]) -> Iterator[str]:
     yield from _map_faults(data["versions"], "versions", _is_text, "text")
     if not _is_number(data["peak_memory_mib"]):
         yield f"peak_memory_mib: expected a finite number, got {data['peak_memory_mib']!r}"
+    seeds = data["trained_with"]
+    if not isinstance(seeds, list) or not all(map(_is_count, seeds)) or data["seed"] not in seeds:
+        yield f"trained_with: expected a list of seeds, its own among them, got {seeds!r}"
     if not isinstance(data["history"], list):
         yield f"history: expected a list, got {type(data['history']).__name__}"
         return

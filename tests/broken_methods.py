@@ -156,7 +156,7 @@ class CentresWhatItIsGiven(LSH):
         return scores - scores.mean(0)
 
 
-@breaks("equal_seeds_give_equal_codes", "two fits from one seed differ in", "global generator")
+@breaks("equal_seeds_give_equal_codes", "two fits from one seed differ in", "torch's global one")
 class OwnDraws(LSH):
     def fit(self, data, trainer):
         g = torch.Generator()
@@ -314,3 +314,27 @@ class Climbs(CIBHash):
     def loss(self, batch):
         terms = super().loss(batch)
         return {name: 2 * term.detach() - term for name, term in terms.items()}
+
+
+@breaks("seeds_train_together_as_alone", "stacks is True, and fit is not the default", "prepare")
+class FitsItsOwnWay(CIBHash):
+    def fit(self, data, trainer):
+        return super().fit(data, trainer)
+
+
+@breaks("seeds_train_together_as_alone", "three seeds cannot be stacked", "branch on no value")
+class ReadsBack(CIBHash):
+    def loss(self, batch):
+        terms = super().loss(batch)
+        return terms if terms["kl"].item() < 1 else {"kl": terms["kl"]}
+
+
+@breaks("seeds_train_together_as_alone", "of seed 1 ends up to", "keep no state in attributes")
+class SharesAnAttribute(CIBHash):
+    def __init__(self, in_dim, n_bits):
+        super().__init__(in_dim, n_bits)
+        self.wanted = torch.randn(n_bits)
+
+    def loss(self, batch):
+        apart = self.project(batch.views[0]) - self.wanted.to(batch.views)
+        return super().loss(batch) | {"wanted": apart.square().mean()}

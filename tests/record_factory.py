@@ -36,6 +36,7 @@ def make_record(**changes):
         metrics={"mAP": 0.3, "mAP@1000": 0.4},
         curves={},
         history=[],
+        trained_with=[0],
         timings={"fit": 0.5},
         peak_memory_mib=1.0,
         versions={"numpy": "2"},
@@ -44,7 +45,7 @@ def make_record(**changes):
         command="",
         created="2026-01-02T03:04:05+00:00",
     )
-    record = replace(record, **changes)
+    record = replace(record, **{"trained_with": [changes.get("seed", 0)], **changes})
     if record.digest:
         return record
     shaped = repr((record.settings, record.seed, record.protocol_info))

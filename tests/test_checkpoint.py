@@ -32,7 +32,7 @@ def build(name):
     tokens = (5,) if cls.consumes == "tokens" else ()
     bank = torch.randn(48, 4, *tokens, 12)
     target = None if cls.supervision == "none" else Target()
-    data = ViewBank(bank[:, 0], bank.half(), 11, CPU, target)
+    data = ViewBank(bank[:, 0], bank.half(), CPU, target)
     return cls(12, 8), data
 
 

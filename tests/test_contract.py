@@ -7,7 +7,8 @@ import torch
 
 from benchmarks.contract import ON_CUDA, checks_of
 from benchmarks.contract.probes import blobs, fitted
-from methods import METHODS, Batch, HashMethod
+from methods import METHODS, HashMethod
+from tests.batches import batch_of
 
 CASES = [
     pytest.param(check, cls, id=f"{check.__name__}-{name}")
@@ -47,5 +48,7 @@ def test_a_fitted_method_is_pickled_without_its_training_set(cls):
 
 @pytest.mark.parametrize("name", [n for n, c in METHODS.items() if c.loss is HashMethod.loss])
 def test_loss_of_a_closed_form_is_an_error_that_says_so(name):
+    method = METHODS[name](24, 16)
+    batch = batch_of(method, torch.zeros(1, 4, 24))
     with pytest.raises(TypeError, match="call fit"):
-        METHODS[name](24, 16).loss(Batch(torch.zeros(1, 4, 24), torch.arange(4), 0.0))
+        method.loss(batch)

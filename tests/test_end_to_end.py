@@ -86,7 +86,7 @@ def test_metric_names_are_those_of_the_design(grid):
 def test_second_call_trains_nothing_and_changes_no_record(grid, capsys, monkeypatch):
     folder, _ = grid
     before = {p: p.stat().st_mtime_ns for p in (folder / "out/runs").rglob("*.*")}
-    monkeypatch.setattr(work, "run_cell", None)  # a call would be an error
+    monkeypatch.setattr(work, "run_cells", None)  # a call would be an error
     assert call(folder) == 0
     assert f"{CELLS} cells, {CELLS} stored, 0 to run" in capsys.readouterr().out
     assert {p: p.stat().st_mtime_ns for p in (folder / "out/runs").rglob("*.*")} == before
@@ -176,19 +176,19 @@ def test_failed_cells_are_named_the_others_are_kept_and_the_next_call_tries_agai
 
 
 def test_interruption_keeps_what_is_done(tmp_path, capsys, monkeypatch):
-    real, done = work.run_cell, []
+    real, done = work.run_cells, []
 
-    def stop_at_the_fourth(cell, *rest):
+    def stop_at_the_fourth(cells, *rest):
         if len(done) == 3:
             raise KeyboardInterrupt
-        done.append(cell)
-        return real(cell, *rest)
+        done.extend(cells)
+        return real(cells, *rest)
 
-    monkeypatch.setattr(work, "run_cell", stop_at_the_fourth)
+    monkeypatch.setattr(work, "run_cells", stop_at_the_fourth)
     arguments = ("--methods", "lsh", "itq")
     assert call(tmp_path, *arguments) == 130
     assert "goes on where this one stopped" in capsys.readouterr().err
-    monkeypatch.setattr(work, "run_cell", real)
+    monkeypatch.setattr(work, "run_cells", real)
     assert call(tmp_path, *arguments) == 0
     assert "13 cells, 3 stored, 10 to run" in capsys.readouterr().out
 
@@ -246,14 +246,14 @@ def test_rows_that_learn_from_more_are_marked_in_the_printed_table(grid):
 
 
 def test_failed_rows_stand_among_those_of_their_kind(tmp_path, monkeypatch, capsys):
-    real = work.run_cell
+    real = work.run_cells
 
-    def fails(cell, *rest):
-        if cell.method.name != "lsh":
+    def fails(cells, *rest):
+        if cells[0].method.name != "lsh":
             raise ValueError("out of luck")
-        return real(cell, *rest)
+        return real(cells, *rest)
 
-    monkeypatch.setattr(work, "run_cell", fails)
+    monkeypatch.setattr(work, "run_cells", fails)
     arguments = ["--methods", "lsh", "kl_hash_captions", "--bits", "8", "--seeds", "1"]
     assert call(tmp_path, *arguments) == 1
     (section,) = load_board(ResultStore(tmp_path / "out")).sections

@@ -66,6 +66,23 @@ def test_processes_leave_the_same_records_and_extract_once(cells, expected, tmp_
     assert len(list((tmp_path / "cache").rglob("*.npy"))) == 2  # features and one bank of views
 
 
+@pytest.mark.parametrize("executor", [local, in_processes(2)])
+def test_seeds_that_train_together_leave_the_records_of_the_cells_alone(
+    executor, cells, expected, tmp_path
+):
+    done = lambda outcome: None  # noqa: E731
+    tell = lambda key, doing: None  # noqa: E731
+    assert run_all(executor, bench(tmp_path), cells, tell, done, stack=True) == []
+    found = content(tmp_path)
+    assert found.keys() == expected.keys()
+    for digest, (_, arrays) in found.items():
+        for name in set(arrays) - {"query_ap"}:
+            assert (arrays[name] == expected[digest][1][name]).mean() > 0.95
+    seeds = {r.method: r.trained_with for r in ResultStore(tmp_path / "out").records()}
+    assert seeds["cibhash(epochs=2)"] == [0, 1]
+    assert len(seeds["lsh"]) == len(seeds["random"]) == 1
+
+
 def test_a_killed_dask_worker_costs_nothing_that_is_finished(cells, expected, tmp_path):
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     outcomes, killed = [], []
@@ -121,7 +138,7 @@ def test_a_cell_that_workers_die_of_fails_alone(cells, expected, monkeypatch, tm
     def dying(given, waiting, tell):
         """Dies on one cell, with another one under work beside it."""
         batches.append(len(waiting))
-        for cell in waiting:
+        for (cell,) in waiting:
             if cell is culprit:
                 held = [cell, first] if len(waiting) > 1 else [cell]
                 for other in held:
@@ -131,7 +148,7 @@ def test_a_cell_that_workers_die_of_fails_alone(cells, expected, monkeypatch, tm
                                     '"token": "", "since": 0}')  # fmt: skip
                 raise BrokenPipeError("killed")
             if cell is not first or len(waiting) == 1:
-                yield from local(given, [cell], tell)
+                yield from local(given, [[cell]], tell)
 
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
@@ -154,7 +171,7 @@ def test_a_worker_that_finds_no_data_fails_the_cell_and_says_so(cells, monkeypat
     sent = letter(cells[0])
     suites._opened.cache_clear()
     monkeypatch.setattr(suites, "load", lambda name, options: 1 / 0)
-    outcome = executors._open(bench(tmp_path), *sent)
+    (outcome,) = executors._open(bench(tmp_path), [sent])
     assert (outcome.state, outcome.digest) == ("failed", cells[0].digest)
     assert outcome.note == "division by zero"
 
@@ -162,7 +179,7 @@ def test_a_worker_that_finds_no_data_fails_the_cell_and_says_so(cells, monkeypat
 def test_a_worker_with_other_code_stores_nothing(cells, monkeypatch, tmp_path):
     sent = letter(cells[0])
     monkeypatch.setattr("benchmarks.specs.source_digest", lambda cls: "another")
-    outcome = executors._open(bench(tmp_path), *sent)
+    (outcome,) = executors._open(bench(tmp_path), [sent])
     assert outcome.state == "failed"
     assert "has other code or data than the runner; start it again" in outcome.note
     assert not list(tmp_path.rglob("*.json"))
@@ -173,7 +190,7 @@ def test_a_busy_cell_is_asked_for_again(cells, monkeypatch, tmp_path):
     answers = iter(["busy", "busy", "stored"])
 
     def executor(given, waiting, tell):
-        yield Outcome(waiting[0].key, waiting[0].digest, next(answers), "")
+        yield Outcome(waiting[0][0].key, waiting[0][0].digest, next(answers), "")
 
     outcomes = []
     assert do(executor, tmp_path, cells[:1], outcomes.append) == []

@@ -147,11 +147,11 @@ def numbered_bank(n=6, v=4):
 
 
 def test_bank_hands_out_different_views_of_the_rows_asked_for():
-    data = ViewBank(torch.zeros(6, 1), numbered_bank(), 0, CPU)
-    index = torch.tensor([5, 0, 3, 3])
+    data = ViewBank(torch.zeros(6, 1), numbered_bank(), CPU)
+    index, generator = torch.tensor([5, 0, 3, 3]), data.generator(0)
     seen = set()
     for _ in range(50):
-        views = data.views(index, 2)  # (2, 4, 1)
+        views = data.views(index, data.draw(4, 2, generator))  # (2, 4, 1)
         assert views.dtype == torch.float32
         assert torch.equal((views // 10).squeeze(-1), index.float().expand(2, -1))
         assert (views[0] != views[1]).all()
@@ -161,8 +161,11 @@ def test_bank_hands_out_different_views_of_the_rows_asked_for():
 
 def test_bank_draws_the_same_for_the_same_seed():
     def draw(seed):
-        data = ViewBank(torch.zeros(6, 1), numbered_bank(), seed, CPU)
-        return torch.cat([data.views(torch.arange(6), 2) for _ in range(5)])
+        data = ViewBank(torch.zeros(6, 1), numbered_bank(), CPU)
+        generator = data.generator(seed)
+        return torch.cat(
+            [data.views(torch.arange(6), data.draw(6, 2, generator)) for _ in range(5)]
+        )
 
     assert torch.equal(draw(1), draw(1))
     assert not torch.equal(draw(1), draw(2))
@@ -171,14 +174,15 @@ def test_bank_draws_the_same_for_the_same_seed():
 def test_fresh_views_are_new_at_every_call_and_those_of_the_rows(data):
     images = data.images.read(data.train)
     plain = resize(images, images.shape[-1]).flatten(1)
-    fresh = FreshViews(plain, images, PIXELS, "features", AUGMENTATIONS["cibhash"], 0, CPU)
-    index = torch.tensor([4, 9])
-    first, second = fresh.views(index, 2), fresh.views(index, 2)
+    fresh = FreshViews(plain, images, PIXELS, "features", AUGMENTATIONS["cibhash"], CPU)
+    index, generator = torch.tensor([4, 9]), fresh.generator(0)
+    first, second = (fresh.views(index, fresh.draw(2, 2, generator)) for _ in range(2))
     assert first.shape == (2, 2, 192)
     assert not torch.equal(first, second)
     assert not torch.equal(first[0], first[1])
-    still = FreshViews(plain, images, PIXELS, "features", AUGMENTATIONS["none"], 0, CPU)
-    torch.testing.assert_close(still.views(index, 2), plain[index].expand(2, -1, -1))
+    still = FreshViews(plain, images, PIXELS, "features", AUGMENTATIONS["none"], CPU)
+    drawn = still.draw(2, 2, generator)
+    torch.testing.assert_close(still.views(index, drawn), plain[index].expand(2, -1, -1))
 
 
 def test_tokens_have_an_array_and_a_bank_of_their_own(data, tmp_path):
@@ -194,10 +198,29 @@ def test_tokens_have_an_array_and_a_bank_of_their_own(data, tmp_path):
 
 def test_bank_hands_out_tokens_in_the_shape_of_tokens():
     bank = torch.rand(6, 4, 3, 5).half()
-    data = ViewBank(bank[:, 0], bank, 0, CPU)
-    assert data.views(torch.tensor([1, 2]), 2).shape == (2, 2, 3, 5)
-    plain = ViewBank(bank[:, 0], None, 0, CPU)
-    assert torch.equal(plain.views(torch.tensor([1]), 2)[1, 0], bank[1, 0].float())
+    index = torch.tensor([1, 2])
+    data, plain = (ViewBank(bank[:, 0], given, CPU) for given in (bank, None))
+    drawn = data.draw(2, 2, data.generator(0))
+    assert data.views(index, drawn).shape == (2, 2, 3, 5)
+    drawn = plain.draw(2, 2, plain.generator(0))
+    assert torch.equal(plain.views(index, drawn)[1, 0], bank[1, 0].float())
+
+
+@pytest.mark.parametrize("kind", ["bank", "fresh"])
+def test_views_of_several_trainings_are_those_of_each(data, kind):
+    """Leading axes of rows and draws pass through."""
+    images = data.images.read(data.train)
+    plain = resize(images, images.shape[-1]).flatten(1)
+    if kind == "bank":
+        training = ViewBank(plain, torch.randn(len(plain), 4, 192).half(), CPU)
+    else:
+        training = FreshViews(plain, images, PIXELS, "features", AUGMENTATIONS["cibhash"], CPU)
+    index = torch.tensor([[4, 9, 0], [2, 2, 7]])
+    drawn = torch.stack([training.draw(3, 2, training.generator(seed)) for seed in range(2)])
+    together = training.views(index, drawn)
+    assert together.shape == (2, 2, 3, 192)
+    for views, rows, own in zip(together, index, drawn, strict=True):
+        torch.testing.assert_close(views, training.views(rows, own))
 
 
 def test_note_of_an_array_that_was_deleted_says_nothing_of_the_next(data, tmp_path, monkeypatch):

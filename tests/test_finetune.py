@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from benchmarks import cell, run
 from benchmarks.backbones import BackboneError, backbone
-from benchmarks.cell import SuiteInputs, run_cell
+from benchmarks.cell import SuiteInputs, run_cells
 from benchmarks.environment import environment
 from benchmarks.features import FeatureCache
 from benchmarks.grid import expand
@@ -44,7 +44,7 @@ def end_to_end(vit, kind="features"):
     data = load("synthetic")
     images = data.images.read(data.train[:64])
     net = backbone(vit, 32)
-    return EndToEnd(images, net, kind, AUGMENTATIONS["cibhash"], 0, CPU), net, images
+    return EndToEnd(images, net, kind, AUGMENTATIONS["cibhash"], CPU), net, images
 
 
 def weights(net):
@@ -70,7 +70,7 @@ def test_weights_move_by_the_backbones_own_learning_rate(vit):
     training, _, _ = end_to_end(vit)
     before = weights(training)
     method = METHODS["cibhash"](training.shape[-1], 8)
-    head = method.head[1].weight.detach().clone()
+    head = method.head[0].weight.detach().clone()
     recipe = Recipe(epochs=1, batch_size=64, lr=1e-3, backbone_lr=1e-6, augmentation="cibhash")
     method.fit(training, Trainer(recipe, 0))
     largest = max(
@@ -78,7 +78,7 @@ def test_weights_move_by_the_backbones_own_learning_rate(vit):
         for a, b in zip(before, training.parameters(), strict=True)
     )
     assert largest == pytest.approx(1e-6, rel=0.2)
-    assert float((head - method.head[1].weight.detach()).abs().max()) == pytest.approx(
+    assert float((head - method.head[0].weight.detach()).abs().max()) == pytest.approx(
         1e-3, rel=0.01
     )
 
@@ -89,7 +89,7 @@ def test_cosine_schedule_ends_in_small_steps(vit):
 
     class Spy(METHODS["cibhash"]):
         def loss(self, batch):
-            before = self.head[3].bias.detach().clone()
+            before = self.head[2].bias.detach().clone()
             if rates:
                 rates[-1] = float((rates[-1] - before).abs().max())
             rates.append(before)
@@ -180,14 +180,14 @@ def test_the_command_trains_a_small_vit_from_images(vit, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["cibhash", "wch"])
 def test_codes_come_from_the_trained_backbone(vit, tmp_path, monkeypatch, name):
     seen = []
-    real = cell._prepare
-    monkeypatch.setattr(cell, "_prepare", lambda *given: seen.extend(real(*given)) or seen)
+    real = cell._fit
+    monkeypatch.setattr(cell, "_fit", lambda *given: seen.extend(real(*given)) or seen)
     suite = Suite(load("synthetic"), backbone(vit, 32))
     spec = method_spec(name, {"epochs": 1, "backbone_lr": 1e-2}, finetune=True)
     (run_of,) = expand([suite], [spec], [8], 1)
     inputs = SuiteInputs(suite, FeatureCache(tmp_path, CPU))
-    _, arrays = run_cell(run_of, inputs, environment("cpu"), lambda *epoch: None)
-    method, training = seen
+    ((_, arrays),) = run_cells([run_of], inputs, environment("cpu"), lambda *epoch: None)
+    ((method, training),) = seen
     images = suite.data.images.read(suite.data.database)
     stored = np.unpackbits(arrays["database_codes"], axis=1).astype(bool)
     np.testing.assert_array_equal(stored, method.encode(training.extract(images)).numpy())
@@ -200,8 +200,10 @@ def test_fine_tuning_computes_in_bfloat16_on_cuda(vit):
     data = load("synthetic")
     images = data.images.read(data.train[:64])
     device = torch.device("cuda")
-    training = EndToEnd(images, backbone(vit, 32), "features", AUGMENTATIONS["cibhash"], 0, device)
-    views = training.views(torch.arange(8, device=device), 2)
+    training = EndToEnd(images, backbone(vit, 32), "features", AUGMENTATIONS["cibhash"], device)
+    views = training.views(
+        torch.arange(8, device=device), training.draw(8, 2, training.generator(0))
+    )
     assert views.dtype == torch.float32
     views.sum().backward()
     assert any(p.grad is not None for p in training.parameters())

@@ -5,7 +5,6 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.training_sets import ViewBank
-from methods import Batch
 from methods.kl_hash import (
     KLHash,
     KLHashCaptions,
@@ -14,6 +13,7 @@ from methods.kl_hash import (
     kl_divergence,
     relative_similarity,
 )
+from tests.batches import batch_of
 from tests.keep import Keep
 
 CPU = torch.device("cpu")
@@ -106,7 +106,7 @@ def test_target_is_the_cosine_of_centred_features_and_zero_between_views():
     index, views = torch.tensor([1, 4, 7]), torch.randn(2, 3, 6)
 
     def check(method):
-        terms = method.loss(Batch(views, index, 0.0))
+        terms = method.loss(batch_of(method, views, index))
         x = F.normalize(features - features.mean(0), dim=1)[torch.cat([index, index])]
         d = 1 - x @ x.T
         assert d[0, 3].item() == pytest.approx(0, abs=1e-6)
@@ -116,7 +116,7 @@ def test_target_is_the_cosine_of_centred_features_and_zero_between_views():
 
     torch.manual_seed(0)
     keep = Keep(check)
-    method = KLHash(6, 8, lambda_kl=0.0).fit(ViewBank(features, None, 0, CPU), keep)
+    method = KLHash(6, 8, lambda_kl=0.0).fit(ViewBank(features, None, CPU), keep)
     assert keep.called
     torch.testing.assert_close(method.mu, features.mean(0))
 
@@ -125,8 +125,9 @@ def test_every_step_draws_a_fresh_target():
     torch.manual_seed(0)
     method = KLHash(6, 8)
     method.target = lambda rows: torch.rand(len(rows), len(rows))
-    batch = Batch(torch.randn(2, 4, 6), torch.arange(4), 0.0)
-    assert method.loss(batch)["kl"] != method.loss(batch)["kl"]
+    views = torch.randn(2, 4, 6)
+    one, other = (method.loss(batch_of(method, views, seed=seed))["kl"] for seed in (0, 1))
+    assert one != other
 
 
 class Distances(ViewBank):
@@ -134,7 +135,7 @@ class Distances(ViewBank):
 
     def __init__(self, d):
         x = torch.randn(len(d), 6, generator=torch.Generator().manual_seed(0))
-        super().__init__(x, None, 0, CPU)
+        super().__init__(x, None, CPU)
         self.d = d
 
     def target_distances(self, rows, others):
@@ -152,7 +153,7 @@ def test_declared_target_replaces_the_distances_of_the_features(cls):
     def check(method):
         z = torch.sigmoid(method.project(views)).flatten(0, 1)
         d = BY_CLASS[index.repeat(2)][:, index.repeat(2)]
-        terms = method.loss(Batch(views, index, 0.0))
+        terms = method.loss(batch_of(method, views, index))
         expected = relative_similarity(z, d, method.gamma, 2.0)
         torch.testing.assert_close(terms["similarity"], expected)
         assert set(terms) == {"similarity", "kl"}
@@ -183,7 +184,7 @@ def test_an_image_apart_from_itself_is_a_group_of_its_own():
 def test_classification_term_is_the_cross_entropy_of_a_linear_layer_over_z():
     def check(method):
         index, views = torch.arange(5), torch.randn(2, 5, 6)
-        got = method.loss(Batch(views, index, 0.0))["classification"]
+        got = method.loss(batch_of(method, views, index))["classification"]
         z = torch.sigmoid(method.project(views))
         both = torch.cat([method.classifier(z[0]), method.classifier(z[1])])
         expected = 0.5 * F.cross_entropy(both, torch.cat([CLASSES, CLASSES]))

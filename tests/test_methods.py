@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from methods import METHODS, Batch
+from methods import METHODS
 from methods.cibhash import CIBHash
 from methods.itq import ITQ
 from methods.lsh import LSH
+from tests.batches import batch_of
 
 
 class Plain:
@@ -118,7 +119,7 @@ def test_cibhash_matches_the_official_code_in_values_and_gradients(golden):
         vectors = {name: torch.from_numpy(np.asarray(z[name])) for name in z.files}
     method = cibhash_on_scores(tau=float(vectors["temperature"]), beta=float(vectors["weight"]))
     views = torch.stack([vectors["scores_1"], vectors["scores_2"]]).requires_grad_()
-    terms = method.loss(Batch(views, torch.arange(12), 0.0))
+    terms = method.loss(batch_of(method, views))
     assert terms["contrastive"].item() == pytest.approx(vectors["contrastive"].item(), rel=1e-5)
     kl = (vectors["weight"] * vectors["kl"]).item()
     assert terms["kl"].item() == pytest.approx(kl, rel=1e-5)
@@ -129,8 +130,9 @@ def test_cibhash_matches_the_official_code_in_values_and_gradients(golden):
 
 def test_cibhash_kl_vanishes_exactly_where_the_views_agree():
     scores = torch.randn(6, 16, generator=torch.Generator().manual_seed(0))
-    same = cibhash_on_scores().loss(Batch(torch.stack([scores, scores]), torch.arange(6), 0.0))
-    other = cibhash_on_scores().loss(Batch(torch.stack([scores, -scores]), torch.arange(6), 0.0))
+    method = cibhash_on_scores()
+    same = method.loss(batch_of(method, torch.stack([scores, scores])))
+    other = method.loss(batch_of(method, torch.stack([scores, -scores])))
     assert same["kl"].item() == pytest.approx(0, abs=1e-7)
     assert other["kl"].item() > 1e-4
 
@@ -139,10 +141,20 @@ def test_cibhash_dropout_acts_in_training_only():
     torch.manual_seed(0)
     method = CIBHash(20, 8, dropout=0.5)
     x = blobs()
-    method.train()
-    assert not torch.equal(method.project(x), method.project(x))
-    assert torch.equal(method.encode(x), method.encode(x))
-    assert method.training
+    views = torch.stack([x, x])
+    one, other = (method.loss(batch_of(method, views, seed=seed)) for seed in (0, 1))
+    assert one["contrastive"] != other["contrastive"]
+    assert torch.equal(method.encode(x), method.project(x) > 0)
+
+
+def test_cibhash_dropout_keeps_the_mean_and_spares_each_feature_by_itself():
+    noise = CIBHash(20, 8, dropout=0.25).noise(4000, torch.Generator().manual_seed(0))
+    assert noise.shape == (4000, 2, 20)
+    assert noise.unique().tolist() == pytest.approx([0, 1 / 0.75])
+    assert float(noise.mean()) == pytest.approx(1, abs=0.01)
+    assert CIBHash(20, 8).noise(4, torch.Generator()) is None
+    with pytest.raises(ValueError, match="dropout must be below 1, got 1"):
+        CIBHash(20, 8, dropout=1.0)
 
 
 def test_cibhash_recipe_shows_the_longer_training_at_16_bits():

@@ -9,6 +9,7 @@ from benchmarks.training_sets import ViewBank
 from methods import Batch
 from methods.functional import soft_sort
 from methods.nsh import NSH, sorted_nce
+from tests.batches import batch_of
 from tests.keep import Keep
 
 
@@ -79,7 +80,7 @@ def test_sorted_nce_has_nothing_to_contrast_in_a_batch_of_positives():
 def batch(n=12, d=20, seed=0):
     g = torch.Generator().manual_seed(seed)
     x = torch.randn(n, d, generator=g)
-    return Batch(x + 0.1 * torch.randn(2, n, d, generator=g), torch.arange(n), 0.0)
+    return Batch(x + 0.1 * torch.randn(2, n, d, generator=g), torch.arange(n), torch.tensor(0.0))
 
 
 def gradient_of_hash_head():
@@ -127,7 +128,7 @@ def test_codes_move_toward_the_order_of_the_latents():
     before = agreement()
     optimizer = torch.optim.Adam([scores], lr=0.02)
     for _ in range(100):
-        terms = method.loss(Batch(scores.expand(2, -1, -1), torch.arange(n), 0.0))
+        terms = method.loss(batch_of(method, scores.expand(2, -1, -1)))
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
@@ -136,14 +137,14 @@ def test_codes_move_toward_the_order_of_the_latents():
 
 def test_training_takes_the_mean_of_the_features_off_all_inputs():
     x = batch().views[0] + 5
-    method = NSH(20, 8).fit(ViewBank(x, None, 0, torch.device("cpu")), Keep())
+    method = NSH(20, 8).fit(ViewBank(x, None, torch.device("cpu")), Keep())
     torch.testing.assert_close(method.mu, x.mean(0))
     torch.testing.assert_close(method.project(x), method.head(x - x.mean(0)))
     torch.manual_seed(0)
     again = NSH(20, 8)
     again.load_state_dict(method.state_dict() | {"mu": torch.zeros(20)})
     centred = batch()
-    shifted = Batch(centred.views + method.mu, centred.index, 0.0)
+    shifted = Batch(centred.views + method.mu, centred.index, torch.tensor(0.0))
     for name, term in again.loss(centred).items():
         torch.testing.assert_close(method.loss(shifted)[name], term, rtol=1e-3, atol=1e-4)
 
@@ -154,7 +155,7 @@ def test_head_can_be_replaced_to_check_the_loss_on_given_scores():
     method.head = nn.Identity()
     method.latent_head = nn.Identity()
     x = torch.randn(2, 6, 8, generator=torch.Generator().manual_seed(0))
-    terms = method.loss(Batch(x, torch.arange(6), 0.0))
+    terms = method.loss(batch_of(method, x))
     h = torch.tanh(x)
     b = torch.where(x > 0, 1.0, -1.0)
     P = soft_sort(b[0] @ b[1].T / 16 + 0.5, 1 / 8)

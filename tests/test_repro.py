@@ -86,7 +86,7 @@ def test_a_run_that_fails_is_one_line(grid, capsys, monkeypatch):
     def diverge(*given):
         raise TrainingError("CIBHash: loss term 'x' must be finite, got nan")
 
-    monkeypatch.setattr(repro, "run_cell", diverge)
+    monkeypatch.setattr(repro, "run_cells", diverge)
     assert again(grid, record(grid, "cibhash/*.json")) == 2
     assert capsys.readouterr().err == "error: CIBHash: loss term 'x' must be finite, got nan\n"
 

@@ -20,9 +20,15 @@ class Recorder:
     def __len__(self):
         return len(self.features)
 
-    def views(self, index, n_views):
-        self.asked.append(index)
-        return self.features[index].expand(n_views, -1, -1)
+    def generator(self, seed):
+        return torch.Generator().manual_seed(seed)
+
+    def draw(self, n, n_views, generator):
+        return torch.zeros(n, n_views)
+
+    def views(self, index, drawn):
+        self.asked.extend(index)
+        return self.features[index][:, None].expand(-1, drawn.shape[-1], -1, -1)
 
     def parameters(self):
         return iter(())
@@ -43,7 +49,7 @@ class Probe(HashMethod):
         return self.head(x)
 
     def loss(self, batch):
-        self.progress.append(batch.progress)
+        self.progress.append(float(batch.progress))
         assert self.training
         assert batch.views.shape[:2] == (2, len(batch.index))
         return {"score": self.project(batch.views).mean(), "zero": 0 * self.head.bias.sum()}
@@ -129,8 +135,8 @@ def test_non_finite_parameter_of_the_backbone_is_named_too():
         def parameters(self):
             return iter([self.weight])
 
-        def views(self, index, n_views):
-            return super().views(index, n_views) + 0 * self.weight.sqrt()
+        def views(self, index, drawn):
+            return super().views(index, drawn) + 0 * self.weight.sqrt()
 
     with pytest.raises(TrainingError, match="parameter 'of the backbone' is not finite"):
         Trainer(replace(RECIPE, epochs=1, batch_size=8), 0).train(Probe(), WithBackbone(8))

@@ -8,9 +8,9 @@ from torch.nn import functional as F
 
 import methods.wch
 from benchmarks.training_sets import ViewBank
-from methods import Batch
 from methods.functional import straight_through_sign
 from methods.wch import WCH, balance, mutual_attention, patch_weights, weighted_contrastive
+from tests.batches import batch_of
 from tests.keep import Keep
 
 
@@ -107,7 +107,7 @@ def test_codes_come_from_the_mean_of_plain_centred_tokens():
 @pytest.mark.parametrize("centre", [True, False])
 def test_training_takes_the_mean_token_off_all_tokens_where_asked(centre):
     x = tokens()[0] + 5
-    data = ViewBank(x, None, 0, torch.device("cpu"))
+    data = ViewBank(x, None, torch.device("cpu"))
     method = WCH(6, 8, centre=centre).fit(data, Keep())
     torch.testing.assert_close(method.mu, x.mean((0, 1)) if centre else torch.zeros(6))
 
@@ -116,7 +116,7 @@ def test_head_can_be_replaced_to_check_the_loss_on_given_scores():
     method = WCH(6, 6, tau_w=0.2, normalise=False)
     method.head, method.norm = nn.Identity(), nn.Identity()
     views = tokens()
-    terms = method.loss(Batch(views, torch.arange(5), 0.0))
+    terms = method.loss(batch_of(method, views))
     x_1, x_2 = mutual_attention(*views)
     h_1, h_2 = (torch.where(x.mean(1) > 0, 1.0, -1.0) for x in (x_1, x_2))
     expected = weighted_contrastive(h_1, h_2, patch_weights(x_1, x_2, 0.2), 0.3)
@@ -129,7 +129,7 @@ def test_normalised_weights_make_the_contrast_a_cross_entropy_of_distributions()
     views = tokens()
     method = WCH(6, 6, tau_w=0.2)
     method.head, method.norm = nn.Identity(), nn.Identity()
-    loss = method.loss(Batch(views, torch.arange(5), 0.0))["contrastive"]
+    loss = method.loss(batch_of(method, views))["contrastive"]
     w = patch_weights(*mutual_attention(*views), 0.2)
     w = w / w.sum(1, keepdim=True)
     assert loss > -(w * w.log()).sum(1).mean()

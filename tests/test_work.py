@@ -28,7 +28,7 @@ def bench(folder, **more):
 
 def test_a_cell_tells_its_epochs_losses_and_speed(cell, tmp_path):
     told = []
-    outcome = work.work(bench(tmp_path), cell, told.append)
+    (outcome,) = work.work(bench(tmp_path), [cell], told.append)
     assert outcome.state == "done"
     assert outcome.note.startswith("mAP@100 0.")
     epochs = [line for line in told if line.startswith("epoch")]
@@ -36,29 +36,29 @@ def test_a_cell_tells_its_epochs_losses_and_speed(cell, tmp_path):
     assert "contrastive" in epochs[-1]
     assert epochs[-1].endswith(" images/s")
     assert any(line.startswith("features of synthetic: 600/600") for line in told)
-    assert work.work(bench(tmp_path), cell).state == "stored"
+    assert work.work(bench(tmp_path), [cell])[0].state == "stored"
     assert not list(tmp_path.rglob(f"*{SUFFIX}"))
 
 
 def test_a_cell_of_another_runner_is_busy(cell, tmp_path):
     path = ResultStore(tmp_path / "out").lease_path(**cell.place)
     with Lease.acquire(path):
-        assert work.work(bench(tmp_path), cell).state == "busy"
+        assert work.work(bench(tmp_path), [cell])[0].state == "busy"
 
 
 def test_a_folder_that_cannot_be_written_fails_the_cell(cell, tmp_path):
     (tmp_path / "out").write_text("a file")
-    outcome = work.work(bench(tmp_path), cell)
+    (outcome,) = work.work(bench(tmp_path), [cell])
     assert outcome.state == "failed"
     assert outcome.note == f"results folder {tmp_path}/out: Not a directory"
 
 
 def test_force_replaces_what_is_stored(cell, tmp_path):
-    work.work(bench(tmp_path), cell)
+    work.work(bench(tmp_path), [cell])
     store = ResultStore(tmp_path / "out")
     (first,) = store.records()
     time.sleep(0.01)
-    assert work.work(bench(tmp_path, force=True), cell).state == "done"
+    assert work.work(bench(tmp_path, force=True), [cell])[0].state == "done"
     (second,) = store.records()
     assert second.created > first.created
     assert second.metrics == first.metrics
@@ -75,12 +75,12 @@ def test_what_failed_for_one_cell_fails_for_all_of_a_call_and_is_tried_again_by_
 
     given = bench(tmp_path)
     monkeypatch.setattr(FeatureCache, "features", full)
-    notes = [work.work(given, cell).note for _ in range(2)]
+    notes = [work.work(given, [cell])[0].note for _ in range(2)]
     assert notes == ["[Errno 28] No space left on device"] * 2
     assert len(tried) == 1
     monkeypatch.undo()
-    assert work.work(given, cell).state == "failed"
-    assert work.work(bench(tmp_path), cell).state == "done"
+    assert work.work(given, [cell])[0].state == "failed"
+    assert work.work(bench(tmp_path), [cell])[0].state == "done"
 
 
 def test_cells_of_one_process_take_turns(cell, tmp_path, monkeypatch):
@@ -91,13 +91,59 @@ def test_cells_of_one_process_take_turns(cell, tmp_path, monkeypatch):
         most.append(len(inside))
         time.sleep(0.05)
         inside.pop()
-        return "done"
+        return []
 
     monkeypatch.setattr(work, "_run", slow)
     cells = [replace(cell, key=replace(cell.key, seed=seed)) for seed in range(3)]
-    threads = [threading.Thread(target=work.work, args=(bench(tmp_path), c)) for c in cells]
+    threads = [threading.Thread(target=work.work, args=(bench(tmp_path), [c])) for c in cells]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert most == [1, 1, 1]
+
+
+def seeds_of(cell, n):
+    return [replace(cell, key=replace(cell.key, seed=seed)) for seed in range(n)]
+
+
+def test_seeds_train_together_and_each_has_its_record(cell, tmp_path):
+    told = []
+    outcomes = work.work(bench(tmp_path), seeds_of(cell, 3), told.append)
+    assert [outcome.state for outcome in outcomes] == ["done"] * 3
+    assert len([line for line in told if line.startswith("epoch")]) == 3
+    records = ResultStore(tmp_path / "out").records()
+    assert {record.seed for record in records} == {0, 1, 2}
+    assert [record.trained_with for record in records] == [[0, 1, 2]] * 3
+    assert len({record.timings["fit"] for record in records}) == 1
+    assert len({str(record.history) for record in records}) == 3
+    assert not list(tmp_path.rglob(f"*{SUFFIX}"))
+
+
+def test_only_what_is_missing_of_a_stack_is_run(cell, tmp_path):
+    cells = seeds_of(cell, 3)
+    work.work(bench(tmp_path), cells[1:2])
+    with Lease.acquire(ResultStore(tmp_path / "out").lease_path(**cells[2].place)):
+        states = {o.key.seed: o.state for o in work.work(bench(tmp_path), cells)}
+    assert states == {0: "done", 1: "stored", 2: "busy"}
+    records = ResultStore(tmp_path / "out").records()
+    assert {r.seed: r.trained_with for r in records} == {0: [0], 1: [1]}
+
+
+def test_a_stack_that_fails_is_run_one_by_one_so_that_one_failure_is_one_cell(
+    cell, tmp_path, monkeypatch
+):
+    real, tried = work.run_cells, []
+
+    def run_cells(cells, *rest):
+        seeds = [cell.key.seed for cell in cells]
+        tried.append(seeds)
+        if 1 in seeds:
+            raise ValueError("out of luck")
+        return real(cells, *rest)
+
+    monkeypatch.setattr(work, "run_cells", run_cells)
+    states = {o.key.seed: o.state for o in work.work(bench(tmp_path), seeds_of(cell, 3))}
+    assert states == {0: "done", 1: "failed", 2: "done"}
+    assert tried == [[0, 1, 2], [0], [1], [2]]
+    assert len(list(tmp_path.rglob("*.failed.json"))) == 1

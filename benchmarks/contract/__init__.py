@@ -33,6 +33,7 @@ LOSS: tuple[Check, ...] = (
     loss.loss_of_identical_images_is_finite,
     loss.another_number_of_views_is_refused,
     loss.training_lowers_the_loss,
+    loss.seeds_train_together_as_alone,
 )
 CODES: tuple[Check, ...] = (
     codes.fit_returns_the_method_itself,

@@ -62,8 +62,8 @@ def equal_seeds_give_equal_codes(cls: type[HashMethod]) -> None:
     first, again = (fitted(cls).encode(data.features) for _ in range(2))
     require(
         torch.equal(first, again),
-        f"two fits from one seed differ in {share(first, again)} of the bits; draw from torch's "
-        "global generator alone, not from numpy, random or a clock",
+        f"two fits from one seed differ in {share(first, again)} of the bits; draw from the "
+        "generator that noise is given or torch's global one, not from numpy, random or a clock",
     )
 
 
@@ -159,8 +159,8 @@ def labels_are_never_asked_for(cls: type[HashMethod]) -> None:
     require(
         not data.asked,
         f"fit or loss asked the training set for {', '.join(dict.fromkeys(data.asked))}; it has "
-        "features, shape, len(), mean, views and parameters, target_distances where the class "
-        "declares supervision, and no labels",
+        "features, shape, len(), mean, generator, draw, views and parameters, target_distances "
+        "where the class declares supervision, and no labels",
     )
 
 

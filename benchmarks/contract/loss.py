@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from benchmarks.contract.probes import ContractError, D, blobs, continuum, require, short
-from benchmarks.trainer import Trainer
+from benchmarks.trainer import Trainer, train_together
 from methods.base import Batch, HashMethod, TrainingSet
 
 LOST_GRADIENT = "look for detach, no_grad, and signs that are not straight-through"
@@ -16,7 +17,8 @@ LOST_GRADIENT = "look for detach, no_grad, and signs that are not straight-throu
 
 def loss_terms_are_named_finite_scalars(cls: type[HashMethod]) -> None:
     """Name what the trainer sums and records."""
-    terms = ready(cls).loss(batch(cls))
+    method = ready(cls)
+    terms = method.loss(batch(method))
     require(isinstance(terms, dict) and bool(terms), 'loss must return a dict, {"name": term}')
     for name, term in terms.items():
         ok = isinstance(name, str) and isinstance(term, Tensor) and term.shape == ()
@@ -28,7 +30,7 @@ def loss_terms_are_named_finite_scalars(cls: type[HashMethod]) -> None:
 def gradients_reach_every_parameter(cls: type[HashMethod]) -> None:
     """Leave no parameter untrained."""
     method = ready(cls)
-    step(method, batch(cls))
+    step(method, batch(method))
     for name, parameter in method.named_parameters():
         if parameter.requires_grad:
             reached = parameter.grad is not None and bool(parameter.grad.abs().sum() > 0)
@@ -44,24 +46,28 @@ def loss_is_finite_at_any_batch_size_and_length(cls: type[HashMethod]) -> None:
     for n_bits in (8, 256):
         for b in (1, 2, 3, 33):
             at = f" of {b} image{'s' * (b > 1)} at {n_bits} bits"
-            step(ready(cls, n_bits), batch(cls, b), at)
+            method = ready(cls, n_bits)
+            step(method, batch(method, b), at)
 
 
 def loss_of_identical_images_is_finite(cls: type[HashMethod]) -> None:
     """Bear the duplicates that data sets hold."""
-    method, one = ready(cls), batch(cls, 1).views
-    same, index = one.expand(-1, 6, *one.shape[2:]), torch.zeros(6).long()
-    step(method, Batch(same, index, 0.0), " of six copies of one image")
-    step(method, Batch(torch.ones_like(same), index, 0.0), " of constant images")
+    method = ready(cls)
+    given = batch(method, 6)
+    same = given.views[:, :1].expand_as(given.views)
+    six = replace(given, views=same, index=torch.zeros(6).long())
+    step(method, six, " of six copies of one image")
+    step(method, replace(six, views=torch.ones_like(same)), " of constant images")
 
 
 def another_number_of_views_is_refused(cls: type[HashMethod]) -> None:
     """With the way out, which `require_views` knows."""
-    views = batch(cls, 4).views
     method = ready(cls)
+    given = batch(method, 4)
+    more = replace(given, views=torch.cat([given.views, given.views[:1]]))
     way_out = "begin loss with self.require_views(batch)"
     try:
-        method.loss(Batch(torch.cat([views, views[:1]]), torch.arange(4), 0.0))
+        method.loss(more)
     except Exception as error:
         said = f"expected {cls.n_views} views, got {cls.n_views + 1}; set n_views" in str(error)
         require(said, f"a view too many ends in {type(error).__name__}: {error}; {way_out}")
@@ -81,6 +87,42 @@ def training_lowers_the_loss(cls: type[HashMethod]) -> None:
         f"the loss went from {start:.4g} to {end:.4g} in 15 epochs; look at its sign, its gradient "
         "and the recipe's lr",
     )
+
+
+def seeds_train_together_as_alone(cls: type[HashMethod]) -> None:
+    """Where the class says that its seeds stack."""
+    if not cls.stacks:
+        return
+    require(cls.fit is HashMethod.fit, "stacks is True, and fit is not the default; use prepare")
+    data, recipe = blobs(cls)[0], short(cls, epochs=2)
+    seeds = (0, 1, 2)
+
+    def started(seed: int) -> HashMethod:
+        torch.manual_seed(seed)
+        method = cls(D, 16)
+        method.prepare(data)
+        return method
+
+    together = [started(seed) for seed in seeds]
+    try:
+        train_together([Trainer(recipe, seed) for seed in seeds], together, data)
+    except Exception as error:
+        raise ContractError(
+            f"three seeds cannot be stacked ({' '.join(str(error).split())[:200]}); {UNSTACKED}"
+        ) from error
+    for seed, stacked in zip(seeds, together, strict=True):
+        alone = started(seed)
+        train_together([Trainer(recipe, seed)], [alone], data)
+        for (name, one), other in zip(alone.named_parameters(), stacked.parameters(), strict=True):
+            gap = float((one - other).detach().abs().max())
+            require(
+                gap < 1e-3,
+                f"{name} of seed {seed} ends up to {gap:.2g} away where three seeds train "
+                f"together; {UNSTACKED}",
+            )
+
+
+UNSTACKED = "keep no state in attributes, draw in noise, branch on no value, or set stacks = False"
 
 
 def step(method: HashMethod, inputs: Batch, at: str = "") -> None:
@@ -135,7 +177,9 @@ class _Untrained:
         raise _FirstStep
 
 
-def batch(cls: type[HashMethod], b: int = 8) -> Batch:
-    """Draw views of the first `b` blobs."""
-    index = torch.arange(b)
-    return Batch(blobs(cls)[0].views(index, cls.n_views), index, 0.5)
+def batch(method: HashMethod, b: int = 8) -> Batch:
+    """Draw views of the first `b` blobs, and what else the loss needs."""
+    data, index = blobs(type(method))[0], torch.arange(b)
+    drawn = data.draw(b, method.n_views, data.generator(0))
+    noise = method.noise(b, torch.Generator().manual_seed(0))
+    return Batch(data.views(index, drawn), index, torch.tensor(0.5), noise)

@@ -49,7 +49,7 @@ class Witness(ViewBank):
     """
 
     def __init__(self, features: Tensor, bank: Tensor, target: HierarchyTarget | None) -> None:
-        super().__init__(features, bank, 0, torch.device("cpu"), target)
+        super().__init__(features, bank, torch.device("cpu"), target)
         self.asked: list[str] = []
 
     def __getattr__(self, name: str) -> object:
