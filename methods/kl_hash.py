@@ -251,13 +251,13 @@ def relative_similarity(z: Tensor, d: Tensor, gamma: float, rho: float) -> Tenso
     b = len(z)
     if b < 2:
         return z.sum() * 0
-    pairs = torch.triu_indices(b, b, 1, device=z.device)
-    D = _l1_distances(z)[pairs[0], pairs[1]]
-    d = d[pairs[0], pairs[1]]
-    d = d / d.mean().clamp_min(1e-6)
-    w = (gamma / (gamma + d)) ** rho
-    gap = (D / D.mean().clamp_min(1e-6) - d).abs()
-    return (w * gap).mean() / w.mean()
+    itself = torch.eye(b, dtype=torch.bool, device=z.device)
+    D = torch.cdist(z, z, p=1.0)  # (B, B), as all below; an output is no pair with itself
+    d = d.masked_fill(itself, 0)
+    n_pairs = b * (b - 1)
+    D, d = (distance / (distance.sum() / n_pairs).clamp_min(1e-6) for distance in (D, d))
+    w = ((gamma / (gamma + d)) ** rho).masked_fill(itself, 0)
+    return (w * (D - d).abs()).sum() / w.sum()
 
 
 def kl_divergence(z: Tensor, target: Tensor, floor: float = 1e-3) -> Tensor:
@@ -288,8 +288,8 @@ def kl_divergence(z: Tensor, target: Tensor, floor: float = 1e-3) -> Tensor:
     if len(z) < 2:
         return z.sum() * 0
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
-    to_others = _squared_distances(z, z).masked_fill(itself, torch.inf).amin(1)
-    to_target = _squared_distances(z, target).amin(1)
+    to_others = _squared_to_nearest(z, z, itself)
+    to_target = _squared_to_nearest(z, target)
     log = [squared.clamp_min(floor**2).log() / 2 for squared in (to_target, to_others)]
     return (log[0] - log[1]).mean()
 
@@ -307,11 +307,15 @@ def symmetric_beta(alpha: float, shape: tuple[int, ...], generator: torch.Genera
     return torch.sigmoid(g[0] - g[1] + u[0] - u[1])
 
 
-def _l1_distances(z: Tensor) -> Tensor:
-    """Pairwise L1 distances, (B, B)."""
-    return torch.cdist(z, z, p=1.0)
+def _squared_to_nearest(a: Tensor, b: Tensor, skipped: Tensor | None = None) -> Tensor:
+    """Squared L2 distance of each row of `a` to the nearest of `b`, (A,).
 
-
-def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Pairwise squared L2 distances, (A, B), by differences: exact where points are close."""
-    return (a[:, None] - b).square().sum(-1)
+    By differences, which is exact where points are close. Which one is nearest is found without
+    gradients, so those of (A, B, K) differences are never needed.
+    """
+    with torch.no_grad():
+        distance = torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+        if skipped is not None:
+            distance = distance.masked_fill(skipped, torch.inf)
+        nearest = distance.argmin(1)
+    return (a - b[nearest]).square().sum(-1)

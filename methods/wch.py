@@ -106,7 +106,7 @@ class WCH(CentredMethod):
 
     def project(self, x: Tensor) -> Tensor:
         """Scores of the pooled tokens, (N, T, D) -> (N, K)."""
-        return self._scores(x - self.mu)
+        return self._scores((x - self.mu).mean(1))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted contrast and the regulariser."""
@@ -115,14 +115,15 @@ class WCH(CentredMethod):
         w = patch_weights(x_1, x_2, self.tau_w)
         if self.normalise:
             w = w / w.sum(1, keepdim=True)
-        h_1, h_2 = (straight_through_sign(torch.tanh(self._scores(x))) for x in (x_1, x_2))
+        pooled = torch.stack([x_1.mean(1), x_2.mean(1)])  # (2, B, D)
+        h_1, h_2 = straight_through_sign(torch.tanh(self._scores(pooled)))
         return {
             "contrastive": weighted_contrastive(h_1, h_2, w, self.tau),
             "regulariser": balance(h_1),
         }
 
-    def _scores(self, x: Tensor) -> Tensor:
-        scores: Tensor = self.head(self.norm(x.mean(1)))
+    def _scores(self, pooled: Tensor) -> Tensor:
+        scores: Tensor = self.head(self.norm(pooled))
         return scores
 
 
