@@ -8,7 +8,7 @@ from torch import nn
 
 from benchmarks.checkpoint import Checkpoint
 from benchmarks.stack import Stacked
-from benchmarks.trainer import Trainer, TrainingError, train_together
+from benchmarks.trainer import Trainer, TrainingError, _Training, train_together
 from benchmarks.training_sets import ViewBank
 from methods import METHODS, HashMethod, Recipe
 from tests.batches import batch_of
@@ -167,6 +167,36 @@ def test_a_term_that_is_not_finite_for_one_seed_is_named():
     trainers = [Trainer(RECIPE, seed) for seed in range(2)]
     with pytest.raises(TrainingError, match=r"Diverges: loss term 'bad' .* in epoch 1"):
         train_together(trainers, methods, data)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("seeds", [SEEDS, SEEDS[:1]])
+@pytest.mark.parametrize("name", TRAINED)
+def test_no_step_waits_for_the_device(name, seeds, monkeypatch):
+    """Between the draws for some steps and the end of the epoch nothing is read back."""
+    cuda = torch.device("cuda")
+    plain = data_of(name)
+    data = ViewBank(plain.features, plain._bank, cuda, plain._target)
+    methods = []
+    for seed in seeds:
+        torch.manual_seed(seed)
+        methods.append(METHODS[name](12, 8).to(cuda))
+        methods[-1].prepare(data)
+    draw, end = _Training._draw, _Training._end_epoch
+
+    def strict(self, n):
+        torch.cuda.set_sync_debug_mode("default")
+        drawn = draw(self, n)
+        torch.cuda.set_sync_debug_mode("error")
+        return drawn
+
+    def relaxed(self):
+        torch.cuda.set_sync_debug_mode("default")
+        end(self)
+
+    monkeypatch.setattr(_Training, "_draw", strict)
+    monkeypatch.setattr(_Training, "_end_epoch", relaxed)
+    train_together([Trainer(RECIPE, seed) for seed in seeds], methods, data)
 
 
 @pytest.mark.gpu

@@ -100,7 +100,7 @@ def _loader(at: Setting, n: int, batch: int, views: int) -> Iterator[list[Tensor
 
 def field_step(at: Setting, spec: MethodSpec) -> float:
     """Seconds of a step whose views come from a loader and go through the backbone."""
-    batch, warm = spec.recipe.batch_size, 2 * at.workers
+    batch, warm = spec.recipe.batch_size, max(1, 2 * at.workers)
     loader = _loader(at, batch * (warm + at.steps), batch, 2)
     extract = getattr(at.network, _kind(spec))
     method = _method(at, spec, extract(torch.zeros(1, 3, *_size(at), device=at.device)))
@@ -117,15 +117,15 @@ def field_step(at: Setting, spec: MethodSpec) -> float:
                 found: Tensor = extract(torch.cat(pair).to(at.device))
             return found.view(1, 2, batch, *found.shape[1:])
 
-    features = _features(at, spec, batch * at.steps)
-    data = Loaded(features, None, at.device)
-    _train(spec, [method], Loaded(features[: batch * warm], None, at.device))  # what is prefetched
+    features = _features(at, spec, batch * max(warm, at.steps))
+    first, data = (Loaded(features[: batch * n], None, at.device) for n in (warm, at.steps))
+    _train(spec, [method], first)  # what was prefetched
     return at.seconds(lambda: _train(spec, [method], data)) / at.steps
 
 
 def field_image(at: Setting) -> float:
     """Seconds of an image that is loaded and goes through the backbone for its code."""
-    batch, warm = 64, 2 * at.workers
+    batch, warm = 64, max(1, 2 * at.workers)
     loader = _loader(at, batch * (warm + at.steps), batch, 0)
 
     def some(n: int) -> None:

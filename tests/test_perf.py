@@ -1,0 +1,57 @@
+"""The scripts that measure: what they run is what they say, and their sums are right."""
+
+from dataclasses import replace
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+from benchmarks.backbones import backbone
+from benchmarks.perf.exactness import OnceBank
+from benchmarks.perf.steps import N_TRAIN, Setting, encoding, field_image, field_step, our_step
+from benchmarks.perf.training import Way
+from benchmarks.specs import method_spec
+from benchmarks.trainer import Trainer, train_together
+from methods import METHODS, Recipe
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torchvision's own imports
+
+
+def test_a_bank_of_which_each_view_is_used_once_hands_out_all_of_them():
+    n, v = 12, 6
+    bank = torch.arange(n * v).view(n, v, 1).expand(-1, -1, 5).half()
+    training, seen = OnceBank(bank[:, 0], bank, 2), []
+
+    class Looks(METHODS["cibhash"]):
+        stacks = False
+
+        def loss(self, batch):
+            seen.append(batch.views[..., 0])
+            assert torch.equal(batch.views[..., 0].long() // v, batch.index.expand(2, -1))
+            return super().loss(batch)
+
+    recipe = Recipe(epochs=3, batch_size=4)
+    train_together([Trainer(recipe, 0)], [Looks(5, 8)], training)
+    assert sorted(torch.cat(seen, 1).flatten().tolist()) == list(range(n * v))
+
+
+def test_a_way_costs_its_steps_codes_and_what_every_cell_repeats():
+    epochs = method_spec("cibhash").recipe.epochs_for(32)
+    steps = epochs * (N_TRAIN // 64)
+    way = Way("w", {"cibhash": 2.0}, lambda *methods: 0.0, {"cibhash": 3.0, "lsh": 1.0}, each=10.0)
+    assert way.seconds("cibhash", 32, 5) == 5 * (2 * steps + 3 + 10)
+    assert replace(way, together=True).seconds("cibhash", 32, 5) == 2 * steps + 5 * (3 + 10)
+    assert way.seconds("lsh", 32, 2) == 2 * (1 + 10)
+
+
+@pytest.mark.skipif(find_spec("torchvision") is None, reason="torchvision is not installed")
+def test_every_way_can_be_timed():
+    at = Setting(backbone("pixels", 8), torch.device("cpu"), steps=1, seeds=2, workers=0)
+    for name in ("cibhash", "wch"):
+        spec = method_spec(name)
+        assert our_step(at, spec) > 0
+        assert our_step(at, spec, fresh=True) > 0
+        assert our_step(at, spec, stack=2) > 0
+        assert encoding(at, spec) > 0
+        assert field_step(at, spec) > 0
+    assert field_image(at) > 0
