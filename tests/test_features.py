@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -55,6 +56,19 @@ def test_features_are_computed_once(data, tmp_path):
     assert torch.equal(first.array, again.array)
     assert first.seconds == again.seconds > 0
     assert not list(tmp_path.rglob("*.partial.npy"))
+
+
+def test_the_key_of_float32_never_changes_and_other_floats_have_their_own(
+    data, tmp_path, monkeypatch
+):
+    cache = FeatureCache(tmp_path, CPU)
+    cache.features(data, PIXELS)
+    key = ["features", data.data_digest, PIXELS.digest, None, module.source_of_pixels()]
+    stem = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
+    assert [p.stem for p in tmp_path.rglob("*.npy")] == [stem]
+    monkeypatch.setattr(module, "precision", lambda device: "bfloat16")
+    cache.features(data, PIXELS)
+    assert len(list(tmp_path.rglob("*.npy"))) == 2
 
 
 def test_protocols_of_a_data_set_share_features_but_other_sizes_do_not(data, tmp_path):
