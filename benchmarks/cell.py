@@ -71,6 +71,14 @@ class SuiteInputs:
         """Images of the suite, ready to be read."""
         return self._once("images", lambda: self.cache.images(self.suite.data))
 
+    def training_images(self) -> Tensor:
+        """Training images, uint8 (N, 3, H, W), on the device of the cache; one copy for all."""
+
+        def read() -> Tensor:
+            return self.images().read(self.suite.data.train).to(self.cache.device)
+
+        return self._once("training images", read)
+
     def target(self, supervision: Supervision, text_encoder: str) -> Target | None:
         """Build what a method that declares a supervision learns from."""
 
@@ -225,7 +233,7 @@ def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> Training
     target = inputs.target(cell.method.learns_from, cell.text_encoder)
     if cell.method.finetune:
         augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
-        images = inputs.images().read(data.train)
+        images = inputs.training_images()
         return EndToEnd(images, backbone, kind, augmentation, seed, device, target)
     features = inputs.features(kind)
     watch.seconds["features"] = features.seconds
@@ -237,7 +245,7 @@ def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> Training
         watch.seconds["features"] += bank.seconds
         return ViewBank(plain, bank.array, seed, device, target)
     augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
-    images = inputs.images().read(data.train)
+    images = inputs.training_images()
     return FreshViews(plain, images, backbone, kind, augmentation, seed, device, target)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.device_images import read_ahead, to_host
 from benchmarks.extractor import Extractor
 from datasets.base import ImageSource
 
@@ -55,13 +57,20 @@ def extract_blocks(
     ------
     ndarray, float16, shape (block, *views.shape, ...)
     """
-    for first in range(start, len(views), block):
-        rows = views.rows[first : first + block]
-        pixels = views.images.read(rows).to(extractor.device)
+    first = start
+    computed: deque[Callable[[], NDArray[np.float16]]] = deque()
+    # A GPU is given the next block before the last one is taken from it and written to disk.
+    in_flight = 1 if extractor.device.type == "cuda" else 0
+    for pixels in read_ahead(views.images.read, views.rows[start:].split(block), extractor.device):
         if first == start:
             seen = views.draw(pixels[:1], torch.tensor([first * views.per_image]))
             extractor.tune((len(views) - start) * views.per_image, seen.shape[-1])
-        yield _extract(views, extractor, first, pixels).to(torch.float16).cpu().numpy()
+        computed.append(to_host(_extract(views, extractor, first, pixels)))
+        first += len(pixels)
+        if len(computed) > in_flight:
+            yield computed.popleft()()
+    for take in computed:
+        yield take()
 
 
 def _extract(views: Views, extractor: Extractor, first: int, pixels: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import datasets.augment
 import datasets.resample
 from benchmarks.backbones import Backbone
 from benchmarks.backbones import Kind as Kind
+from benchmarks.device_images import DeviceImages
 from benchmarks.extraction import Views, extract_blocks
 from benchmarks.extractor import Extractor, precision
 from benchmarks.text import embed, encoder_digest
@@ -54,6 +55,7 @@ class FeatureCache:
     root: Path
     device: torch.device
     progress: Progress = silent
+    _on_device: dict[str, ImageSource] = field(default_factory=dict)
 
     def features(
         self, data: RetrievalDataset, backbone: Backbone, kind: Kind = "features"
@@ -69,7 +71,7 @@ class FeatureCache:
         """
         if data.features is not None and kind == "features":
             return Cached(data.features, 0.0)
-        images = self.images(data, kind)
+        images = self._source(data, kind)
 
         def draw(pixels: Tensor, numbers: Tensor) -> Tensor:
             return resize(pixels, backbone.input_size or pixels.shape[-1])
@@ -97,7 +99,7 @@ class FeatureCache:
         FeatureError
             If the data set has no images, or a feature is not finite.
         """
-        images = self.images(data, "augmented views")
+        images = self._source(data, "augmented views")
         recipe = lookup("augmentation", augmentation, AUGMENTATIONS)
         rows_digest = hashlib.sha256(data.train.numpy().tobytes()).hexdigest()
         views_key = [data.data_digest, repr(recipe), n_views, rows_digest]
@@ -131,20 +133,28 @@ class FeatureCache:
         return Cached(torch.from_numpy(stored.array), stored.seconds)
 
     def images(self, data: RetrievalDataset, what: str = "new views") -> ImageSource:
-        """Images of a data set, ready to be read.
+        """Images of a data set, ready to be read; on CUDA they stay there if they fit.
 
         Raises
         ------
         FeatureError
             If the data set has none.
         """
+        images = self._source(data, what)
+        images.prepare(self.root / "pixels", self.progress)
+        return images
+
+    def _source(self, data: RetrievalDataset, what: str) -> ImageSource:
+        """Images of a data set, not ready yet."""
         if data.images is None:
             raise FeatureError(
                 f"{data.name}: {what} need images, and this data set has features only; "
                 "choose a method that trains on plain features"
             )
-        data.images.prepare(self.root / "pixels", self.progress)
-        return data.images
+        if self.device.type != "cuda":
+            return data.images
+        kept = DeviceImages(data.images, self.device)
+        return self._on_device.setdefault(kept.digest, kept)
 
     def _array(
         self, what: str, views_key: Sequence[object], views: Views, backbone: Backbone, kind: Kind
@@ -154,7 +164,6 @@ class FeatureCache:
         if precision(self.device) != "float32":  # left out, so that caches made before stay good
             key.append(precision(self.device))
         stem = self.root / backbone.label.replace("/", "_").replace(":", "_") / _digest(key)[:24]
-        n = len(views)
 
         def blocks(start: int) -> Iterator[np.ndarray]:
             extractor = Extractor(backbone, kind, self.device)
@@ -163,8 +172,9 @@ class FeatureCache:
                 start += len(values)
                 yield values
 
-        # Copy-on-write, because torch wants memory that it may write to.
-        stored = disk_array(stem, what, n, blocks, self.progress, mode="c")
+        with views.images.arriving(self.root / "pixels", self.progress):
+            # Copy-on-write, because torch wants memory that it may write to.
+            stored = disk_array(stem, what, len(views), blocks, self.progress, mode="c")
         return Cached(torch.from_numpy(stored.array), stored.seconds)
 
 
