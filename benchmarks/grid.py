@@ -55,8 +55,8 @@ def seed_of(key: RunKey) -> int:
 
 
 _TRAINING = (
-    *("methods.base", "benchmarks.backbones", "benchmarks.cell", "benchmarks.trainer"),
-    *("benchmarks.stack", "benchmarks.step", "benchmarks.optimizer"),
+    *("methods.base", "benchmarks.backbones", "benchmarks.cell", "benchmarks.inputs"),
+    *("benchmarks.trainer", "benchmarks.stack", "benchmarks.step", "benchmarks.optimizer"),
     *("benchmarks.training_sets", "benchmarks.targets", "benchmarks.text"),
 )
 

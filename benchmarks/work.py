@@ -17,11 +17,12 @@ from typing import Literal
 
 import torch
 
-from benchmarks.cell import SuiteInputs, run_cells
+from benchmarks.cell import run_cells
 from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import Environment, environment
 from benchmarks.features import FeatureCache
 from benchmarks.grid import Cell, RunKey
+from benchmarks.inputs import SuiteInputs
 from benchmarks.limits import CellTimeout, time_limit
 from benchmarks.suites import Suite
 from datasets.base import one_line

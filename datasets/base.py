@@ -9,7 +9,8 @@ import difflib
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -133,6 +134,12 @@ class ImageSource(ABC):
 
     def prepare(self, folder: Path, progress: Progress) -> None:  # noqa: B027 - nothing to do
         """Get ready to be read, keeping in `folder` what takes long to make."""
+
+    @contextmanager
+    def arriving(self, folder: Path, progress: Progress) -> Iterator[None]:
+        """Get ready while a block of code runs, in which a read waits for its rows and no more."""
+        self.prepare(folder, progress)
+        yield
 
     def name(self, row: int) -> str:
         """Name of one image, for messages."""

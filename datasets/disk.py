@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -26,6 +27,12 @@ Progress = Callable[[str, int, int], None]
 
 Blocks = Callable[[int], Iterator[NDArray[Any]]]
 """Yields the rows from the given one on, a block at a time."""
+
+
+_LOOK_EVERY = 1.0
+"""Seconds between two looks, so that a limit of time can strike who waits."""
+_PATIENCE = 10.0
+"""Seconds that a pass has to stop."""
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -76,7 +83,7 @@ def disk_array(
     mode : "r" or "c"
         Read-only, or copy-on-write for those who want memory that they may write to.
     """
-    final, note = stem.with_suffix(".npy"), stem.with_suffix(".json")
+    final, note = _final(stem), stem.with_suffix(".json")
     if not final.is_file():
         final.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(stem.with_suffix(".lock")):
@@ -89,7 +96,7 @@ def disk_array(
 def _compute(
     what: str, final: Path, note: Path, n: int, blocks: Blocks, progress: Progress
 ) -> None:
-    partial = final.with_suffix(".partial.npy")
+    partial = _partial(final)
     so_far = Note.read(note) if _rows(partial) == n else Note()
     if not so_far.done:
         note.unlink(missing_ok=True)  # it may speak of an earlier array
@@ -110,6 +117,95 @@ def _compute(
         progress(what, so_far.done, n)
     assert so_far.done == n, "blocks yields every row"
     partial.replace(final)
+
+
+class Arriving:
+    """An array that another thread computes, and whose finished rows can be read meanwhile.
+
+    Parameters
+    ----------
+    stem, what, n, blocks
+        As `disk_array` takes them.
+    """
+
+    def __init__(self, stem: Path, what: str, n: int, blocks: Blocks) -> None:
+        self.path = _final(stem)
+        self._what, self._n = what, n
+        self._done = 0
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, args=(stem, blocks), daemon=True)
+        self._thread.start()
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """Wait for some rows, int64 (B,), and read them.
+
+        Raises
+        ------
+        Exception
+            What the other thread raised, if it will never come to these rows.
+        """
+        last = int(rows.max(initial=0))
+        if self._wait_past(last) <= last and self._error is not None:
+            raise self._error
+        try:
+            array = np.load(_partial(self.path), mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:  # it is finished, and renamed
+            array = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        found: NDArray[Any] = array[rows]
+        return found
+
+    def finish(self, progress: Progress) -> None:
+        """Wait for all rows.
+
+        Raises
+        ------
+        Exception
+            What the other thread raised.
+        """
+        done = self._done
+        while done < self._n and self._error is None:
+            progress(self._what, done, self._n)
+            done = self._wait_past(done)
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """End the pass after the block that it is at; the next one goes on from there."""
+        with self._changed:
+            self._error = self._error or _Stopped("the pass was given up")
+            self._changed.notify_all()
+        self._thread.join(_PATIENCE)  # longer only where it waits for another process
+
+    def _wait_past(self, row: int) -> int:
+        """Rows that are done: more than the given one, unless there was an error."""
+        with self._changed:
+            while self._done <= row and self._error is None:
+                self._changed.wait(_LOOK_EVERY)
+            return self._done
+
+    def _run(self, stem: Path, blocks: Blocks) -> None:
+        error = None
+        try:
+            disk_array(stem, self._what, self._n, blocks, self._advance)
+        except BaseException as caught:  # raised where it is waited for
+            error = caught
+        with self._changed:
+            self._error = self._error or error
+            self._done = self._n if error is None else self._done
+            self._changed.notify_all()
+
+    def _advance(self, what: str, done: int, total: int) -> None:
+        with self._changed:
+            if self._error is not None:
+                raise self._error
+            self._done = done
+            self._changed.notify_all()
+
+
+class _Stopped(Exception):
+    """Ends a pass whose rows nobody waits for any more."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +230,14 @@ class Note:
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(asdict(self)))
         temporary.replace(path)
+
+
+def _final(stem: Path) -> Path:
+    return stem.with_suffix(".npy")
+
+
+def _partial(final: Path) -> Path:
+    return final.with_suffix(".partial.npy")
 
 
 def _reserve(partial: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

@@ -1,15 +1,22 @@
+import hashlib
 import json
+import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from benchmarks import features as module
 from benchmarks.backbones import Pixels, backbone
 from benchmarks.features import FeatureCache, FeatureError
 from benchmarks.training_sets import FreshViews, ViewBank
 from datasets import disk, load
+from datasets import images as images_module
 from datasets.augment import AUGMENTATIONS, resize
+from datasets.base import DatasetError
+from datasets.images import EncodedImages, FileItems
 
 CPU = torch.device("cpu")
 PIXELS = backbone("pixels")
@@ -55,6 +62,19 @@ def test_features_are_computed_once(data, tmp_path):
     assert torch.equal(first.array, again.array)
     assert first.seconds == again.seconds > 0
     assert not list(tmp_path.rglob("*.partial.npy"))
+
+
+def test_the_key_of_float32_never_changes_and_other_floats_have_their_own(
+    data, tmp_path, monkeypatch
+):
+    cache = FeatureCache(tmp_path, CPU)
+    cache.features(data, PIXELS)
+    key = ["features", data.data_digest, PIXELS.digest, None, module.source_of_pixels()]
+    stem = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
+    assert [p.stem for p in tmp_path.rglob("*.npy")] == [stem]
+    monkeypatch.setattr(module, "precision", lambda device: "bfloat16")
+    cache.features(data, PIXELS)
+    assert len(list(tmp_path.rglob("*.npy"))) == 2
 
 
 def test_protocols_of_a_data_set_share_features_but_other_sizes_do_not(data, tmp_path):
@@ -238,3 +258,78 @@ def test_note_of_an_array_that_was_deleted_says_nothing_of_the_next(data, tmp_pa
         cache.features(data, PIXELS)
     monkeypatch.undo()
     assert torch.equal(cache.features(data, PIXELS).array, whole)
+
+
+@pytest.fixture
+def on_disk(data, tmp_path):
+    """The data set with its images in files."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    names = [f"{i}.png" for i in range(len(data.images))]
+    for name, pixels in zip(names, data.images.read(torch.arange(len(names))), strict=True):
+        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(folder / name)
+    return replace(data, images=EncodedImages(FileItems(folder, names), 8, exact=True))
+
+
+def test_extraction_begins_while_images_are_decoded(
+    data, on_disk, tmp_path, monkeypatch, blocks_of_100
+):
+    extracted, decoded, real = threading.Event(), [], images_module.decode_all
+
+    class Noting(Counting):
+        def features(self, images):
+            extracted.set()
+            return super().features(images)
+
+    def decode(chunk, **options):
+        if len(decoded) == 4:  # two blocks can be had, and all of them take ten chunks
+            assert extracted.wait(60)
+        decoded.append(len(chunk))
+        return real(chunk, **options)
+
+    monkeypatch.setattr(images_module, "decode_all", decode)
+    cache = FeatureCache(tmp_path / "a", CPU)
+    found = cache.features(on_disk, Noting()).array
+    assert len(decoded) == 10
+    assert torch.equal(found, FeatureCache(tmp_path / "b", CPU).features(data, PIXELS).array)
+    cache.bank(on_disk, PIXELS, "cibhash", 2)
+    assert len(decoded) == 10
+
+
+def test_an_extraction_and_its_decoding_both_go_on_where_they_stopped(
+    data, on_disk, tmp_path, monkeypatch, blocks_of_100
+):
+    decoded, real = [], images_module.decode_all
+
+    def decode(chunk, **options):
+        decoded.extend(name for name, _ in chunk)
+        return real(chunk, **options)
+
+    monkeypatch.setattr(images_module, "decode_all", decode)
+    with pytest.raises(KeyboardInterrupt):
+        FeatureCache(tmp_path / "a", CPU).features(on_disk, Counting(stop_at=250))
+    rest = Counting()
+    found = FeatureCache(tmp_path / "a", CPU).features(on_disk, rest).array
+    assert rest.seen == len(data.images) - 200
+    assert len(decoded) == len(set(decoded)) == len(data.images)
+    assert torch.equal(found, FeatureCache(tmp_path / "b", CPU).features(data, PIXELS).array)
+
+
+def test_a_broken_image_is_named_though_the_extraction_has_begun(on_disk, tmp_path, blocks_of_100):
+    (tmp_path / "files/400.png").write_bytes(b"broken")
+    net = Counting()
+    with pytest.raises(DatasetError, match=r"400\.png: corrupt image"):
+        FeatureCache(tmp_path / "a", CPU).features(on_disk, net)
+    assert net.seen <= 400
+
+
+@pytest.mark.gpu
+def test_a_gpu_keeps_images_that_it_has_seen(data, tmp_path):
+    cache = FeatureCache(tmp_path, torch.device("cuda", 0))
+    plain = cache.features(data, PIXELS).array
+    bank = cache.bank(data, PIXELS, "none", 2).array
+    torch.testing.assert_close(bank[:, 0], plain[data.train], atol=2e-3, rtol=0)
+    assert cache.images(data) is cache.images(data)
+    assert cache.images(data).read(data.train).is_cuda
+    here = FeatureCache(tmp_path / "cpu", CPU).features(data, PIXELS).array
+    torch.testing.assert_close(plain, here, atol=2e-3, rtol=0)

@@ -9,10 +9,11 @@ from safetensors.torch import save_file
 
 from benchmarks import cell, run
 from benchmarks.backbones import BackboneError, backbone
-from benchmarks.cell import SuiteInputs, run_cells
+from benchmarks.cell import run_cells
 from benchmarks.environment import environment
 from benchmarks.features import FeatureCache
 from benchmarks.grid import expand
+from benchmarks.inputs import SuiteInputs
 from benchmarks.specs import COMMON, method_spec
 from benchmarks.suites import Suite
 from benchmarks.torchvision_stub import import_timm

@@ -5,8 +5,8 @@ import torch
 
 from benchmarks import features
 from benchmarks.backbones import backbone
-from benchmarks.cell import SuiteInputs
 from benchmarks.features import FeatureCache
+from benchmarks.inputs import SuiteInputs
 from benchmarks.suites import Suite
 from benchmarks.targets import CaptionTarget, HierarchyTarget, target_of
 from benchmarks.text import TextError, check_encoder, embed, encoder_digest
@@ -66,7 +66,7 @@ def test_rows_of_a_target_are_rows_of_the_training_set():
 
 
 def test_a_method_that_declares_nothing_is_given_no_target():
-    bank = ViewBank(torch.zeros(3, 2), None, 0, CPU)
+    bank = ViewBank(torch.zeros(3, 2), None, CPU)
     with pytest.raises(TypeError, match="declares no supervision; set supervision"):
         bank.target_distances(torch.arange(2), torch.arange(2))
 

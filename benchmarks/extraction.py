@@ -1,0 +1,88 @@
+"""From images to features, block by block: what a pass over images sees, and how it runs."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks.device_images import read_ahead, to_host
+from benchmarks.extractor import Extractor
+from datasets.base import ImageSource
+
+
+@dataclass(frozen=True)
+class Views:
+    """What a backbone is to see of some images.
+
+    Attributes
+    ----------
+    images : ImageSource
+    rows : Tensor, int64, shape (N,)
+        The images among them.
+    shape : tuple of int
+        Of the views of an image: ``()`` for one, ``(V,)`` for several.
+    draw : callable
+        From pixels, uint8 (B, 3, H, W), and the numbers of views, int64 (B,) on the CPU, to what
+        the backbone sees, float32 (B, 3, S, S). View v of the i-th row has the number ``i V + v``.
+    """
+
+    images: ImageSource
+    rows: Tensor
+    shape: tuple[int, ...]
+    draw: Callable[[Tensor, Tensor], Tensor]
+
+    def __len__(self) -> int:
+        """Count the images, N."""
+        return len(self.rows)
+
+    @property
+    def per_image(self) -> int:
+        """Views of an image, V."""
+        return math.prod(self.shape)
+
+
+def extract_blocks(
+    views: Views, extractor: Extractor, block: int, start: int
+) -> Iterator[NDArray[np.float16]]:
+    """Features of views from image `start` on, float16, `block` images at a time.
+
+    Yields
+    ------
+    ndarray, float16, shape (block, *views.shape, ...)
+    """
+    first = start
+    computed: deque[Callable[[], NDArray[np.float16]]] = deque()
+    # A GPU is given the next block before the last one is taken from it and written to disk.
+    in_flight = 1 if extractor.device.type == "cuda" else 0
+    for pixels in read_ahead(views.images.read, views.rows[start:].split(block), extractor.device):
+        if first == start:
+            seen = views.draw(pixels[:1], torch.tensor([first * views.per_image]))
+            extractor.tune((len(views) - start) * views.per_image, seen.shape[-1])
+        computed.append(to_host(_extract(views, extractor, first, pixels)))
+        first += len(pixels)
+        if len(computed) > in_flight:
+            yield computed.popleft()()
+    for take in computed:
+        yield take()
+
+
+def _extract(views: Views, extractor: Extractor, first: int, pixels: Tensor) -> Tensor:
+    """Features of the views of a block of images, float32, shape (B, *views.shape, ...)."""
+    n, per_image = len(pixels), views.per_image
+    numbers = torch.arange(first * per_image, (first + n) * per_image)
+    owners = torch.arange(n, device=pixels.device).repeat_interleave(per_image)
+
+    def in_batches(size: int) -> Tensor:
+        parts = zip(owners.split(size), numbers.split(size), strict=True)
+        return torch.cat([extractor(views.draw(pixels[own], which)) for own, which in parts])
+
+    with torch.inference_mode():
+        found: Tensor = extractor.halving(in_batches).unflatten(0, (n, *views.shape))
+    return found

@@ -1,0 +1,90 @@
+"""What the cells of a suite share: features, views, images and targets, had once in a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from benchmarks.backbones import Backbone
+from benchmarks.features import Cached, FeatureCache, Kind
+from benchmarks.suites import Suite
+from benchmarks.targets import Target, target_of
+from datasets.base import ImageSource, RetrievalDataset
+from methods.base import Supervision
+
+T = TypeVar("T")
+
+
+@dataclass
+class SuiteInputs:
+    """The features of a suite, fetched on first use and shared by its cells.
+
+    A failure is kept too: the cells that need the same features fail with the same message instead
+    of trying again.
+    """
+
+    suite: Suite
+    cache: FeatureCache
+    _got: dict[object, Any] = field(default_factory=dict)
+
+    def features(self, kind: Kind) -> Cached:
+        """Unaugmented features or tokens of every image, on the device of the cache."""
+        return self._once(kind, lambda: self._on_device(self.cache.features(*self._names, kind)))
+
+    def training_features(self, kind: Kind) -> Tensor:
+        """Features or tokens of the training images, float32; one copy for all cells."""
+
+        def rows() -> Tensor:
+            found = self.features(kind).array
+            return found[self.suite.data.train.to(found.device)].float()
+
+        return self._once(("training", kind), rows)
+
+    def bank(self, augmentation: str, n_views: int, kind: Kind) -> Cached:
+        """Augmented views of the training images."""
+        return self._once(
+            (augmentation, n_views, kind),
+            lambda: self._on_device(self.cache.bank(*self._names, augmentation, n_views, kind)),
+        )
+
+    def images(self) -> ImageSource:
+        """Images of the suite, ready to be read."""
+        return self._once("images", lambda: self.cache.images(self.suite.data))
+
+    def training_images(self) -> Tensor:
+        """Training images, uint8 (N, 3, H, W), on the device of the cache; one copy for all."""
+
+        def read() -> Tensor:
+            return self.images().read(self.suite.data.train).to(self.cache.device)
+
+        return self._once("training images", read)
+
+    def target(self, supervision: Supervision, text_encoder: str) -> Target | None:
+        """Build what a method that declares a supervision learns from."""
+
+        def embed(captions: Sequence[Sequence[str]]) -> Tensor:
+            return self.cache.captions(captions, text_encoder).array
+
+        name = (supervision, text_encoder)
+        return self._once(name, lambda: target_of(self.suite.data, supervision, embed))
+
+    @property
+    def _names(self) -> tuple[RetrievalDataset, Backbone]:
+        return self.suite.data, self.suite.backbone
+
+    def _on_device(self, cached: Cached) -> Cached:
+        return Cached(cached.array.to(self.cache.device), cached.seconds)
+
+    def _once(self, name: object, get: Callable[[], T]) -> T:
+        if name not in self._got:
+            try:
+                self._got[name] = get()
+            except Exception as error:  # kept, and raised below and for every later cell
+                self._got[name] = error
+        got: T | Exception = self._got[name]
+        if isinstance(got, Exception):
+            raise got
+        return got
