@@ -169,15 +169,8 @@ def run_cell(
         if cell.method.cls is None:
             query, database = _random_codes(cell)
         else:
-            method, training = _prepare(cell, inputs, watch)
             trainer = Trainer(cell.method.recipe, seed_of(cell.key), on_epoch, history, checkpoint)
-            with watch("fit"):
-                method.fit(training, trainer)
-            with watch("encode"):
-                query, database = (
-                    _encode(method, training, cell, inputs, rows)
-                    for rows in (data.query, data.database)
-                )
+            query, database = train_and_encode(cell, inputs, watch, trainer)
         with watch("evaluate"):
             scores = score_codes(query, database, data, device)
         arrays["query_codes"] = np.packbits(query.cpu().numpy(), axis=1)
@@ -207,6 +200,42 @@ def run_cell(
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
     )
     return record, arrays
+
+
+def train_and_encode(
+    cell: Cell, inputs: SuiteInputs, watch: Stopwatch, trainer: Trainer
+) -> tuple[Tensor, Tensor]:
+    """Codes of queries and database, bool (N, K) each, after training from the cell's seed."""
+    method, training = _fitted(cell, inputs, watch, trainer)
+    with watch("encode"):
+        query, database = (
+            _encode(method, training, cell, inputs, rows)
+            for rows in (cell.suite.data.query, cell.suite.data.database)
+        )
+    return query, database
+
+
+def _fitted(
+    cell: Cell, inputs: SuiteInputs, watch: Stopwatch, trainer: Trainer
+) -> tuple[HashMethod, TrainingSet]:
+    """Build and train.
+
+    Where a step of an end-to-end training has no room on the device, the training starts again (or
+    goes on from its checkpoint), and keeps the activations of half as many images at a time.
+    """
+
+    def fit(at_once: int) -> tuple[HashMethod, TrainingSet]:
+        trainer.history.clear()
+        method, training = _prepare(cell, inputs, watch)
+        if isinstance(training, EndToEnd):
+            training.at_once = at_once
+        with watch("fit"):
+            method.fit(training, trainer)
+        return method, training
+
+    if cell.method.cls is None or not cell.method.finetune:
+        return fit(0)
+    return halving(fit, cell.method.cls.n_views * cell.method.recipe.batch_size)
 
 
 def _prepare(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> tuple[HashMethod, TrainingSet]:

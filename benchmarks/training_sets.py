@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from benchmarks.backbones import Backbone
 from benchmarks.features import Kind
@@ -160,11 +161,15 @@ class FreshViews(_Inputs):
         return self._draw(index, n_views)
 
     def _draw(self, index: Tensor, n_views: int) -> Tensor:
+        uniforms = draws(n_views * len(index), self.generator)
+        return self._make(index, uniforms.view(n_views, len(index), -1))
+
+    def _make(self, index: Tensor, uniforms: Tensor) -> Tensor:
+        """Features of the views that were drawn; uniforms (V, B, N_DRAWS)."""
+        n_views = len(uniforms)
         with torch.no_grad():
-            uniforms = draws(n_views * len(index), self.generator)
-            images = augment(
-                self._images[index.repeat(n_views)], uniforms, self._recipe, self._size
-            )
+            images = self._images[index.repeat(n_views)]
+            images = augment(images, uniforms.flatten(0, 1), self._recipe, self._size)
         features: Tensor = self._extract(images)
         return features.view(n_views, len(index), *features.shape[1:])
 
@@ -175,6 +180,13 @@ class EndToEnd(FreshViews):
     The copy's weights are trained beside the method's. Statistics of its normalisation layers stay
     those it comes with, and it computes in bfloat16 on CUDA. Unaugmented inputs are those of the
     weights at the moment when they are asked for, and are not kept: tokens of all images are large.
+
+    Attributes
+    ----------
+    at_once : int or None
+        Images whose activations are kept for the backward pass at a time. Those of a larger batch
+        are computed again there, part by part: the same gradients for less memory and one more
+        forward pass. None keeps all.
 
     Parameters
     ----------
@@ -211,7 +223,9 @@ class EndToEnd(FreshViews):
     ) -> None:
         self._backbone = backbone.trainable().to(device)
         self._kind, self._device = kind, device
+        self.at_once: int | None = None
         super().__init__(None, images, self._backbone, kind, recipe, seed, device, target)
+        self._extract = self.extract_sparing
 
     def __len__(self) -> int:
         """Count the training images, N."""
@@ -241,6 +255,23 @@ class EndToEnd(FreshViews):
         """Draw `n_views` new views of each row with gradients, float32, (V, B, ...)."""
         with self._autocast():
             return self._draw(index, n_views).float()
+
+    def extract_sparing(self, images: Tensor) -> Tensor:
+        """Features of views with gradients, keeping the activations of `at_once` images.
+
+        Parameters
+        ----------
+        images : Tensor, float32 in [0, 1], shape (N, 3, S, S)
+        """
+        extract = getattr(self._backbone, self._kind)
+        if self.at_once is None or len(images) <= self.at_once:
+            whole: Tensor = extract(images)
+            return whole
+        parts = [
+            checkpoint(extract, part, use_reentrant=False, preserve_rng_state=False)
+            for part in images.split(self.at_once)
+        ]  # no random state to preserve: dropout is off
+        return torch.cat(parts)
 
     @torch.no_grad()
     def extract(self, images: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from benchmarks import cell, run
 from benchmarks.backbones import BackboneError, backbone
@@ -15,7 +14,6 @@ from benchmarks.features import FeatureCache
 from benchmarks.grid import expand
 from benchmarks.specs import COMMON, method_spec
 from benchmarks.suites import Suite
-from benchmarks.torchvision_stub import import_timm
 from benchmarks.trainer import Trainer
 from benchmarks.training_sets import EndToEnd
 from datasets import load
@@ -23,6 +21,7 @@ from datasets.augment import AUGMENTATIONS
 from methods import METHODS
 from methods.base import Recipe
 from results.store import ResultStore
+from tests.small_vit import small_vit
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # timm's own imports
 
@@ -32,12 +31,7 @@ TRAINED = [name for name in METHODS if method_spec(name).is_trained]
 
 @pytest.fixture(scope="module")
 def vit(tmp_path_factory):
-    """Name of a small ViT with local weights; at 32 pixels it sees 4 patches."""
-    torch.manual_seed(0)
-    model = import_timm().create_model("test_vit", pretrained=False, img_size=32)
-    path = tmp_path_factory.mktemp("vit") / "v.safetensors"
-    save_file(model.state_dict(), path)
-    return f"timm:test_vit={path}"
+    return small_vit(tmp_path_factory.mktemp("vit"))
 
 
 def end_to_end(vit, kind="features"):
@@ -193,6 +187,60 @@ def test_codes_come_from_the_trained_backbone(vit, tmp_path, monkeypatch, name):
     np.testing.assert_array_equal(stored, method.encode(training.extract(images)).numpy())
     frozen = inputs.features(spec.cls.consumes).array[suite.data.database]
     assert (stored != method.encode(frozen).numpy()).any()
+
+
+@pytest.mark.parametrize("kind", ["features", "tokens"])
+def test_activations_of_a_few_images_at_a_time_give_the_same_gradients(vit, kind):
+    gradients, passes = [], []
+    for at_once in (None, 3):
+        training, _, _ = end_to_end(vit, kind)
+        training.at_once = at_once
+        blocks = training._backbone.network.blocks
+        blocks[0].register_forward_hook(lambda block, given, made: passes.append(len(made)))
+        training.views(torch.arange(8), 2).square().sum().backward()
+        gradients.append([p.grad for p in training.parameters() if p.grad is not None])
+    assert passes == [16, *(3, 3, 3, 3, 3, 1), *(1, 3, 3, 3, 3, 3)]  # and back again
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-4)
+
+
+def test_a_training_without_room_starts_again_with_fewer_images_at_a_time(
+    vit, tmp_path, monkeypatch
+):
+    suite = Suite(load("synthetic"), backbone(vit, 32))
+    spec = method_spec("cibhash", {"epochs": 2, "batch_size": 24}, finetune=True)
+    (run_of,) = expand([suite], [spec], [8], 1)
+    inputs, tried, told = SuiteInputs(suite, FeatureCache(tmp_path, CPU)), [], []
+
+    def codes():
+        on_epoch = lambda epoch, epochs, losses: told.append(epoch)  # noqa: E731
+        _, arrays = run_cell(run_of, inputs, environment("cpu"), on_epoch)
+        return np.unpackbits(arrays["database_codes"], axis=1)
+
+    whole, real = codes(), EndToEnd.extract_sparing
+
+    def in_little_memory(training, images):
+        tried.append(training.at_once)
+        if min(len(images), training.at_once) > 15:
+            raise torch.OutOfMemoryError("as CUDA says it")
+        return real(training, images)
+
+    monkeypatch.setattr(EndToEnd, "extract_sparing", in_little_memory)
+    assert (codes() == whole).mean() > 0.99
+    assert tried[:2] == [48, 24]
+    assert set(tried[2:]) == {12}
+    assert told == [1, 2, 1, 2]
+
+
+def test_a_training_that_never_has_room_fails(vit, tmp_path, monkeypatch):
+    def no_memory(training, images):
+        raise torch.OutOfMemoryError("as CUDA says it")
+
+    suite = Suite(load("synthetic"), backbone(vit, 32))
+    spec = method_spec("cibhash", {"batch_size": 2}, finetune=True)
+    (run_of,) = expand([suite], [spec], [8], 1)
+    monkeypatch.setattr(EndToEnd, "extract_sparing", no_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        run_cell(run_of, SuiteInputs(suite, FeatureCache(tmp_path, CPU)), environment("cpu"), print)
 
 
 @pytest.mark.gpu
