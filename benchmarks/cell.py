@@ -23,7 +23,9 @@ from benchmarks.environment import Environment
 from benchmarks.features import Cached, FeatureCache, Kind
 from benchmarks.grid import Cell, seed_of
 from benchmarks.limits import halving
+from benchmarks.ranks import crew
 from benchmarks.scoring import protocol_info, score_codes, score_floats
+from benchmarks.shared_batch import SharedBatch
 from benchmarks.suites import Suite
 from benchmarks.targets import Target, target_of
 from benchmarks.trainer import OnEpoch, Trainer
@@ -194,7 +196,7 @@ def run_cell(
         timings=watch.seconds,
         peak_memory_mib=_peak_memory_mib(device),
         versions=environment.versions,
-        device=environment.device_name,
+        device=_device_name(cell, environment),
         commit=environment.commit,
         command=environment.command,
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -205,11 +207,15 @@ def run_cell(
 def train_and_encode(
     cell: Cell, inputs: SuiteInputs, watch: Stopwatch, trainer: Trainer
 ) -> tuple[Tensor, Tensor]:
-    """Codes of queries and database, bool (N, K) each, after training from the cell's seed."""
+    """Codes of queries and database, bool (N, K) each, after training from the cell's seed.
+
+    This is the part of a cell that several ranks do together.
+    """
+    crew().lead(cell.digest)
     method, training = _fitted(cell, inputs, watch, trainer)
     with watch("encode"):
         query, database = (
-            _encode(method, training, cell, inputs, rows)
+            crew().spread(partial(_encode, method, training, cell, inputs), rows)
             for rows in (cell.suite.data.query, cell.suite.data.database)
         )
     return query, database
@@ -226,16 +232,20 @@ def _fitted(
 
     def fit(at_once: int) -> tuple[HashMethod, TrainingSet]:
         trainer.history.clear()
-        method, training = _prepare(cell, inputs, watch)
-        if isinstance(training, EndToEnd):
-            training.at_once = at_once
-        with watch("fit"):
+        with crew().together():
+            method, training = _prepare(cell, inputs, watch)
+        with crew().together(), watch("fit"):
+            if isinstance(training, EndToEnd):
+                training.at_once = at_once
+            if isinstance(training, SharedBatch):
+                training.connect(method)
             method.fit(training, trainer)
         return method, training
 
     if cell.method.cls is None or not cell.method.finetune:
         return fit(0)
-    return halving(fit, cell.method.cls.n_views * cell.method.recipe.batch_size)
+    images = cell.method.cls.n_views * cell.method.recipe.batch_size // crew().size
+    return halving(fit, max(1, images))
 
 
 def _prepare(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> tuple[HashMethod, TrainingSet]:
@@ -255,7 +265,8 @@ def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> Training
     if cell.method.finetune:
         augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
         images = inputs.images().read(data.train)
-        return EndToEnd(images, backbone, kind, augmentation, seed, device, target)
+        kind_of_set = EndToEnd if crew().size == 1 else SharedBatch
+        return kind_of_set(images, backbone, kind, augmentation, seed, device, target)
     features = inputs.features(kind)
     watch.seconds["features"] = features.seconds
     plain = features.array[data.train.to(device)]
@@ -312,6 +323,12 @@ def _random_codes(cell: Cell) -> tuple[Tensor, Tensor]:
         for rows in (cell.suite.data.query, cell.suite.data.database)
     )
     return query, database
+
+
+def _device_name(cell: Cell, environment: Environment) -> str:
+    """Say what the cell was trained on."""
+    n_ranks = crew().size if cell.method.finetune else 1
+    return environment.device_name if n_ranks == 1 else f"{n_ranks} x {environment.device_name}"
 
 
 def _peak_memory_mib(device: torch.device) -> float:

@@ -56,7 +56,8 @@ def seed_of(key: RunKey) -> int:
 
 _TRAINING = (
     *("methods.base", "benchmarks.backbones", "benchmarks.cell", "benchmarks.trainer"),
-    *("benchmarks.training_sets", "benchmarks.targets", "benchmarks.text"),
+    *("benchmarks.training_sets", "benchmarks.shared_batch", "benchmarks.targets"),
+    "benchmarks.text",
 )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import math
 import secrets
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,13 +18,16 @@ from typing import Literal
 
 import torch
 
-from benchmarks.cell import SuiteInputs, run_cell
+from benchmarks.cell import Stopwatch, SuiteInputs, run_cell, train_and_encode
 from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import Environment, environment
 from benchmarks.features import FeatureCache
-from benchmarks.grid import Cell, RunKey
+from benchmarks.grid import Cell, RunKey, seed_of
 from benchmarks.limits import CellTimeout, time_limit
+from benchmarks.ranks import Crew
+from benchmarks.specs import GridError
 from benchmarks.suites import Suite
+from benchmarks.trainer import Trainer
 from datasets.base import one_line
 from results.leases import STALE, Lease
 from results.store import ResultStore, StoreError
@@ -145,10 +149,48 @@ def _work(bench: Bench, cell: Cell, tell: Tell) -> Outcome:
             note = one_line(error)
             if not isinstance(error, CellTimeout):  # the next call tries anew, not from here
                 checkpoint.clear()
-            with contextlib.suppress(StoreError):  # a disk that refuses it too is no second failure
-                trace = traceback.format_exc()
-                store.mark_failed(**cell.place, kind=cell.kind, error=note, traceback=trace)
+            _mark_failed(store, cell, error)
             return outcome("failed", note)
+
+
+def follow(bench: Bench, cells: Sequence[Cell], crew: Crew) -> None:
+    """Train along with rank 0, cell by cell, until it says that there are no more.
+
+    Parameters
+    ----------
+    bench : Bench
+    cells : sequence of Cell
+        Of the whole grid: rank 0 chooses.
+    crew : Crew
+        Of which this process is not rank 0.
+    """
+    store = ResultStore(bench.out)
+    known = {cell.digest: cell for cell in cells}
+    for digest in crew.orders():
+        cell = known.get(digest)
+        try:
+            if cell is None:
+                with crew.together():
+                    raise GridError(
+                        "this rank has other code or data than rank 0; start all of them from the "
+                        "same checkout"
+                    )
+            inputs = _inputs(bench, cell.suite)
+            checkpoint = Checkpoint(store.checkpoint_path(**cell.place), digest, math.inf)
+            trainer = Trainer(cell.method.recipe, seed_of(cell.key), checkpoint=checkpoint)
+            train_and_encode(cell, inputs, Stopwatch(), trainer)
+        except Exception as error:  # rank 0 has been told, unless it is in the middle of a step
+            if crew.parted and cell is not None:
+                checkpoint.clear()
+                _mark_failed(store, cell, error)
+            crew.stop_if_parted()
+
+
+def _mark_failed(store: ResultStore, cell: Cell, error: Exception) -> None:
+    """Keep the error; a disk that refuses it too is no second failure."""
+    with contextlib.suppress(StoreError):
+        trace = "".join(traceback.format_exception(error))
+        store.mark_failed(**cell.place, kind=cell.kind, error=one_line(error), traceback=trace)
 
 
 class _Teller:

@@ -1,0 +1,216 @@
+"""Several processes train one method: two ranks with half a batch are one with the whole."""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.distributed import HashStore
+
+from benchmarks import ranks, run
+from benchmarks.ranks import Crew, RankError, own_device
+from results.store import ResultStore
+from tests.rank_steps import learned
+from tests.small_vit import small_vit
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # timm's own imports
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def vit(tmp_path_factory):
+    return small_vit(tmp_path_factory.mktemp("vit"))
+
+
+def torchrun(*arguments):
+    """Run a module on two processes."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    return subprocess.run(
+        [*command, "--nproc-per-node", "2", "-m", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def of_two_ranks(vit, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("learned")
+    done = torchrun("tests.rank_steps", vit, str(folder))
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize("name", ["cibhash", "wch", "nsh"])
+def test_two_ranks_with_half_a_batch_learn_what_one_learns_with_the_whole(vit, of_two_ranks, name):
+    alone = learned(name, vit)
+    first, second = (load_file(of_two_ranks / f"{name}-{rank}.safetensors") for rank in (0, 1))
+    assert all(torch.equal(first[key], second[key]) for key in alone)
+    torch.testing.assert_close(first, alone, rtol=1e-4, atol=1e-6)
+
+
+def arguments(vit, out, *methods):
+    grid = ["--datasets", "synthetic", "--backbone", vit, "--input-size", "32", "--bits", "8"]
+    grid += ["--seeds", "1", "--epochs", "2", "--finetune", "--device", "cpu", "--no-report"]
+    return ["--methods", *methods, *grid, "--out", f"{out}/out", "--cache", f"{out}/cache"]
+
+
+def test_the_command_on_two_ranks_does_what_it_does_on_one(vit, tmp_path):
+    """Of three methods one trains, one cannot be built on rank 1, and one has no room on either."""
+    faulty = [f"tests.faulty_ranks:{name}" for name in ("Absent", "TooLarge")]
+    done = torchrun("tests.faulty_ranks", *arguments(vit, tmp_path / "two", "cibhash", *faulty))
+    assert done.returncode == 1
+    store = ResultStore(tmp_path / "two/out")
+    assert done.stdout.count("5 cells, 0 stored, 5 to run") == 1
+    two = {record.method: record for record in store.records()}
+    assert set(two) == {"cibhash(finetune,epochs=2)", "random", "float"}
+    errors = {failure.method.split("(")[0]: failure for failure in store.failures()}
+    assert errors["absent"].error == "rank 1: RuntimeError: not on this rank"
+    assert "in __init__" in errors["absent"].traceback
+    assert errors["too_large"].error == "as CUDA says it"
+
+    assert run.main(arguments(vit, tmp_path / "one", "cibhash")) == 0
+    alone = ResultStore(tmp_path / "one/out")
+    one = {record.method: record for record in alone.records()}["cibhash(finetune,epochs=2)"]
+    shared = two[one.method]
+    assert shared.digest == one.digest
+    assert shared.device == f"2 x {two['random'].device}"
+    for part in ("query_codes", "database_codes"):
+        bits = [
+            np.unpackbits(where.arrays(where.path(record))[part], axis=1)
+            for where, record in ((store, shared), (alone, one))
+        ]
+        assert (bits[0] == bits[1]).mean() > 0.99
+
+
+def test_a_rank_that_fails_within_a_step_ends_all_and_the_cell_is_a_failed_one(vit, tmp_path):
+    start = time.monotonic()
+    done = torchrun("tests.faulty_ranks", *arguments(vit, tmp_path, "tests.faulty_ranks:Stumbles"))
+    assert done.returncode == 1
+    assert time.monotonic() - start < 120
+    assert "rank 1 failed in the middle of a step, so all ranks end" in done.stderr
+    (failure,) = ResultStore(tmp_path / "out").failures()
+    assert "in the middle of a step" in failure.error
+    assert not list(tmp_path.rglob("*.checkpoint"))
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """As rank 0 of two."""
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "0")):
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--methods", "itq"], "--methods itq: torchrun shares the steps of --finetune"),
+        (["--methods", "cibhash", "--set", "cibhash.batch_size=9"], "2 ranks cannot share the bat"),
+        (["--methods", "cibhash", "--jobs", "2"], "--executor loky: torchrun has started"),
+        (["--methods", "cibhash", "--device", "cuda:1"], "each rank has a GPU of its own"),
+    ],
+)
+def test_what_ranks_cannot_share_is_refused(two, vit, tmp_path, capsys, more, words):
+    assert run.main([*arguments(vit, tmp_path, "cibhash"), *more]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_cells_of_frozen_backbones_that_are_stored_are_no_hindrance(vit, tmp_path, monkeypatch):
+    assert run.main(arguments(vit, tmp_path, "lsh")) == 0
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert run.main([*arguments(vit, tmp_path, "lsh", "cibhash"), "--dry-run"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "device"), [("auto", "cuda:1"), ("cuda", "cuda:1"), ("cpu", "cpu")]
+)
+def test_each_rank_has_a_gpu_of_its_own(monkeypatch, name, device):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert own_device(name) == name
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert own_device(name) == device
+
+
+def of_both(stage):
+    """What a stage raises on two ranks; `stage` is given the crew of each."""
+    words = HashStore()
+
+    def of(rank):
+        crew = Crew(rank, 2, words)
+        try:
+            with crew.together():
+                stage(crew)
+        except BaseException as error:
+            return crew, error
+        return crew, None
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(of, range(2)))
+
+
+def raising(*errors):
+    def stage(crew):
+        if errors[crew.rank] is not None:
+            time.sleep(0.1 * crew.rank)
+            raise errors[crew.rank]
+
+    return stage
+
+
+def test_a_stage_goes_well_where_it_goes_well_on_all():
+    assert [error for _, error in of_both(raising(None, None))] == [None, None]
+
+
+def test_an_error_on_one_rank_is_one_on_all():
+    (_, own), (_, told) = of_both(raising(ValueError("no\nfile"), None))
+    assert isinstance(own, ValueError)
+    assert isinstance(told, RankError)
+    assert str(told) == "rank 0: ValueError: no file"
+    assert "in stage" in told.__notes__[0]
+
+
+def test_of_two_errors_the_first_is_told():
+    (_, first), (_, second) = of_both(raising(ValueError("cause"), OSError("closed by peer")))
+    assert isinstance(first, ValueError)
+    assert str(second) == "rank 0: ValueError: cause"
+
+
+@pytest.mark.parametrize("which", [(0,), (1,), (0, 1)])
+def test_too_little_memory_is_that_on_all_ranks(which):
+    errors = [torch.OutOfMemoryError("full") if rank in which else None for rank in (0, 1)]
+    assert all(isinstance(error, torch.OutOfMemoryError) for _, error in of_both(raising(*errors)))
+
+
+def test_too_little_memory_beside_another_error_is_not_tried_again():
+    (_, one), (_, other) = of_both(raising(torch.OutOfMemoryError("full"), ValueError("no")))
+    assert isinstance(one, RankError)
+    assert isinstance(other, RankError)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), torch.OutOfMemoryError("full")])
+def test_a_rank_that_cannot_tell_the_others_has_parted(monkeypatch, error):
+    monkeypatch.setattr(ranks, "GRACE", 0.1)
+    crew = Crew(1, 2, HashStore())
+    with pytest.raises(Exception, match=r"no|full") as raised, crew.together():
+        raise error
+    assert crew.parted
+    assert not isinstance(raised.value, torch.OutOfMemoryError)
+
+
+def test_orders_end_when_rank_0_says_so():
+    words = HashStore()
+    first, second = Crew(0, 2, words), Crew(1, 2, words)
+    for digest in ("ab", "cd", ""):
+        first.lead(digest)
+        second.lead("not mine to say")
+    assert list(second.orders()) == ["ab", "cd"]
