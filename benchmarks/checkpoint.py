@@ -116,6 +116,8 @@ def restore_optimizer_state(tensors: dict[str, Tensor], optimizer: torch.optim.O
         if key.startswith("optimizer."):
             _, i, name = key.split(".", 2)
             parameter = parameters[int(i)]
+            if value.shape == parameter.shape:  # fused optimizers go by the order in memory
+                value = torch.empty_like(parameter).copy_(value)
             optimizer.state[parameter][name] = value.to(parameter.device)
 
 

@@ -9,6 +9,7 @@ import torch
 from benchmarks import cell, run
 from benchmarks.backbones import BackboneError, backbone
 from benchmarks.cell import SuiteInputs, run_cell
+from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import environment
 from benchmarks.features import FeatureCache
 from benchmarks.grid import expand
@@ -187,6 +188,23 @@ def test_codes_come_from_the_trained_backbone(vit, tmp_path, monkeypatch, name):
     np.testing.assert_array_equal(stored, method.encode(training.extract(images)).numpy())
     frozen = inputs.features(spec.cls.consumes).array[suite.data.database]
     assert (stored != method.encode(frozen).numpy()).any()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_resumed_training_ends_in_the_same_weights(vit, tmp_path, optimizer):
+    """Some weights of a network lie in memory in another order than their axes."""
+    recipe = Recipe(epochs=3, batch_size=32, optimizer=optimizer, augmentation="cibhash")
+
+    def trained(epochs, checkpoint=None):
+        training, _, _ = end_to_end(vit)
+        torch.manual_seed(0)
+        method = METHODS["cibhash"](training.shape[-1], 8)
+        method.fit(training, Trainer(replace(recipe, epochs=epochs), 0, checkpoint=checkpoint))
+        return weights(training)
+
+    checkpoint = Checkpoint(tmp_path / "c", "cell", every=0)
+    trained(2, checkpoint)
+    assert all(map(torch.equal, trained(3, checkpoint), trained(3)))
 
 
 @pytest.mark.parametrize("kind", ["features", "tokens"])
