@@ -211,13 +211,13 @@ def train_and_encode(
 
     This is the part of a cell that several ranks do together.
     """
-    crew().lead(cell.digest)
-    method, training = _fitted(cell, inputs, watch, trainer)
-    with watch("encode"):
-        query, database = (
-            crew().spread(partial(_encode, method, training, cell, inputs), rows)
-            for rows in (cell.suite.data.query, cell.suite.data.database)
-        )
+    with crew().cell(cell.digest):
+        method, training = _fitted(cell, inputs, watch, trainer)
+        with watch("encode"):
+            query, database = (
+                crew().spread(partial(_encode, method, training, cell, inputs), rows)
+                for rows in (cell.suite.data.query, cell.suite.data.database)
+            )
     return query, database
 
 

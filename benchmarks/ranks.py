@@ -135,13 +135,14 @@ class Crew:
     Attributes
     ----------
     parted : bool
-        Whether this rank failed while another was in the middle of a step, and can no longer be
-        told: this process has to end, and torchrun then ends the others.
+        Whether this rank left a cell by an error that the others could not be told of, as they are
+        in the middle of a step: this process has to end, and torchrun then ends the others.
     """
 
     def __init__(self, rank: int = 0, size: int = 1, words: Words | None = None) -> None:
         self.rank, self.size = rank, size
         self.parted = False
+        self._failed = False  # whether the last stage did, on whichever rank
         self._words = words
         self._orders = itertools.count()
         self._stages = itertools.count()
@@ -150,6 +151,16 @@ class Crew:
         """Tell the others which cell is next; "" for none."""
         if self.rank == 0 and self._words is not None:
             self._words.set(f"crew/order/{next(self._orders)}", digest)
+
+    @contextmanager
+    def cell(self, digest: str) -> Iterator[None]:
+        """Begin a cell on all ranks, if this is rank 0, and leave it."""
+        self.lead(digest)
+        try:
+            yield
+        except BaseException:
+            self.parted = self._words is not None and (self.parted or not self._failed)
+            raise
 
     def orders(self) -> Iterator[str]:
         """Digests of the cells that rank 0 goes through, as it comes to them."""
@@ -175,6 +186,7 @@ class Crew:
         if self._words is None:
             yield
             return
+        self._failed = False
         try:
             yield
         except (KeyboardInterrupt, SystemExit):
@@ -207,6 +219,7 @@ class Crew:
         """
         if not failures:
             return
+        self._failed = True
         first = failures[0]
         no_room = torch.OutOfMemoryError.__name__
         if all(failure.kind == no_room for failure in failures) and not self.parted:
@@ -262,15 +275,18 @@ class Crew:
         return every
 
     def stop_if_parted(self) -> None:
-        """End this process if the others cannot be told to go on."""
+        """End this process, once it has noted what went wrong, if it cannot go on with the others.
+
+        Raises
+        ------
+        SystemExit
+        """
         if self.parted:
             sys.stderr.write(
                 f"rank {self.rank} failed in the middle of a step, so all ranks end; "
                 "the same command goes on with the other cells\n"
             )
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(1)  # an orderly end would wait for transfers that never come
+            raise SystemExit(1)
 
 
 class _Failure(NamedTuple):
@@ -329,6 +345,10 @@ def joined(device: str) -> Iterator[Crew]:
     try:
         yield _crew
     finally:
+        if _crew.parted:  # an orderly end would wait for tensors that never come
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
         _crew.lead("")
         _crew = Crew()
     dist.destroy_process_group()

@@ -167,20 +167,19 @@ def follow(bench: Bench, cells: Sequence[Cell], crew: Crew) -> None:
     store = ResultStore(bench.out)
     known = {cell.digest: cell for cell in cells}
     for digest in crew.orders():
-        cell = known.get(digest)
+        if digest not in known:
+            raise GridError(
+                f"rank {crew.rank} has other code or data than rank 0; start all ranks from the "
+                "same checkout"
+            )
+        cell = known[digest]
+        inputs = _inputs(bench, cell.suite)
+        checkpoint = Checkpoint(store.checkpoint_path(**cell.place), digest, math.inf)
+        trainer = Trainer(cell.method.recipe, seed_of(cell.key), checkpoint=checkpoint)
         try:
-            if cell is None:
-                with crew.together():
-                    raise GridError(
-                        "this rank has other code or data than rank 0; start all of them from the "
-                        "same checkout"
-                    )
-            inputs = _inputs(bench, cell.suite)
-            checkpoint = Checkpoint(store.checkpoint_path(**cell.place), digest, math.inf)
-            trainer = Trainer(cell.method.recipe, seed_of(cell.key), checkpoint=checkpoint)
             train_and_encode(cell, inputs, Stopwatch(), trainer)
-        except Exception as error:  # rank 0 has been told, unless it is in the middle of a step
-            if crew.parted and cell is not None:
+        except Exception as error:  # rank 0 notes it too, unless it cannot be told
+            if crew.parted:
                 checkpoint.clear()
                 _mark_failed(store, cell, error)
             crew.stop_if_parted()

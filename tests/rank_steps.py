@@ -3,14 +3,17 @@
 ``torchrun ... -m tests.rank_steps VIT FOLDER`` leaves what each rank has learned in a file.
 """
 
+import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
 from benchmarks.backbones import backbone
-from benchmarks.ranks import joined, place
+from benchmarks.checkpoint import Checkpoint
+from benchmarks.ranks import RankError, joined, place
 from benchmarks.shared_batch import SharedBatch
 from benchmarks.trainer import Trainer
 from benchmarks.training_sets import EndToEnd
@@ -30,13 +33,23 @@ RECIPE = Recipe(
 )
 
 
-def learned(name, vit, at_once=None):
+class Drifts(METHODS["cibhash"]):
+    """Its head has another gradient on every rank, as rounding may bring about."""
+
+    def loss(self, batch):
+        return super().loss(batch) | {"drift": self.head[3].bias.sum() * place().rank}
+
+
+CLASSES = {"cibhash": Drifts, "wch": METHODS["wch"], "nsh": METHODS["nsh"]}
+
+
+def learned(name, vit, at_once=None, epochs=RECIPE.epochs, checkpoint=None, seed=0):
     """Train a method and a backbone; returns the weights of both by name."""
-    data, cls = load("synthetic"), METHODS[name]
+    data, cls = load("synthetic"), CLASSES[name]
     kind = EndToEnd if place().size == 1 else SharedBatch
     images = data.images.read(data.train[:64])
     augmentation = AUGMENTATIONS[RECIPE.augmentation]
-    on = (backbone(vit, 32), cls.consumes, augmentation, 0, torch.device("cpu"))
+    on = (backbone(vit, 32), cls.consumes, augmentation, seed, torch.device("cpu"))
     training = kind(images, *on)
     training.at_once = at_once
     torch.manual_seed(place().rank)  # rank 0's weights count
@@ -44,18 +57,33 @@ def learned(name, vit, at_once=None):
     if isinstance(training, SharedBatch):
         training.connect(method)
     torch.manual_seed(0)
-    method.fit(training, Trainer(RECIPE, 0))
+    recipe = replace(RECIPE, epochs=epochs)
+    method.fit(training, Trainer(recipe, 0, checkpoint=checkpoint))
     weights = {
         f"backbone.{i}": p.detach().contiguous() for i, p in enumerate(training.parameters())
     }
     return weights | {f"method.{k}": v.clone() for k, v in method.state_dict().items()}
 
 
+def main(vit, folder):
+    rank = place().rank
+
+    def keep(weights, name):
+        save_file(weights, folder / f"{name}-{rank}.safetensors")
+
+    keep(learned("cibhash", vit), "cibhash")
+    keep(learned("wch", vit), "wch")
+    keep(learned("nsh", vit, at_once=5), "nsh")
+    kept = Checkpoint(folder / "checkpoint", "cell", math.inf if rank else 0)
+    learned("cibhash", vit, epochs=2, checkpoint=kept)
+    keep(learned("cibhash", vit, checkpoint=kept), "resumed")
+    try:
+        learned("cibhash", vit, seed=rank)
+    except RankError as error:
+        (folder / f"refused-{rank}").write_text(str(error))
+
+
 if __name__ == "__main__":
-    vit, folder = sys.argv[1:]
     torch.set_num_threads(1)
     with joined("cpu"):
-        for name, at_once in (("cibhash", None), ("wch", None), ("nsh", 5)):
-            save_file(
-                learned(name, vit, at_once), Path(folder) / f"{name}-{place().rank}.safetensors"
-            )
+        main(sys.argv[1], Path(sys.argv[2]))

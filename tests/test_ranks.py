@@ -5,7 +5,9 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from torch.distributed import HashStore
 
 from benchmarks import ranks, run
 from benchmarks.ranks import Crew, RankError, own_device
+from benchmarks.specs import GridError
+from benchmarks.work import Bench, follow
 from results.store import ResultStore
 from tests.rank_steps import learned
 from tests.small_vit import small_vit
@@ -50,12 +54,23 @@ def of_two_ranks(vit, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", ["cibhash", "wch", "nsh"])
-def test_two_ranks_with_half_a_batch_learn_what_one_learns_with_the_whole(vit, of_two_ranks, name):
+@pytest.mark.parametrize(
+    ("kept", "name"),
+    [("cibhash", "cibhash"), ("wch", "wch"), ("nsh", "nsh"), ("resumed", "cibhash")],
+)
+def test_two_ranks_with_half_a_batch_learn_what_one_learns_with_the_whole(
+    vit, of_two_ranks, kept, name
+):
     alone = learned(name, vit)
-    first, second = (load_file(of_two_ranks / f"{name}-{rank}.safetensors") for rank in (0, 1))
+    first, second = (load_file(of_two_ranks / f"{kept}-{rank}.safetensors") for rank in (0, 1))
     assert all(torch.equal(first[key], second[key]) for key in alone)
     torch.testing.assert_close(first, alone, rtol=1e-4, atol=1e-6)
+
+
+def test_ranks_that_draw_different_batches_do_not_train(of_two_ranks):
+    for rank in (0, 1):
+        told = (of_two_ranks / f"refused-{rank}").read_text()
+        assert told.startswith("the ranks have drawn different batches")
 
 
 def arguments(vit, out, *methods):
@@ -128,6 +143,18 @@ def test_cells_of_frozen_backbones_that_are_stored_are_no_hindrance(vit, tmp_pat
     assert run.main(arguments(vit, tmp_path, "lsh")) == 0
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert run.main([*arguments(vit, tmp_path, "lsh", "cibhash"), "--dry-run"]) == 0
+
+
+def test_a_cell_that_failed_before_comes_last(two, vit, tmp_path, monkeypatch):
+    """It may end all ranks again, and no other cell should wait for that."""
+    store, orders = ResultStore(tmp_path / "out"), []
+    monkeypatch.setattr(run, "joined", lambda device: nullcontext(Crew(0, 2, HashStore())))
+    monkeypatch.setattr(run, "run_all", lambda executor, bench, todo, *_: orders.append(todo) or [])
+    run.main(arguments(vit, tmp_path, "cibhash", "wch"))
+    store.mark_failed(**orders[0][0].place, kind="method", error="once")
+    run.main(arguments(vit, tmp_path, "cibhash", "wch"))
+    first, *others = orders[0]
+    assert [cell.digest for cell in orders[1]] == [cell.digest for cell in (*others, first)]
 
 
 @pytest.mark.parametrize(
@@ -205,6 +232,66 @@ def test_a_rank_that_cannot_tell_the_others_has_parted(monkeypatch, error):
         raise error
     assert crew.parted
     assert not isinstance(raised.value, torch.OutOfMemoryError)
+
+
+def test_a_rank_that_leaves_a_cell_without_a_word_has_parted():
+    words = HashStore()
+    crew = Crew(0, 2, words)
+    words.set("crew/stage/0/1", "well")
+
+    def leave():
+        with crew.cell("ab"):
+            with crew.together():
+                pass
+            raise ValueError("on the way to the next stage")
+
+    with pytest.raises(ValueError, match="next stage"):
+        leave()
+    assert crew.parted
+    with pytest.raises(SystemExit):
+        crew.stop_if_parted()
+
+
+def test_a_rank_that_leaves_a_cell_with_the_others_goes_on():
+    def stage(crew):
+        with crew.cell("ab"), crew.together():
+            raising(ValueError("no"), None)(crew)
+
+    def of(rank, words=HashStore()):  # noqa: B008  # one for both
+        crew = Crew(rank, 2, words)
+        with pytest.raises(ValueError if rank == 0 else RankError):
+            stage(crew)
+        crew.stop_if_parted()
+        return crew.parted
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(of, range(2))) == [False, False]
+
+
+def test_codes_of_rows_that_ranks_cannot_share_equally():
+    barrier, parts = Barrier(2), {}
+
+    class Threads(Crew):
+        def gather(self, tensor):
+            parts[self.rank] = tensor
+            barrier.wait(10)
+            return torch.stack([parts[0], parts[1]])
+
+    def of(rank, words=HashStore()):  # noqa: B008  # one for both
+        return Threads(rank, 2, words).spread(lambda rows: rows[:, None] > 4, rows)
+
+    rows = torch.tensor([7, 3, 5])
+    with ThreadPoolExecutor(2) as pool:
+        for codes in pool.map(of, range(2)):
+            assert codes.tolist() == [[True], [False], [True]]
+    assert [len(part) for part in parts.values()] == [2, 2]
+
+
+def test_a_rank_with_other_data_than_rank_0_does_not_follow(tmp_path):
+    words = HashStore()
+    Crew(0, 2, words).lead("ab")
+    with pytest.raises(GridError, match="rank 1 has other code or data than rank 0"):
+        follow(Bench(tmp_path, tmp_path), [], Crew(1, 2, words))
 
 
 def test_orders_end_when_rank_0_says_so():
