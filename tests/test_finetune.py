@@ -271,3 +271,21 @@ def test_fine_tuning_computes_in_bfloat16_on_cuda(vit):
     assert views.dtype == torch.float32
     views.sum().backward()
     assert any(p.grad is not None for p in training.parameters())
+
+
+@pytest.mark.gpu
+def test_fewer_images_at_a_time_take_less_memory_on_cuda(vit):
+    device, peaks = torch.device("cuda"), []
+    data = load("synthetic")
+    images = data.images.read(data.train[:64])
+    for at_once in (None, 8):
+        net = backbone(vit, 32)
+        training = EndToEnd(images, net, "features", AUGMENTATIONS["cibhash"], 0, device)
+        training.at_once = at_once
+        rows = torch.arange(64, device=device)
+        training.views(rows, 2).sum().backward()  # what the device needs once
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        training.views(rows, 2).sum().backward()
+        peaks.append(torch.cuda.max_memory_allocated() - before)
+    assert peaks[1] < peaks[0] / 2
