@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, Parser, fail
+from benchmarks.crew import Crew
 from benchmarks.environment import DeviceError, environment
 from benchmarks.executors import EXECUTORS, Executor, in_processes, local, on_dask, run_all
 from benchmarks.grid import Cell
@@ -20,7 +21,7 @@ from benchmarks.listing import LISTS, listing
 from benchmarks.planning import Plan, expand_grids
 from benchmarks.presets import DEFAULT, read_preset
 from benchmarks.progress import Display, Watcher
-from benchmarks.ranks import Crew, check_cells, joined, own_device, place
+from benchmarks.ranks import check_cells, joined, own_device, place
 from benchmarks.samples import keep_samples, known
 from benchmarks.specs import GridError
 from benchmarks.text import DEFAULT_ENCODER

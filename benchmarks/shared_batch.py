@@ -15,7 +15,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from benchmarks.ranks import RankError, crew
+from benchmarks.crew import RankError
+from benchmarks.ranks import crew
 from benchmarks.training_sets import EndToEnd
 from methods.base import HashMethod
 
@@ -50,7 +51,7 @@ class SharedBatch(EndToEnd):
             self._is_checked = True
         mine = crew().own_part(len(index))
         part = super()._make(index[mine], uniforms[:, mine])
-        features: Tensor = _Gather.apply(part)  # type: ignore[no-untyped-call]  # as torch has it
+        features: Tensor = _Gather.apply(part, 1)  # type: ignore[no-untyped-call]  # as torch has it
         return features
 
 
@@ -67,7 +68,7 @@ class _Module(nn.Module):
 
 
 class _Gather(torch.autograd.Function):
-    """From a rank's part of a batch, (V, B / R, ...), to the whole batch, (V, B, ...).
+    """From a rank's part of a batch to the whole of it, B / R images to B along an axis.
 
     Each rank computes the same loss of the whole, so the gradient of its part is that part of the
     gradient: nothing is sent back. It is multiplied by R because DistributedDataParallel takes the
@@ -75,12 +76,14 @@ class _Gather(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, part: Tensor) -> Tensor:
-        return crew().gather(part).transpose(0, 1).flatten(1, 2)
+    def forward(ctx: Any, part: Tensor, axis: int) -> Tensor:
+        ctx.axis = axis
+        return crew().gather(part).movedim(0, axis).flatten(axis, axis + 1)
 
     @staticmethod
-    def backward(ctx: Any, whole: Tensor) -> Tensor:
-        return whole[:, crew().own_part(whole.shape[1])] * crew().size
+    def backward(ctx: Any, whole: Tensor) -> tuple[Tensor, None]:
+        mine = crew().own_part(whole.shape[ctx.axis])
+        return whole.narrow(ctx.axis, mine.start, mine.stop - mine.start) * crew().size, None
 
 
 def _take_rank_0s(parameter: Tensor) -> None:

@@ -20,11 +20,11 @@ import torch
 
 from benchmarks.cell import Stopwatch, SuiteInputs, run_cell, train_and_encode
 from benchmarks.checkpoint import Checkpoint
+from benchmarks.crew import Crew
 from benchmarks.environment import Environment, environment
 from benchmarks.features import FeatureCache
 from benchmarks.grid import Cell, RunKey, seed_of
 from benchmarks.limits import CellTimeout, time_limit
-from benchmarks.ranks import Crew
 from benchmarks.specs import GridError
 from benchmarks.suites import Suite
 from benchmarks.trainer import Trainer

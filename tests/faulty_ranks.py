@@ -7,7 +7,8 @@ import sys
 
 import torch
 
-from benchmarks import ranks, run
+from benchmarks import crew, run
+from benchmarks.ranks import place
 from methods.cibhash import CIBHash
 
 
@@ -16,7 +17,7 @@ class Absent(CIBHash):
 
     def __init__(self, in_dim, n_bits):
         super().__init__(in_dim, n_bits)
-        if ranks.place().rank == 1:
+        if place().rank == 1:
             raise RuntimeError("not on this rank")
 
 
@@ -24,7 +25,7 @@ class Stumbles(CIBHash):
     """One rank fails in a step, while the other waits for it in the next."""
 
     def loss(self, batch):
-        if ranks.place().rank == 1 and batch.progress > 0.4:
+        if place().rank == 1 and batch.progress > 0.4:
             raise RuntimeError("in the middle of a step")
         return super().loss(batch)
 
@@ -37,5 +38,5 @@ class TooLarge(CIBHash):
 
 
 if __name__ == "__main__":
-    ranks.GRACE = 1.0
+    crew.GRACE = 1.0
     sys.exit(run.main())

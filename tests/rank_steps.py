@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 
 from benchmarks.backbones import backbone
 from benchmarks.checkpoint import Checkpoint
-from benchmarks.ranks import RankError, joined, place
+from benchmarks.crew import RankError
+from benchmarks.ranks import joined, place
 from benchmarks.shared_batch import SharedBatch
 from benchmarks.trainer import Trainer
 from benchmarks.training_sets import EndToEnd
