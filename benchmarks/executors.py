@@ -146,8 +146,6 @@ def run_all(
     cells: Sequence[Cell],
     tell: Tell,
     done: Callable[[Outcome], None],
-    *,
-    stack: bool = False,
 ) -> list[Outcome]:
     """Run cells until each is stored or has failed, whoever does it.
 
@@ -161,8 +159,6 @@ def run_all(
         Told what a cell is doing, where this process knows.
     done : callable
         Told each outcome.
-    stack : bool
-        Whether seeds are trained together.
 
     Returns
     -------
@@ -183,7 +179,7 @@ def run_all(
         before = len(waiting)
         batch = _next(waiting, deaths)
         try:
-            together = stacks(batch) if stack else [[cell] for cell in batch]
+            together = stacks(batch) if bench.stack else [[cell] for cell in batch]
             for outcome in executor(bench, together, tell):
                 if outcome.state != "busy" and outcome.digest in waiting:
                     settle(outcome)

@@ -76,6 +76,8 @@ class HeadsOptimizer:
                     joined = value
                 else:
                     joined = self._heads.join([tensors[key] for tensors in kept])
+                if joined.shape == parameter.shape:  # fused optimizers go by the order in memory
+                    joined = torch.empty_like(parameter).copy_(joined)
                 self.torch.state[parameter][name] = joined.to(parameter.device)
 
     def _part(self, name: str, i: int, value: Tensor, member: int) -> Tensor:

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.backbones import backbone
-from benchmarks.cell import CellError, run_cells
+from benchmarks.cell import run_cells
 from benchmarks.command import OK, SOME_FAILED, Parser, fail
 from benchmarks.environment import DeviceError, environment
 from benchmarks.explain import differences, read_record
 from benchmarks.features import FeatureCache, FeatureError
+from benchmarks.fitting import CellError
 from benchmarks.grid import Cell, RunKey, Views
 from benchmarks.inputs import SuiteInputs
 from benchmarks.specs import GridError, MethodSpec, chosen_methods, method_spec

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, Parser, fail
+from benchmarks.crew import Crew
 from benchmarks.environment import DeviceError, Environment, environment
 from benchmarks.executors import EXECUTORS, Executor, in_processes, local, on_dask, run_all
 from benchmarks.grid import Cell
@@ -20,10 +21,11 @@ from benchmarks.listing import LISTS, listing
 from benchmarks.planning import Plan, expand_grids
 from benchmarks.presets import DEFAULT, read_preset
 from benchmarks.progress import Display, Watcher
+from benchmarks.ranks import check_cells, joined, own_device, place
 from benchmarks.samples import keep_samples, known
 from benchmarks.specs import GridError
 from benchmarks.text import DEFAULT_ENCODER
-from benchmarks.work import Bench, Outcome
+from benchmarks.work import Bench, Outcome, follow
 from datasets.arguments import add_data_arguments
 from datasets.base import DatasetError
 from methods import METHODS
@@ -60,13 +62,18 @@ def _main(arguments: Sequence[str] | None) -> int:
     try:
         grids = _grids(arguments, options.preset)
         options = grids[0]
+        options.device = own_device(options.device)
         here = environment(options.device)
         if options.cell_timeout is not None and not options.cell_timeout > 0:
             raise GridError(f"--cell-timeout: must be above 0 seconds, got {options.cell_timeout}")
+        options.executor = _executor_name(options)
         store = ResultStore(options.out)
         store.check_writable()
         plan = _plan(grids, store, force=options.force)
-        print("\n".join(plan.lines(store.records())))
+        check_cells(plan.todo)
+        leads = place().rank == 0
+        if leads:
+            print("\n".join(plan.lines(store.records())))
         if options.dry_run:
             return OK
         try:
@@ -75,8 +82,13 @@ def _main(arguments: Sequence[str] | None) -> int:
             return fail(
                 f"cache folder {options.cache}: {error.strerror}; choose another with --cache"
             )
-        write_plan(store, plan.planned())
-        failed = _run(plan.todo, store, options, here)
+        bench = _bench(options, here)
+        with joined(options.device) as crew:
+            if not leads:
+                follow(bench, plan.cells, crew)
+                return OK
+            write_plan(store, plan.planned())
+            failed = _run(plan.todo, store, options, bench, crew)
         tidy(store)
     except _USER_ERRORS as error:
         return fail(error)
@@ -157,11 +169,9 @@ def _plan(grids: Sequence[argparse.Namespace], store: ResultStore, *, force: boo
     return Plan(cells, todo, skipped)
 
 
-def _run(
-    todo: Sequence[Cell], store: ResultStore, options: argparse.Namespace, here: Environment
-) -> list[Outcome]:
-    """Run cells; returns what failed."""
-    bench = Bench(
+def _bench(options: argparse.Namespace, here: Environment) -> Bench:
+    on_cuda = here.device.type == "cuda"
+    return Bench(
         out=options.out.resolve(),
         cache=options.cache.resolve(),
         device=options.device,
@@ -170,32 +180,60 @@ def _run(
         checkpoint_every=options.checkpoint_every,
         deterministic=options.deterministic,
         command=here.command,
+        stack=options.stack == "on" or (options.stack == "auto" and on_cuda),
     )
-    on_cuda = here.device.type == "cuda"
+
+
+def _run(
+    todo: Sequence[Cell],
+    store: ResultStore,
+    options: argparse.Namespace,
+    bench: Bench,
+    crew: Crew,
+) -> list[Outcome]:
+    """Run cells; returns what failed."""
+
+    def done(outcome: Outcome) -> None:
+        display.cell_done(outcome)
+        crew.stop_if_parted()
+
+    if crew.size > 1:  # a cell that fails on one of them may end them all
+        failed_before = {failure.digest for failure in store.failures()}
+        todo = sorted(todo, key=lambda cell: cell.digest in failed_before)
     with _executor(options) as executor, Display(len(todo)) as display:
         elsewhere = executor is not local
         with Watcher(display, store, todo) if elsewhere else nullcontext():
-            stack = options.stack == "on" or (options.stack == "auto" and on_cuda)
-            return run_all(executor, bench, todo, display.doing, display.cell_done, stack=stack)
+            return run_all(executor, bench, todo, display.doing, done)
 
 
-@contextmanager
-def _executor(options: argparse.Namespace) -> Iterator[Executor]:
+def _executor_name(options: argparse.Namespace) -> str:
     """Choose where cells run."""
     jobs = 1 if options.jobs is None else options.jobs
     if jobs < 1:
         raise GridError(f"--jobs: must be at least 1, got {jobs}")
     by_flags = "dask" if options.scheduler else "loky" if jobs > 1 else "local"
-    name = options.executor or by_flags
+    name: str = options.executor or by_flags
     if options.scheduler and name != "dask":
         raise GridError(f"--executor {name}: takes no --scheduler; leave one of them out")
+    if place().size > 1 and name != "local":
+        raise GridError(
+            f"--executor {name}: torchrun has started the processes, and each cell is trained by "
+            "all of them; leave --jobs and --scheduler out"
+        )
     if name == "local" and jobs > 1:
         raise GridError("--executor local: runs one cell at a time; leave --jobs out or take loky")
-    if name == "dask":
+    return name
+
+
+@contextmanager
+def _executor(options: argparse.Namespace) -> Iterator[Executor]:
+    """Start what runs the cells."""
+    jobs = options.jobs or 1
+    if options.executor == "dask":
         with on_dask(options.scheduler, jobs) as executor:
             yield executor
     else:
-        yield in_processes(jobs) if name == "loky" else local
+        yield in_processes(jobs) if options.executor == "loky" else local
 
 
 if __name__ == "__main__":

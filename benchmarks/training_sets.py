@@ -13,8 +13,10 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from benchmarks.backbones import Backbone
+from benchmarks.extractor import autocast
 from benchmarks.features import Kind
 from benchmarks.targets import Target
 from datasets.augment import Augmentation, augment, draws, resize
@@ -171,7 +173,8 @@ class FreshViews(_Inputs):
         with torch.no_grad():
             rows = index.unsqueeze(-2).expand(shape).flatten()
             images = augment(self._images[rows], uniforms.flatten(0, -2), self._recipe, self._size)
-        features: Tensor = self._extract(images)
+        with autocast(images.device):
+            features: Tensor = self._extract(images).float()
         return features.view(*shape, *features.shape[1:])
 
 
@@ -181,6 +184,13 @@ class EndToEnd(FreshViews):
     The copy's weights are trained beside the method's. Statistics of its normalisation layers stay
     those it comes with, and it computes in bfloat16 on CUDA. Unaugmented inputs are those of the
     weights at the moment when they are asked for, and are not kept: tokens of all images are large.
+
+    Attributes
+    ----------
+    at_once : int or None
+        Images whose activations are kept for the backward pass at a time. Those of a larger batch
+        are computed again there, part by part: the same gradients for less memory and one more
+        forward pass. None keeps all.
 
     Parameters
     ----------
@@ -214,7 +224,9 @@ class EndToEnd(FreshViews):
     ) -> None:
         self._backbone = backbone.trainable().to(device)
         self._kind, self._device = kind, device
+        self.at_once: int | None = None
         super().__init__(None, images, self._backbone, kind, recipe, device, target)
+        self._extract = self.extract_sparing
 
     def __len__(self) -> int:
         """Count the training images, N."""
@@ -242,8 +254,24 @@ class EndToEnd(FreshViews):
 
     def views(self, index: Tensor, drawn: Tensor) -> Tensor:
         """Make the views that were drawn, with gradients, see `TrainingSet.views`."""
-        with self._autocast():
-            return self._make(index, drawn).float()
+        return self._make(index, drawn)
+
+    def extract_sparing(self, images: Tensor) -> Tensor:
+        """Features of views with gradients, keeping the activations of `at_once` images.
+
+        Parameters
+        ----------
+        images : Tensor, float32 in [0, 1], shape (N, 3, S, S)
+        """
+        extract = getattr(self._backbone, self._kind)
+        if self.at_once is None or len(images) <= self.at_once:
+            whole: Tensor = extract(images)
+            return whole
+        parts = [
+            checkpoint(extract, part, use_reentrant=False, preserve_rng_state=False)
+            for part in images.split(self.at_once)
+        ]  # no random state to preserve: dropout is off
+        return torch.cat(parts)
 
     @torch.no_grad()
     def extract(self, images: Tensor) -> Tensor:
@@ -255,13 +283,9 @@ class EndToEnd(FreshViews):
         """
         size = self._backbone.input_size or images.shape[-1]
         extract = getattr(self._backbone, self._kind)
-        with self._autocast():
+        with autocast(self._device):
             parts = [
                 extract(resize(part.to(self._device), size)).float()
                 for part in images.split(_IMAGES)
             ]
         return torch.cat(parts)
-
-    def _autocast(self) -> torch.autocast:
-        on_cuda = self._device.type == "cuda"
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=on_cuda)

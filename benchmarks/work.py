@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import math
 import secrets
 import threading
 import time
@@ -19,12 +20,16 @@ import torch
 
 from benchmarks.cell import run_cells
 from benchmarks.checkpoint import Checkpoint
+from benchmarks.crew import Crew
 from benchmarks.environment import Environment, environment
 from benchmarks.features import FeatureCache
-from benchmarks.grid import Cell, RunKey
+from benchmarks.fitting import Stopwatch, train_and_encode
+from benchmarks.grid import Cell, RunKey, seed_of
 from benchmarks.inputs import SuiteInputs
 from benchmarks.limits import CellTimeout, time_limit
+from benchmarks.specs import GridError
 from benchmarks.suites import Suite
+from benchmarks.trainer import Trainer
 from datasets.base import one_line
 from results.leases import STALE, Lease
 from results.store import ResultStore, StoreError
@@ -60,6 +65,8 @@ class Bench:
         Of torch in this process; None leaves them as they are.
     command : str
         What the user called.
+    stack : bool
+        Train the seeds of a cell together.
     stale : float
         Seconds after which the lease of a runner that shows no sign of life is taken over.
     call : str
@@ -76,6 +83,7 @@ class Bench:
     deterministic: bool = False
     threads: int | None = None
     command: str = ""
+    stack: bool = False
     stale: float = STALE
     call: str = field(default_factory=lambda: secrets.token_hex(4))
 
@@ -161,9 +169,7 @@ class _Taken:
         note = one_line(error)
         if not isinstance(error, CellTimeout):  # the next call tries anew, not from here
             self.checkpoint.clear()
-        with contextlib.suppress(StoreError):  # a disk that refuses it too is no second failure
-            cell, trace = self.cell, "".join(traceback.format_exception(error))
-            self.store.mark_failed(**cell.place, kind=cell.kind, error=note, traceback=trace)
+        _mark_failed(self.store, self.cell, error)
         return _outcome(self.cell, "failed", note)
 
 
@@ -179,6 +185,45 @@ def _run_all(bench: Bench, taken: Sequence[_Taken], tell: Tell) -> Iterator[Outc
             return
         for one in taken:
             yield from _run_all(bench, [one], tell)
+
+
+def follow(bench: Bench, cells: Sequence[Cell], crew: Crew) -> None:
+    """Train along with rank 0, cell by cell, until it says that there are no more.
+
+    Parameters
+    ----------
+    bench : Bench
+    cells : sequence of Cell
+        Of the whole grid: rank 0 chooses.
+    crew : Crew
+        Of which this process is not rank 0.
+    """
+    store = ResultStore(bench.out)
+    known = {cell.digest: cell for cell in cells}
+    for digest in crew.orders():
+        if digest not in known:
+            raise GridError(
+                f"rank {crew.rank} has other code or data than rank 0; start all ranks from the "
+                "same checkout"
+            )
+        cell = known[digest]
+        inputs = _inputs(bench, cell.suite)
+        checkpoint = Checkpoint(store.checkpoint_path(**cell.place), digest, math.inf)
+        trainer = Trainer(cell.method.recipe, seed_of(cell.key), checkpoint=checkpoint)
+        try:
+            train_and_encode([cell], inputs, Stopwatch(), [trainer])
+        except Exception as error:  # rank 0 notes it too, unless it cannot be told
+            if crew.parted:
+                checkpoint.clear()
+                _mark_failed(store, cell, error)
+            crew.stop_if_parted()
+
+
+def _mark_failed(store: ResultStore, cell: Cell, error: Exception) -> None:
+    """Keep the error; a disk that refuses it too is no second failure."""
+    with contextlib.suppress(StoreError):
+        trace = "".join(traceback.format_exception(error))
+        store.mark_failed(**cell.place, kind=cell.kind, error=one_line(error), traceback=trace)
 
 
 class _Teller:

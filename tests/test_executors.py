@@ -72,7 +72,7 @@ def test_seeds_that_train_together_leave_the_records_of_the_cells_alone(
 ):
     done = lambda outcome: None  # noqa: E731
     tell = lambda key, doing: None  # noqa: E731
-    assert run_all(executor, bench(tmp_path), cells, tell, done, stack=True) == []
+    assert run_all(executor, bench(tmp_path, stack=True), cells, tell, done) == []
     found = content(tmp_path)
     assert found.keys() == expected.keys()
     for digest, (_, arrays) in found.items():

@@ -5,18 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
-from benchmarks import cell, run
+from benchmarks import fitting, run
 from benchmarks.backbones import BackboneError, backbone
 from benchmarks.cell import run_cells
+from benchmarks.checkpoint import Checkpoint
 from benchmarks.environment import environment
 from benchmarks.features import FeatureCache
 from benchmarks.grid import expand
 from benchmarks.inputs import SuiteInputs
 from benchmarks.specs import COMMON, method_spec
 from benchmarks.suites import Suite
-from benchmarks.torchvision_stub import import_timm
 from benchmarks.trainer import Trainer
 from benchmarks.training_sets import EndToEnd
 from datasets import load
@@ -24,6 +23,7 @@ from datasets.augment import AUGMENTATIONS
 from methods import METHODS
 from methods.base import Recipe
 from results.store import ResultStore
+from tests.small_vit import small_vit
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # timm's own imports
 
@@ -33,12 +33,7 @@ TRAINED = [name for name in METHODS if method_spec(name).is_trained]
 
 @pytest.fixture(scope="module")
 def vit(tmp_path_factory):
-    """Name of a small ViT with local weights; at 32 pixels it sees 4 patches."""
-    torch.manual_seed(0)
-    model = import_timm().create_model("test_vit", pretrained=False, img_size=32)
-    path = tmp_path_factory.mktemp("vit") / "v.safetensors"
-    save_file(model.state_dict(), path)
-    return f"timm:test_vit={path}"
+    return small_vit(tmp_path_factory.mktemp("vit"))
 
 
 def end_to_end(vit, kind="features"):
@@ -181,19 +176,98 @@ def test_the_command_trains_a_small_vit_from_images(vit, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["cibhash", "wch"])
 def test_codes_come_from_the_trained_backbone(vit, tmp_path, monkeypatch, name):
     seen = []
-    real = cell._fit
-    monkeypatch.setattr(cell, "_fit", lambda *given: seen.extend(real(*given)) or seen)
+    real = fitting._fitted
+
+    def look(*given):
+        seen.extend(real(*given))
+        return seen
+
+    monkeypatch.setattr(fitting, "_fitted", look)
     suite = Suite(load("synthetic"), backbone(vit, 32))
     spec = method_spec(name, {"epochs": 1, "backbone_lr": 1e-2}, finetune=True)
     (run_of,) = expand([suite], [spec], [8], 1)
     inputs = SuiteInputs(suite, FeatureCache(tmp_path, CPU))
     ((_, arrays),) = run_cells([run_of], inputs, environment("cpu"), lambda *epoch: None)
-    ((method, training),) = seen
+    (method,), training = seen
     images = suite.data.images.read(suite.data.database)
     stored = np.unpackbits(arrays["database_codes"], axis=1).astype(bool)
     np.testing.assert_array_equal(stored, method.encode(training.extract(images)).numpy())
     frozen = inputs.features(spec.cls.consumes).array[suite.data.database]
     assert (stored != method.encode(frozen).numpy()).any()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_a_resumed_training_ends_in_the_same_weights(vit, tmp_path, optimizer):
+    """Some weights of a network lie in memory in another order than their axes."""
+    recipe = Recipe(epochs=3, batch_size=32, optimizer=optimizer, augmentation="cibhash")
+
+    def trained(epochs, checkpoint=None):
+        training, _, _ = end_to_end(vit)
+        torch.manual_seed(0)
+        method = METHODS["cibhash"](training.shape[-1], 8)
+        method.fit(training, Trainer(replace(recipe, epochs=epochs), 0, checkpoint=checkpoint))
+        return weights(training)
+
+    checkpoint = Checkpoint(tmp_path / "c", "cell", every=0)
+    trained(2, checkpoint)
+    assert all(map(torch.equal, trained(3, checkpoint), trained(3)))
+
+
+@pytest.mark.parametrize("kind", ["features", "tokens"])
+def test_activations_of_a_few_images_at_a_time_give_the_same_gradients(vit, kind):
+    gradients, passes = [], []
+    for at_once in (None, 3):
+        training, _, _ = end_to_end(vit, kind)
+        drawn = training.draw(8, 2, training.generator(0))
+        training.at_once = at_once
+        blocks = training._backbone.network.blocks
+        blocks[0].register_forward_hook(lambda block, given, made: passes.append(len(made)))
+        training.views(torch.arange(8), drawn).square().sum().backward()
+        gradients.append([p.grad for p in training.parameters() if p.grad is not None])
+    assert passes == [16, *(3, 3, 3, 3, 3, 1), *(1, 3, 3, 3, 3, 3)]  # and back again
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-4)
+
+
+def test_a_training_without_room_starts_again_with_fewer_images_at_a_time(
+    vit, tmp_path, monkeypatch
+):
+    suite = Suite(load("synthetic"), backbone(vit, 32))
+    spec = method_spec("cibhash", {"epochs": 2, "batch_size": 24}, finetune=True)
+    (run_of,) = expand([suite], [spec], [8], 1)
+    inputs, tried, told = SuiteInputs(suite, FeatureCache(tmp_path, CPU)), [], []
+
+    def codes():
+        on_epoch = lambda epoch, epochs, losses: told.append(epoch)  # noqa: E731
+        ((record, arrays),) = run_cells([run_of], inputs, environment("cpu"), on_epoch)
+        assert len(record.history) == 2
+        return np.unpackbits(arrays["database_codes"], axis=1)
+
+    whole, real, an_epoch = codes(), EndToEnd.extract_sparing, len(suite.data.train) // 24
+
+    def in_little_memory(training, images):
+        tried.append(training.at_once)
+        if min(len(images), training.at_once) > 15 and len(tried) > an_epoch:
+            raise torch.OutOfMemoryError("as CUDA says it")
+        return real(training, images)
+
+    monkeypatch.setattr(EndToEnd, "extract_sparing", in_little_memory)
+    assert (codes() == whole).mean() > 0.99
+    assert tried[: an_epoch + 2] == [*(an_epoch + 1) * [48], 24]
+    assert set(tried[an_epoch + 2 :]) == {12}
+    assert told == [1, 2, *(1, 1, 2)]
+
+
+def test_a_training_that_never_has_room_fails(vit, tmp_path, monkeypatch):
+    def no_memory(training, images):
+        raise torch.OutOfMemoryError("as CUDA says it")
+
+    suite = Suite(load("synthetic"), backbone(vit, 32))
+    spec = method_spec("cibhash", {"batch_size": 2}, finetune=True)
+    (run_of,) = expand([suite], [spec], [8], 1)
+    monkeypatch.setattr(EndToEnd, "extract_sparing", no_memory)
+    inputs = SuiteInputs(suite, FeatureCache(tmp_path, CPU))
+    with pytest.raises(torch.OutOfMemoryError):
+        run_cells([run_of], inputs, environment("cpu"), print)
 
 
 @pytest.mark.gpu
@@ -208,3 +282,22 @@ def test_fine_tuning_computes_in_bfloat16_on_cuda(vit):
     assert views.dtype == torch.float32
     views.sum().backward()
     assert any(p.grad is not None for p in training.parameters())
+
+
+@pytest.mark.gpu
+def test_fewer_images_at_a_time_take_less_memory_on_cuda(vit):
+    device, peaks = torch.device("cuda"), []
+    data = load("synthetic")
+    images = data.images.read(data.train[:64])
+    for at_once in (None, 8):
+        net = backbone(vit, 32)
+        training = EndToEnd(images, net, "features", AUGMENTATIONS["cibhash"], device)
+        training.at_once = at_once
+        rows = torch.arange(64, device=device)
+        drawn = training.draw(64, 2, training.generator(0))
+        training.views(rows, drawn).sum().backward()  # what the device needs once
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        training.views(rows, drawn).sum().backward()
+        peaks.append(torch.cuda.max_memory_allocated() - before)
+    assert peaks[1] < peaks[0] / 2
