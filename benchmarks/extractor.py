@@ -21,7 +21,7 @@ from benchmarks.limits import halving
 
 T = TypeVar("T")
 
-FIXED = {"cpu": 32, "cuda": 256}
+FIXED = {"cpu": 16, "cuda": 256}
 """Images a batch where nothing is measured. Rounding may differ with it, on a CPU too."""
 _TRIED = (64, 128, 256, 512)
 """Images a batch, ascending; a block on disk holds no more."""
