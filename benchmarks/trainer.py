@@ -227,9 +227,7 @@ class _Training:
         losses = {name: (t / self._steps).tolist() for name, t in self._losses.totals.items()}
         failed = {name: t.tolist() for name, t in self._losses.failed.items()}
         for i, member in enumerate(self._members):
-            member.end_epoch(
-                {k: v[i] for k, v in losses.items()}, {k: v[i] for k, v in failed.items()}
-            )
+            member.end_epoch(_column(losses, i), _column(failed, i))
         for i, member in enumerate(self._members):
             checkpoint = member.trainer.checkpoint
             if checkpoint is not None and checkpoint.is_due:

@@ -120,7 +120,9 @@ def field_step(at: Setting, spec: MethodSpec) -> float:
     features = _features(at, spec, batch * max(warm, at.steps))
     first, data = (Loaded(features[: batch * n], None, at.device) for n in (warm, at.steps))
     _train(spec, [method], first)  # what was prefetched
-    return at.seconds(lambda: _train(spec, [method], data)) / at.steps
+    seconds = at.seconds(lambda: _train(spec, [method], data)) / at.steps
+    next(loader, None)  # ends the workers
+    return seconds
 
 
 def field_image(at: Setting) -> float:
@@ -134,7 +136,9 @@ def field_image(at: Setting) -> float:
                 at.network.features(next(loader)[0].to(at.device))
 
     some(warm)
-    return at.seconds(lambda: some(at.steps)) / (at.steps * batch)
+    seconds = at.seconds(lambda: some(at.steps)) / (at.steps * batch)
+    next(loader, None)  # ends the workers
+    return seconds
 
 
 # --------------------------------------------------------------------------------------- ours
