@@ -55,10 +55,10 @@ def seed_of(key: RunKey) -> int:
 
 
 _TRAINING = (
-    *("methods.base", "benchmarks.backbones", "benchmarks.fitting", "benchmarks.inputs"),
-    *("benchmarks.trainer", "benchmarks.stack", "benchmarks.step", "benchmarks.optimizer"),
-    *("benchmarks.training_sets", "benchmarks.shared_batch", "benchmarks.extractor"),
-    *("benchmarks.targets", "benchmarks.text"),
+    *("methods.base", "methods.recipe", "benchmarks.backbones", "benchmarks.fitting"),
+    *("benchmarks.inputs", "benchmarks.trainer", "benchmarks.stack", "benchmarks.step"),
+    *("benchmarks.optimizer", "benchmarks.training_sets", "benchmarks.shared_batch"),
+    *("benchmarks.extractor", "benchmarks.targets", "benchmarks.text"),
 )
 
 
