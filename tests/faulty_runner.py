@@ -10,6 +10,7 @@ from pathlib import Path
 
 import benchmarks.cell
 import benchmarks.features
+import benchmarks.fitting
 import datasets.disk
 import results.leases
 import results.report
@@ -46,7 +47,7 @@ def at_training():
 
 
 def at_encoding():
-    dying(benchmarks.cell, "_encode", "before")
+    dying(benchmarks.fitting, "_encode", "before")
 
 
 def at_evaluation():

@@ -103,7 +103,7 @@ def test_an_unknown_augmentation_is_refused_with_a_suggestion():
         ("nsh", "m", 0, "NSH: m must be at least 1, got 0"),
         ("nsh", "tau", 0, "NSH: tau must be above 0, got 0"),
         ("nsh", "lambda_q", -0.1, "NSH: lambda_q must be at least 0, got -0.1"),
-        ("cibhash", "dropout", 2.0, "between 0 and 1, but got 2.0"),
+        ("cibhash", "dropout", 2.0, "CIBHash: dropout must be below 1, got 2.0"),
         ("cibhash", "tau", 0.0, "CIBHash: tau must be above 0, got 0"),
         ("cibhash", "hidden", 0, "CIBHash: hidden must be at least 1, got 0"),
         ("wch", "tau_w", -1, "WCH: tau_w must be above 0, got -1"),
