@@ -120,7 +120,7 @@ def _ways(
     return {
         BARE: (n, bare),
         "features, resident images": (n, features),
-        f"{views} views, resident images": (len(data.train) * views, bank),
+        f"{views} augmented views an image, resident": (len(data.train) * views, bank),
         "decoding JPEG files alone": (n, decoding),
         "features, from JPEG files": (n, first_run),
     }
