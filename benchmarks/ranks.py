@@ -7,11 +7,12 @@ GPUs, by gloo between processes on the CPU; `benchmarks.crew` is how ranks agree
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -124,4 +125,19 @@ def joined(device: str) -> Iterator[Crew]:
             os._exit(1)
         _crew.lead("")
         _crew = Crew()
+    gc.collect()  # what still holds on to the group, in cycles, goes before it
+    dist.barrier()
     dist.destroy_process_group()
+
+
+def leave(code: int) -> NoReturn:
+    """End this process with an exit code.
+
+    A rank ends without the interpreter's own end, in which threads of torch.distributed that are
+    still there may abort it: torchrun would take that for a failure.
+    """
+    if place().size > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

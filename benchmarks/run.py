@@ -21,7 +21,7 @@ from benchmarks.listing import LISTS, listing
 from benchmarks.planning import Plan, expand_grids
 from benchmarks.presets import DEFAULT, read_preset
 from benchmarks.progress import Display, Watcher
-from benchmarks.ranks import check_cells, joined, own_device, place
+from benchmarks.ranks import check_cells, joined, leave, own_device, place
 from benchmarks.samples import keep_samples, known
 from benchmarks.specs import GridError
 from benchmarks.text import DEFAULT_ENCODER
@@ -237,4 +237,4 @@ def _executor(options: argparse.Namespace) -> Iterator[Executor]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

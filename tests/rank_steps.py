@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from benchmarks.backbones import backbone
 from benchmarks.checkpoint import Checkpoint
 from benchmarks.crew import RankError
-from benchmarks.ranks import joined, place
+from benchmarks.ranks import joined, leave, place
 from benchmarks.shared_batch import SharedBatch
 from benchmarks.trainer import Trainer
 from benchmarks.training_sets import EndToEnd
@@ -88,3 +88,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     with joined("cpu"):
         main(sys.argv[1], Path(sys.argv[2]))
+    leave(0)
