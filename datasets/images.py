@@ -259,7 +259,9 @@ def _in_order(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        workers.shutdown(wait=True, kill_workers=bool(waiting))
+        for future in waiting:
+            future.cancel()
+        workers.shutdown(wait=True)  # killing workers races with the executor's own thread
 
 
 def image_size(encoded: Encoded, most: int = STORED_SIZE) -> int:
