@@ -98,5 +98,6 @@ def soft_sort(scores: Tensor, temperature: float) -> Tensor:
     tensor([[[0., 1.],
              [1., 0.]]])
     """
+    scores = scores / temperature  # here N numbers a row, below N^2
     ordered = scores.sort(1, descending=True).values
-    return (-(ordered[:, :, None] - scores[:, None]).abs() / temperature).softmax(-1)
+    return (-(ordered[:, :, None] - scores[:, None]).abs()).softmax(-1)

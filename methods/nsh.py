@@ -112,9 +112,10 @@ class NSH(CentredMethod):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """SortedNCE and quantisation."""
         self.require_views(batch)
-        h = torch.tanh(self.project(batch.views))  # (2, B, K)
+        x = batch.views - self.mu
+        h = torch.tanh(self.head(x))  # (2, B, K)
         b_1, b_2 = straight_through_sign(h)
-        z_1, z_2 = F.normalize(self.latent_head(batch.views - self.mu), dim=-1)  # (B, d_z) each
+        z_1, z_2 = F.normalize(self.latent_head(x), dim=-1)  # (B, d_z) each
         s = b_1 @ b_2.T / (2 * h.shape[-1]) + 0.5  # (B, B)
         P = soft_sort(s, self.tau_s / h.shape[-1])  # (B, B, B)
         quantisation = (h - straight_through_sign(h).detach()).square().mean()
@@ -144,8 +145,9 @@ def sorted_nce(P: Tensor, z_1: Tensor, z_2: Tensor, m: int, tau: float) -> Tenso
         0 where the batch has no more than `m` images, so that nothing is negative.
     """
     m = min(m, len(z_1))
-    inner = torch.einsum("ikl,li->ik", P, z_1 @ z_2.T)  # E_i[k] . z2_i
-    norm = torch.einsum("ikl,ikl->ik", P @ (z_1 @ z_1.T), P)  # |E_i[k]|^2
+    inner = (P @ (z_2 @ z_1.T)[:, :, None]).squeeze(-1)  # E_i[k] . z2_i, (B, B)
+    gathered = (P.flatten(0, 1) @ (z_1 @ z_1.T)).view_as(P)  # E_i[k] . z1_l, one product for all i
+    norm = (gathered * P).sum(-1)  # |E_i[k]|^2, (B, B)
     c = inner / norm.clamp_min(1e-12).sqrt() / tau  # (B, B)
     negatives = torch.cat([c[:, m:], c.new_full((len(c), 1), -torch.inf)], 1).logsumexp(1)
     return (torch.logaddexp(c[:, :m], negatives[:, None]) - c[:, :m]).mean()
