@@ -140,7 +140,7 @@ def mutual_attention(tokens_1: Tensor, tokens_2: Tensor) -> tuple[Tensor, Tensor
     tuple of Tensor, float32, shape (B, T, D)
         View 1 at the positions of view 2, and view 2 at those of view 1.
     """
-    A = F.normalize(tokens_1, dim=-1) @ F.normalize(tokens_2, dim=-1).mT  # (B, T, T)
+    A = tokens_1 @ tokens_2.mT / (_lengths(tokens_1) * _lengths(tokens_2).mT)  # (B, T, T)
     return A.mT.softmax(-1) @ tokens_1, A.softmax(-1) @ tokens_2
 
 
@@ -161,21 +161,29 @@ def patch_weights(tokens_1: Tensor, tokens_2: Tensor, temperature: float) -> Ten
     Tensor, float32, shape (B, B)
         1 on the diagonal.
     """
-    x_1, x_2 = (F.normalize(tokens, dim=-1) for tokens in (tokens_1, tokens_2))
-    b, t, _ = x_1.shape
-    columns = x_2.split(max(1, _CHUNK // (b * t * t)))
-    if x_1.requires_grad or x_2.requires_grad:
-        parts = [checkpoint(_best_matches, x_1, x, use_reentrant=False) for x in columns]
+    b, t, _ = tokens_1.shape
+    columns = F.normalize(tokens_2, dim=-1).split(max(1, _CHUNK // (b * t * t)))
+    if tokens_1.requires_grad or tokens_2.requires_grad:
+        parts = [checkpoint(_best_matches, tokens_1, x, use_reentrant=False) for x in columns]
     else:
-        parts = [_best_matches(x_1, x) for x in columns]
+        parts = [_best_matches(tokens_1, x) for x in columns]
     S = (torch.cat(parts, 1) / temperature).softmax(1)  # (B, B)
     return S / S.diagonal()  # column j by S_jj, as in the official code
 
 
 def _best_matches(x_1: Tensor, x_2: Tensor) -> Tensor:
     """Mean over the patches of i of the best cosine with a patch of j, (B, T, D) -> (B, J)."""
-    cosines = torch.einsum("ipd,jqd->ijpq", x_1, x_2)
-    return cosines.amax(-1).mean(-1)
+    best = torch.einsum("ipd,jqd->ipjq", x_1, x_2).amax(-1)  # (B, T, J), x_2 of unit length
+    return (best / _lengths(x_1)).mean(1)
+
+
+def _lengths(x: Tensor) -> Tensor:
+    """Lengths of vectors, (..., D) -> (..., 1), never 0.
+
+    Inner products are divided by them where those are fewer numbers than the vectors.
+    """
+    lengths: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return lengths.clamp_min(1e-12)
 
 
 def weighted_contrastive(
