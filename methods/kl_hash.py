@@ -125,13 +125,18 @@ class KLHash(CentredMethod):
     def _target(self, data: TrainingSet) -> Callable[[Tensor], Tensor]:
         x = data.features
         x = F.normalize(x - x.mean(0), dim=1)  # (N, D)
-        return lambda rows: 1 - x[rows] @ x[rows].T
+
+        def target(rows: Tensor) -> Tensor:
+            of_rows = x[rows]
+            return 1 - of_rows @ of_rows.T
+
+        return target
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Relative similarity over both views, divergence over each."""
         self.require_views(batch)
         z = torch.sigmoid(self.project(batch.views))  # (2, B, K)
-        d = self.target(batch.index.repeat(2))  # (2B, 2B)
+        d = self.target(batch.index).repeat(2, 2)  # (2B, 2B), both views of an image are alike
         similarity = relative_similarity(z.flatten(0, 1), d, self.gamma, self.rho)
         assert batch.noise is not None, "drawn by noise()"
         samples = batch.noise.transpose(0, 1)  # (2, B, K)
