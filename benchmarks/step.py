@@ -22,37 +22,41 @@ class Step:
 
     Attributes
     ----------
-    totals : dict of Tensor, float32, shape (S,)
+    names : list of str
+        Of the L terms of the loss; empty before the first step, as are the sums.
+    totals : Tensor, float32, shape (L, S)
         Sum of each term over the steps since `begin`.
-    failed : dict of Tensor, int64, shape (S,)
+    failed : Tensor, int64, shape (L, S)
         Steps for which that sum has not been finite.
     """
 
     def __init__(self, heads: Heads, optimizer: torch.optim.Optimizer) -> None:
         self._heads = heads
         self._optimizer = optimizer
-        self.totals: dict[str, Tensor] = {}
-        self.failed: dict[str, Tensor] = {}
+        self.names: list[str] = []
+        self.totals = torch.empty(0)
+        self.failed = torch.empty(0, dtype=torch.int64)
 
     def begin(self) -> None:
         """Forget the sums, in place: a captured step goes on writing to them."""
-        for tensor in (*self.totals.values(), *self.failed.values()):
-            tensor.zero_()
+        self.totals.zero_()
+        self.failed.zero_()
 
     def __call__(
         self, views: Tensor, index: Tensor, progress: Tensor, noise: Tensor | None
     ) -> None:
         """Take one step; nothing is read back."""
         terms = self._heads.loss(Batch(views, index, progress, noise))
+        losses = torch.stack(list(terms.values()))  # (L, S)
         self._optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
+        losses.sum().backward()
         self._optimizer.step()
-        for name, term in terms.items():
-            if name not in self.totals:
-                self.totals[name] = torch.zeros_like(term)
-                self.failed[name] = torch.zeros_like(term, dtype=torch.int64)
-            self.totals[name] += term.detach()
-            self.failed[name] += ~self.totals[name].isfinite()
+        if not self.names:
+            self.names = list(terms)
+            self.totals = torch.zeros_like(losses)
+            self.failed = torch.zeros_like(losses, dtype=torch.int64)
+        self.totals += losses.detach()
+        self.failed += ~self.totals.isfinite()
 
 
 class Captured:

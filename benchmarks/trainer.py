@@ -224,8 +224,9 @@ class _Training:
 
     def _end_epoch(self) -> None:
         """Read the losses back, and keep the training where that is due."""
-        losses = {name: (t / self._steps).tolist() for name, t in self._losses.totals.items()}
-        failed = {name: t.tolist() for name, t in self._losses.failed.items()}
+        names = self._losses.names
+        losses = dict(zip(names, (self._losses.totals / self._steps).tolist(), strict=True))
+        failed = dict(zip(names, self._losses.failed.tolist(), strict=True))
         for i, member in enumerate(self._members):
             member.end_epoch(_column(losses, i), _column(failed, i))
         for i, member in enumerate(self._members):
