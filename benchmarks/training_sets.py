@@ -118,7 +118,9 @@ class ViewBank(_Inputs):
         index, choice = index.unsqueeze(-2), drawn.mT  # (..., 1, B), (..., V, B)
         if self._bank is None:
             return self.features[index.expand_as(choice)]
-        return self._bank[index, choice].float()
+        rows = index * self._bank.shape[1] + choice  # of all views; faster than two indices
+        views = self._bank.flatten(0, 1).index_select(0, rows.flatten())
+        return views.float().view(*rows.shape, *self.shape)
 
 
 class FreshViews(_Inputs):
