@@ -92,6 +92,17 @@ def test_history_and_callback_hold_the_mean_of_each_term():
     assert trainer.history[0]["zero"] == 0
 
 
+def test_history_holds_each_term_under_its_name():
+    class Known(Probe):
+        def loss(self, batch):
+            nothing = 0 * self.head.bias.sum()
+            return {"step": nothing + batch.progress, "two": nothing + 2}
+
+    trainer = Trainer(replace(RECIPE, epochs=2), seed=0)
+    trainer.train(Known(), Recorder(8))  # progress 0, 1/4, 1/2, 3/4
+    assert trainer.history == [{"step": 0.125, "two": 2.0}, {"step": 0.625, "two": 2.0}]
+
+
 def test_epochs_follow_the_code_length():
     trainer = Trainer(replace(RECIPE, epochs_at={3: 5}), 0)
     trainer.train(Probe(n_bits=3), Recorder(8))
