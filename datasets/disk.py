@@ -7,12 +7,13 @@ a second process wait for the first instead of computing the same again.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,8 @@ Progress = Callable[[str, int, int], None]
 
 Blocks = Callable[[int], Iterator[NDArray[Any]]]
 """Yields the rows from the given one on, a block at a time."""
+BlocksOfSeveral = Callable[[int], Iterator[Sequence[NDArray[Any]]]]
+"""The same of several arrays at a time."""
 
 
 _LOOK_EVERY = 1.0
@@ -83,40 +86,72 @@ def disk_array(
     mode : "r" or "c"
         Read-only, or copy-on-write for those who want memory that they may write to.
     """
-    final, note = _final(stem), stem.with_suffix(".json")
-    if not final.is_file():
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(stem.with_suffix(".lock")):
-            if not final.is_file():
-                _compute(what, final, note, n, blocks, progress)
-    array = np.load(final, mmap_mode=mode, allow_pickle=False)
-    return DiskArray(final, array, Note.read(note).seconds)
+    (stored,) = disk_arrays(
+        [stem], what, n, lambda start: ([rows] for rows in blocks(start)), progress, mode
+    )
+    return stored
+
+
+def disk_arrays(
+    stems: Sequence[Path],
+    what: str,
+    n: int,
+    blocks: BlocksOfSeveral,
+    progress: Progress = silent,
+    mode: Literal["r", "c"] = "r",
+) -> list[DiskArray]:
+    """Read arrays that one pass computes together; see `disk_array`, for each of `stems`."""
+    finals = [_final(stem) for stem in stems]
+    if not all(map(is_stored, stems)):
+        with contextlib.ExitStack() as locks:
+            for stem in sorted(stems):  # in one order, or two processes wait for each other
+                stem.parent.mkdir(parents=True, exist_ok=True)
+                locks.enter_context(FileLock(stem.with_suffix(".lock")))
+            if not all(map(is_stored, stems)):
+                _compute(what, finals, n, blocks, progress)
+    arrays = [np.load(final, mmap_mode=mode, allow_pickle=False) for final in finals]
+    seconds = [Note.read(_note(final)).seconds for final in finals]
+    return [DiskArray(*each) for each in zip(finals, arrays, seconds, strict=True)]
+
+
+def is_stored(stem: Path) -> bool:
+    """Say whether an array is there, whole."""
+    return _final(stem).is_file()
 
 
 def _compute(
-    what: str, final: Path, note: Path, n: int, blocks: Blocks, progress: Progress
+    what: str, finals: Sequence[Path], n: int, blocks: BlocksOfSeveral, progress: Progress
 ) -> None:
-    partial = _partial(final)
-    so_far = Note.read(note) if _rows(partial) == n else Note()
+    partials = [_partial(final) for final in finals]
+    so_far = min((_so_far(final, n) for final in finals), key=lambda note: note.done)
     if not so_far.done:
-        note.unlink(missing_ok=True)  # it may speak of an earlier array
+        for final in finals:
+            _note(final).unlink(missing_ok=True)  # it may speak of an earlier array
     progress(what, so_far.done, n)
     start = time.perf_counter()
     for values in blocks(so_far.done) if so_far.done < n else ():
-        if not so_far.done:
-            _reserve(partial, values.dtype, (n, *values.shape[1:]))
-        # Opened for each block: the pages of one that stays open would pile up in memory.
-        array = np.load(partial, mmap_mode="r+", allow_pickle=False)
-        array[so_far.done : so_far.done + len(values)] = values
-        array.flush()
-        del array
+        for partial, rows in zip(partials, values, strict=True):
+            if not so_far.done:
+                _reserve(partial, rows.dtype, (n, *rows.shape[1:]))
+            # Opened for each block: the pages of one that stays open would pile up in memory.
+            array = np.load(partial, mmap_mode="r+", allow_pickle=False)
+            array[so_far.done : so_far.done + len(rows)] = rows
+            array.flush()
+            del array
         now = time.perf_counter()
-        so_far = Note(what, so_far.done + len(values), so_far.seconds + now - start)
+        so_far = Note(what, so_far.done + len(values[0]), so_far.seconds + now - start)
         start = now
-        so_far.write(note)
+        for final in finals:
+            so_far.write(_note(final))
         progress(what, so_far.done, n)
     assert so_far.done == n, "blocks yields every row"
-    partial.replace(final)
+    for partial, final in zip(partials, finals, strict=True):
+        partial.replace(final)
+
+
+def _so_far(final: Path, n: int) -> Note:
+    """Tell how far an unfinished array came."""
+    return Note.read(_note(final)) if _rows(_partial(final)) == n else Note()
 
 
 class Arriving:
@@ -234,6 +269,10 @@ class Note:
 
 def _final(stem: Path) -> Path:
     return stem.with_suffix(".npy")
+
+
+def _note(final: Path) -> Path:
+    return final.with_suffix(".json")
 
 
 def _partial(final: Path) -> Path:

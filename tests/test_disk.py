@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from datasets import disk
-from datasets.disk import Arriving, Note, disk_array, silent
+from datasets.disk import Arriving, Note, disk_array, disk_arrays, silent
 
 
 def counting(values, size=4):
@@ -114,6 +114,64 @@ def test_a_file_system_that_reserves_nothing_is_good_enough(tmp_path, monkeypatc
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
     blocks, _ = counting(np.arange(10))
     assert disk_array(tmp_path / "x", "numbers", 10, blocks).array.tolist() == list(range(10))
+
+
+# ---- several arrays that one pass computes
+
+
+def pairs(stop=10):
+    """Blocks of four of ten numbers and of their squares, up to a row."""
+    asked = []
+
+    def blocks(start):
+        asked.append(start)
+        for first in range(start, 10, 4):
+            if first == stop:
+                raise OSError("no space left")
+            rows = np.arange(first, min(first + 4, 10))
+            yield rows, rows[:, None].astype(np.float32) ** 2
+
+    return blocks, asked
+
+
+def check(arrays):
+    assert arrays[0].array.tolist() == list(range(10))
+    assert arrays[1].array.tolist() == [[i * i] for i in range(10)]
+    assert arrays[1].array.dtype == np.float32
+    assert arrays[0].seconds == arrays[1].seconds > 0
+
+
+def test_one_pass_computes_several_arrays(tmp_path):
+    stems, told = [tmp_path / "b/numbers", tmp_path / "a/squares"], []
+    blocks, asked = pairs()
+    check(disk_arrays(stems, "both", 10, blocks, lambda *so_far: told.append(so_far)))
+    check(disk_arrays(stems, "both", 10, blocks))
+    assert asked == [0]
+    assert told == [("both", done, 10) for done in (0, 4, 8, 10)]
+    assert disk_array(stems[0], "numbers", 10, blocks).array[3] == 3
+
+
+def test_a_pass_over_several_goes_on_where_the_last_of_them_stopped(tmp_path):
+    stems = [tmp_path / "numbers", tmp_path / "squares"]
+    with pytest.raises(OSError, match="no space left"):
+        disk_arrays(stems, "both", 10, pairs(8)[0])
+    note = tmp_path / "squares.json"
+    note.write_text(note.read_text().replace('"done": 8', '"done": 4'))  # killed between two notes
+    blocks, asked = pairs()
+    check(disk_arrays(stems, "both", 10, blocks))
+    assert asked == [4]
+
+
+def test_what_was_computed_of_one_array_is_computed_again_for_two(tmp_path):
+    def ones(start):
+        yield np.ones(4, np.int64)
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        disk_array(tmp_path / "numbers", "ones", 10, ones)
+    blocks, asked = pairs()
+    check(disk_arrays([tmp_path / "numbers", tmp_path / "squares"], "both", 10, blocks))
+    assert asked == [0]
 
 
 # ---- an array that is read while it is computed
