@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.folding import folded
 from benchmarks.torchvision_stub import import_timm
 from benchmarks.weights import BackboneError as BackboneError
 from benchmarks.weights import load_in_order, read_weights
@@ -78,6 +79,14 @@ class Backbone(ABC):
     @abstractmethod
     def tokens(self, images: Tensor) -> Tensor:
         """Features of the parts of each image, (B, 3, S, S) -> (B, T, D)."""
+
+    def both(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and tokens, at the price of one of them where they have a network in common."""
+        return self.features(images), self.tokens(images)
+
+    def frozen(self) -> Backbone:
+        """Give the same numbers, to rounding, by the fastest way; never to be trained."""
+        return self
 
     def check_trainable(self) -> None:
         """Raise BackboneError if there are no weights to train."""
@@ -228,11 +237,17 @@ class TimmBackbone(Backbone):
         mean, std = (torch.tensor(v, device=device).view(1, 3, 1, 1) for v in (self.mean, self.std))
         return mean, std
 
+    def frozen(self) -> Backbone:
+        """Return a twin whose normalisation is folded into its convolutions."""
+        size = (self.input_size or 1,) * 2  # never None, see the constructor
+        images = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
+        twin = copy.copy(self)
+        twin.__dict__["network"] = folded(self.network, images.to(self._device))
+        return twin
+
     def features(self, images: Tensor) -> Tensor:
         """Output of the layer before the classifier."""
-        maps = self._maps(images)
-        pooled: Tensor = self.network.forward_head(maps, pre_logits=True)
-        return pooled.float()
+        return self._pooled(self._maps(images))
 
     def tokens(self, images: Tensor) -> Tensor:
         """Cells of a CNN's last feature map, or patch tokens of a transformer.
@@ -242,7 +257,19 @@ class TimmBackbone(Backbone):
         BackboneError
             If the network gives one vector an image and no parts.
         """
-        maps = self._maps(images).float()
+        return self._cells(self._maps(images))
+
+    def both(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and tokens of one pass."""
+        maps = self._maps(images)
+        return self._pooled(maps), self._cells(maps)
+
+    def _pooled(self, maps: Tensor) -> Tensor:
+        pooled: Tensor = self.network.forward_head(maps, pre_logits=True)
+        return pooled.float()
+
+    def _cells(self, maps: Tensor) -> Tensor:
+        maps = maps.float()
         if maps.ndim == 2:
             raise BackboneError(
                 f"backbone {self.name}: gives one vector an image and no tokens; choose another "

@@ -54,6 +54,24 @@ def test_tokens_of_a_cnn_are_the_cells_of_its_last_map():
     torch.testing.assert_close(tokens.mean(1), net.features(x), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [64, 128])
+def test_a_frozen_twin_gives_the_same_without_normalisation(size):
+    net = backbone("efficientnet_lite0", size)
+    twin = net.frozen()
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in twin.network.modules())
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in net.network.modules())
+    x = images(size=size)
+    torch.testing.assert_close(twin.both(x), net.both(x), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["pixels", "efficientnet_lite0"])
+def test_both_are_features_and_tokens(name):
+    net = backbone(name, 64)
+    features, tokens = net.both(images(size=64))
+    assert torch.equal(features, net.features(images(size=64)))
+    assert torch.equal(tokens, net.tokens(images(size=64)))
+
+
 def test_tokens_of_a_vit_leave_the_class_token_out(tmp_path):
     model = import_timm().create_model("test_vit", pretrained=False)
     save_file(model.state_dict(), tmp_path / "v.safetensors")

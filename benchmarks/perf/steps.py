@@ -152,7 +152,7 @@ def our_step(at: Setting, spec: MethodSpec, *, fresh: bool = False, stack: int =
     if fresh:
         images = torch.randint(0, 256, (n, 3, SIDE, SIDE), dtype=torch.uint8)
         recipe = AUGMENTATIONS[spec.recipe.augmentation]
-        network, kind = at.network, _kind(spec)
+        network, kind = at.network.frozen(), _kind(spec)
         data: TrainingSet = FreshViews(features, images, network, kind, recipe, at.device)
     else:
         bank = features[:, None].half().repeat_interleave(spec.recipe.bank_size, 1)
@@ -199,9 +199,9 @@ def _kind(spec: MethodSpec) -> Kind:
     return "tokens" if kind == "tokens" else "features"
 
 
-def kinds(methods: Sequence[str]) -> list[Kind]:
-    """List what these methods consume."""
-    return list(dict.fromkeys(_kind(method_spec(name)) for name in methods))
+def kinds(methods: Sequence[str]) -> tuple[Kind, ...]:
+    """Tell what these methods consume."""
+    return tuple(sorted({_kind(method_spec(name)) for name in methods}))
 
 
 def _size(at: Setting) -> tuple[int, int]:
