@@ -50,39 +50,40 @@ class Views:
 
 def extract_blocks(
     views: Views, extractor: Extractor, block: int, start: int
-) -> Iterator[NDArray[np.float16]]:
-    """Features of views from image `start` on, float16, `block` images at a time.
+) -> Iterator[list[NDArray[np.float16]]]:
+    """Extract views from image `start` on, `block` images at a time.
 
     Yields
     ------
-    ndarray, float16, shape (block, *views.shape, ...)
+    list of ndarray, float16, shape (block, *views.shape, ...)
+        One for each of its kinds.
     """
     first = start
-    computed: deque[Callable[[], NDArray[np.float16]]] = deque()
+    computed: deque[list[Callable[[], NDArray[np.float16]]]] = deque()
     # A GPU is given the next block before the last one is taken from it and written to disk.
     in_flight = 1 if extractor.device.type == "cuda" else 0
     for pixels in read_ahead(views.images.read, views.rows[start:].split(block), extractor.device):
         if first == start:
             seen = views.draw(pixels[:1], torch.tensor([first * views.per_image]))
             extractor.tune((len(views) - start) * views.per_image, seen.shape[-1])
-        computed.append(to_host(_extract(views, extractor, first, pixels)))
+        computed.append([to_host(found) for found in _extract(views, extractor, first, pixels)])
         first += len(pixels)
         if len(computed) > in_flight:
-            yield computed.popleft()()
-    for take in computed:
-        yield take()
+            yield [take() for take in computed.popleft()]
+    for takes in computed:
+        yield [take() for take in takes]
 
 
-def _extract(views: Views, extractor: Extractor, first: int, pixels: Tensor) -> Tensor:
-    """Features of the views of a block of images, float32, shape (B, *views.shape, ...)."""
+def _extract(views: Views, extractor: Extractor, first: int, pixels: Tensor) -> list[Tensor]:
+    """Each kind for the views of a block of images, float32, shape (B, *views.shape, ...)."""
     n, per_image = len(pixels), views.per_image
     numbers = torch.arange(first * per_image, (first + n) * per_image)
     owners = torch.arange(n, device=pixels.device).repeat_interleave(per_image)
 
-    def in_batches(size: int) -> Tensor:
+    def in_batches(size: int) -> list[Tensor]:
         parts = zip(owners.split(size), numbers.split(size), strict=True)
-        return torch.cat([extractor(views.draw(pixels[own], which)) for own, which in parts])
+        found = [extractor(views.draw(pixels[own], which)) for own, which in parts]
+        return [torch.cat(batches) for batches in zip(*found, strict=True)]
 
     with torch.inference_mode():
-        found: Tensor = extractor.halving(in_batches).unflatten(0, (n, *views.shape))
-    return found
+        return [kind.unflatten(0, (n, *views.shape)) for kind in extractor.halving(in_batches)]

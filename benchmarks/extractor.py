@@ -9,7 +9,7 @@ small, because what a layer hands to the next one then stays in the processor's 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -20,6 +20,9 @@ from benchmarks.backbones import Backbone, Kind
 from benchmarks.limits import halving
 
 T = TypeVar("T")
+
+_Reader = Callable[[Tensor], tuple[Tensor, ...]]
+"""From images to each kind of what a backbone gives."""
 
 FIXED = {"cpu": 16, "cuda": 256}
 """Images a batch where nothing is measured. Rounding may differ with it, on a CPU too."""
@@ -77,8 +80,9 @@ class Extractor:
     Parameters
     ----------
     backbone : Backbone
-        Moved to the device.
-    kind : "features" or "tokens"
+        Its frozen twin is moved to the device.
+    kinds : sequence of "features" or "tokens"
+        What it is to give: one of them, or both in this order.
     device : torch.device
 
     Attributes
@@ -87,20 +91,20 @@ class Extractor:
         Images that it takes at a time.
     """
 
-    def __init__(self, backbone: Backbone, kind: Kind, device: torch.device) -> None:
-        self._plain: Callable[[Tensor], Tensor] = getattr(backbone.to(device), kind)
+    def __init__(self, backbone: Backbone, kinds: Sequence[Kind], device: torch.device) -> None:
+        self._plain = _reader(backbone.frozen().to(device), kinds)
         self._compiled = self._plain
         self._compiled_for = 0
         self.device = device
-        self._setting = (backbone.digest, kind, device)
+        self._setting = (backbone.digest, *kinds, device)
         self.batch = FIXED[device.type]
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Features of images in [0, 1], float32, shape (B, 3, S, S) -> (B, ...)."""
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """Each kind of images in [0, 1], float32, shape (B, 3, S, S) -> (B, ...)."""
         # Another number of images would be compiled anew.
         run = self._compiled if len(images) == self._compiled_for else self._plain
         with autocast(self.device):
-            return run(images).float()
+            return [found.float() for found in run(images)]
 
     def halving(self, work: Callable[[int], T]) -> T:
         """Do some work in batches; in smaller ones once the device had no room for them."""
@@ -146,7 +150,7 @@ class Extractor:
             self._compiled, self._compiled_for = compiled, pace.batch
         return replace(pace, compiling_pays=pays)
 
-    def _rate(self, run: Callable[[Tensor], Tensor], batch: int, size: int) -> float:
+    def _rate(self, run: _Reader, batch: int, size: int) -> float:
         """Images a second: the best of three batches after two that warm up."""
         images = torch.rand(batch, 3, size, size, device=self.device)
         seconds = []
@@ -158,3 +162,10 @@ class Extractor:
                 torch.cuda.synchronize(self.device)
             seconds.append(time.perf_counter() - start)
         return batch / min(seconds[2:])
+
+
+def _reader(backbone: Backbone, kinds: Sequence[Kind]) -> _Reader:
+    if len(kinds) > 1:
+        return backbone.both
+    only: Callable[[Tensor], Tensor] = getattr(backbone, kinds[0])
+    return lambda images: (only(images),)

@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch import Tensor
 
 import datasets.augment
 import datasets.resample
-from benchmarks.backbones import Backbone
+from benchmarks.backbones import Backbone, BackboneError
 from benchmarks.backbones import Kind as Kind
 from benchmarks.device_images import DeviceImages
 from benchmarks.extraction import Views, extract_blocks
@@ -28,7 +29,7 @@ from benchmarks.extractor import Extractor, precision
 from benchmarks.text import embed, encoder_digest
 from datasets.augment import AUGMENTATIONS, augment, draws, resize
 from datasets.base import ImageSource, RetrievalDataset, lookup
-from datasets.disk import Progress, disk_array, silent
+from datasets.disk import Progress, disk_array, disk_arrays, is_stored, silent
 
 BLOCK = 512
 """Images a block: the most that an interruption loses."""
@@ -58,11 +59,16 @@ class FeatureCache:
     _on_device: dict[str, ImageSource] = field(default_factory=dict)
 
     def features(
-        self, data: RetrievalDataset, backbone: Backbone, kind: Kind = "features"
+        self,
+        data: RetrievalDataset,
+        backbone: Backbone,
+        kind: Kind = "features",
+        beside: Kind | None = None,
     ) -> Cached:
         """Features of every image of a data set, unaugmented.
 
-        Float16, shape (N, D), or (N, T, D) where `kind` asks for tokens.
+        Float16, shape (N, D), or (N, T, D) where `kind` asks for tokens. `beside` is what will be
+        asked for as well: one pass gives both.
 
         Raises
         ------
@@ -77,7 +83,8 @@ class FeatureCache:
             return resize(pixels, backbone.input_size or pixels.shape[-1])
 
         views = Views(images, torch.arange(len(images)), (), draw)
-        return self._array(f"{kind} of {data.name}", [data.data_digest], views, backbone, kind)
+        key = [data.data_digest]
+        return self._array(f"of {data.name}", key, views, backbone, kind, beside)
 
     def bank(
         self,
@@ -86,10 +93,12 @@ class FeatureCache:
         augmentation: str,
         n_views: int,
         kind: Kind = "features",
+        beside: Kind | None = None,
     ) -> Cached:
         """Features of augmented views of every training image.
 
-        Float16, shape (N, V, D), or (N, V, T, D) where `kind` asks for tokens.
+        Float16, shape (N, V, D), or (N, V, T, D) where `kind` asks for tokens. `beside` is as in
+        `features`.
 
         The augmentation of a view is drawn for its image and view number alone, so it does not
         depend on the block size or the device.
@@ -110,9 +119,9 @@ class FeatureCache:
             size = backbone.input_size or pixels.shape[-1]
             return augment(pixels, uniforms[numbers], recipe, size)
 
-        what = f"{kind} of {n_views} views of the training images of {data.name}"
+        what = f"of {n_views} views of the training images of {data.name}"
         views = Views(images, data.train, (n_views,), draw)
-        return self._array(what, views_key, views, backbone, kind)
+        return self._array(what, views_key, views, backbone, kind, beside)
 
     def captions(self, captions: Sequence[Sequence[str]], encoder: str) -> Cached:
         """Embeddings of the captions of images, float32, shape (N, E), see `benchmarks.text.embed`.
@@ -157,25 +166,45 @@ class FeatureCache:
         return self._on_device.setdefault(kept.digest, kept)
 
     def _array(
-        self, what: str, views_key: Sequence[object], views: Views, backbone: Backbone, kind: Kind
+        self,
+        what: str,
+        views_key: Sequence[object],
+        views: Views,
+        backbone: Backbone,
+        kind: Kind,
+        beside: Kind | None,
     ) -> Cached:
         """Read an array from the cache, or compute it block by block."""
-        key = [kind, *views_key, backbone.digest, backbone.input_size, source_of_pixels()]
-        if precision(self.device) != "float32":  # left out, so that caches made before stay good
+
+        def stem(kind: Kind) -> Path:
+            key = [kind, *views_key, backbone.digest, backbone.input_size, source_of_pixels()]
             key.append(precision(self.device))
-        stem = self.root / backbone.label.replace("/", "_").replace(":", "_") / _digest(key)[:24]
+            folder = backbone.label.replace("/", "_").replace(":", "_")
+            return self.root / folder / _digest(key)[:24]
 
-        def blocks(start: int) -> Iterator[np.ndarray]:
-            extractor = Extractor(backbone, kind, self.device)
-            for values in extract_blocks(views, extractor, BLOCK // views.per_image or 1, start):
-                _check_finite(what, values, start)
-                start += len(values)
-                yield values
+        def computed(kinds: Sequence[Kind]) -> Cached:
+            both = f"{' and '.join(kinds)} {what}"
 
-        with views.images.arriving(self.root / "pixels", self.progress):
-            # Copy-on-write, because torch wants memory that it may write to.
-            stored = disk_array(stem, what, len(views), blocks, self.progress, mode="c")
-        return Cached(torch.from_numpy(stored.array), stored.seconds)
+            def blocks(start: int) -> Iterator[list[np.ndarray]]:
+                extractor = Extractor(backbone, kinds, self.device)
+                block = BLOCK // views.per_image or 1
+                for values in extract_blocks(views, extractor, block, start):
+                    for name, rows in zip(kinds, values, strict=True):
+                        _check_finite(f"{name} {what}", rows, start)
+                    start += len(values[0])
+                    yield values
+
+            stems = [stem(kind) for kind in kinds]
+            with views.images.arriving(self.root / "pixels", self.progress):
+                # Copy-on-write, because torch wants memory that it may write to.
+                stored = disk_arrays(stems, both, len(views), blocks, self.progress, mode="c")
+            found = stored[kinds.index(kind)]
+            return Cached(torch.from_numpy(found.array), found.seconds)
+
+        if beside is not None and not any(is_stored(stem(each)) for each in (kind, beside)):
+            with suppress(BackboneError, FeatureError):  # what is asked for may be had all the same
+                return computed(("features", "tokens"))
+        return computed((kind,))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -10,12 +10,30 @@ from torch import Tensor
 
 from benchmarks.backbones import Backbone
 from benchmarks.features import Cached, FeatureCache, Kind
+from benchmarks.grid import Cell
 from benchmarks.suites import Suite
 from benchmarks.targets import Target, target_of
 from datasets.base import ImageSource, RetrievalDataset
 from methods.base import Supervision
 
 T = TypeVar("T")
+
+Wants = frozenset[tuple[str, int, Kind]]
+"""What cells will ask for: augmentation (none is ""), views of an image, and kind."""
+
+
+def wanted(cells: Iterable[Cell]) -> Wants:
+    """Say what cells will ask for."""
+    found: set[tuple[str, int, Kind]] = set()
+    for cell in cells:
+        spec = cell.method
+        kind = "features" if spec.cls is None else spec.cls.consumes
+        if kind == "images" or spec.finetune or spec.name == "random":
+            continue
+        found.add(("", 1, kind))
+        if spec.is_trained and cell.views == "bank":
+            found.add((spec.recipe.augmentation, spec.recipe.bank_size, kind))
+    return frozenset(found)
 
 
 @dataclass
@@ -24,15 +42,28 @@ class SuiteInputs:
 
     A failure is kept too: the cells that need the same features fail with the same message instead
     of trying again.
+
+    Attributes
+    ----------
+    suite : Suite
+    cache : FeatureCache
+    wants : Wants
+        What will be asked for: features and tokens of the same views are extracted together.
     """
 
     suite: Suite
     cache: FeatureCache
+    wants: Wants = frozenset()
     _got: dict[object, Any] = field(default_factory=dict)
 
     def features(self, kind: Kind) -> Cached:
         """Unaugmented features or tokens of every image, on the device of the cache."""
-        return self._once(kind, lambda: self._on_device(self.cache.features(*self._names, kind)))
+
+        def read() -> Cached:
+            beside = self._beside("", 1, kind)
+            return self._on_device(self.cache.features(*self._names, kind, beside))
+
+        return self._once(kind, read)
 
     def training_features(self, kind: Kind) -> Tensor:
         """Features or tokens of the training images, float32; one copy for all cells."""
@@ -45,10 +76,13 @@ class SuiteInputs:
 
     def bank(self, augmentation: str, n_views: int, kind: Kind) -> Cached:
         """Augmented views of the training images."""
-        return self._once(
-            (augmentation, n_views, kind),
-            lambda: self._on_device(self.cache.bank(*self._names, augmentation, n_views, kind)),
-        )
+
+        def read() -> Cached:
+            beside = self._beside(augmentation, n_views, kind)
+            found = self.cache.bank(*self._names, augmentation, n_views, kind, beside)
+            return self._on_device(found)
+
+        return self._once((augmentation, n_views, kind), read)
 
     def images(self) -> ImageSource:
         """Images of the suite, ready to be read."""
@@ -70,6 +104,11 @@ class SuiteInputs:
 
         name = (supervision, text_encoder)
         return self._once(name, lambda: target_of(self.suite.data, supervision, embed))
+
+    def _beside(self, augmentation: str, n_views: int, kind: Kind) -> Kind | None:
+        """Say what else the same pass over the images should give."""
+        other: Kind = "tokens" if kind == "features" else "features"
+        return other if (augmentation, n_views, other) in self.wants else None
 
     @property
     def _names(self) -> tuple[RetrievalDataset, Backbone]:

@@ -17,6 +17,7 @@ from benchmarks.crew import Crew
 from benchmarks.environment import DeviceError, Environment, environment
 from benchmarks.executors import EXECUTORS, Executor, in_processes, local, on_dask, run_all
 from benchmarks.grid import Cell
+from benchmarks.inputs import wanted
 from benchmarks.listing import LISTS, listing
 from benchmarks.planning import Plan, expand_grids
 from benchmarks.presets import DEFAULT, read_preset
@@ -82,7 +83,7 @@ def _main(arguments: Sequence[str] | None) -> int:
             return fail(
                 f"cache folder {options.cache}: {error.strerror}; choose another with --cache"
             )
-        bench = _bench(options, here)
+        bench = _bench(options, here, plan.todo)
         with joined(options.device) as crew:
             if not leads:
                 follow(bench, plan.cells, crew)
@@ -169,7 +170,7 @@ def _plan(grids: Sequence[argparse.Namespace], store: ResultStore, *, force: boo
     return Plan(cells, todo, skipped)
 
 
-def _bench(options: argparse.Namespace, here: Environment) -> Bench:
+def _bench(options: argparse.Namespace, here: Environment, todo: Sequence[Cell]) -> Bench:
     on_cuda = here.device.type == "cuda"
     return Bench(
         out=options.out.resolve(),
@@ -181,6 +182,7 @@ def _bench(options: argparse.Namespace, here: Environment) -> Bench:
         deterministic=options.deterministic,
         command=here.command,
         stack=options.stack == "on" or (options.stack == "auto" and on_cuda),
+        wants=wanted(todo),
     )
 
 

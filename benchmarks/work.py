@@ -25,7 +25,7 @@ from benchmarks.environment import Environment, environment
 from benchmarks.features import FeatureCache
 from benchmarks.fitting import Stopwatch, train_and_encode
 from benchmarks.grid import Cell, RunKey, seed_of
-from benchmarks.inputs import SuiteInputs
+from benchmarks.inputs import SuiteInputs, Wants
 from benchmarks.limits import CellTimeout, time_limit
 from benchmarks.specs import GridError
 from benchmarks.suites import Suite
@@ -67,6 +67,8 @@ class Bench:
         What the user called.
     stack : bool
         Train the seeds of a cell together.
+    wants : Wants
+        What the cells of this call will ask for of images.
     stale : float
         Seconds after which the lease of a runner that shows no sign of life is taken over.
     call : str
@@ -84,6 +86,7 @@ class Bench:
     threads: int | None = None
     command: str = ""
     stack: bool = False
+    wants: Wants = frozenset()
     stale: float = STALE
     call: str = field(default_factory=lambda: secrets.token_hex(4))
 
@@ -290,4 +293,4 @@ def _environment(bench: Bench) -> Environment:
 
 @lru_cache(maxsize=1)  # cells of one suite follow each other, so its features stay on the device
 def _inputs(bench: Bench, suite: Suite) -> SuiteInputs:
-    return SuiteInputs(suite, FeatureCache(bench.cache, _environment(bench).device))
+    return SuiteInputs(suite, FeatureCache(bench.cache, _environment(bench).device), bench.wants)

@@ -16,7 +16,7 @@ def extractor(monkeypatch):
     """An extractor that measures, in a process that has measured nothing yet."""
     monkeypatch.setattr(module, "may_measure", lambda device: True)
     monkeypatch.setattr(module, "_PACES", {})
-    return Extractor(Pixels("pixels", None), "features", CPU)
+    return Extractor(Pixels("pixels", None), ["features"], CPU)
 
 
 def rates(monkeypatch, plain, compiled=0.0):
@@ -31,7 +31,7 @@ def rates(monkeypatch, plain, compiled=0.0):
         return found
 
     monkeypatch.setattr(Extractor, "_rate", rate)
-    monkeypatch.setattr(torch, "compile", lambda run, dynamic: lambda images: images[:, 0, 0])
+    monkeypatch.setattr(torch, "compile", lambda run, dynamic: lambda images: (images[:, 0, 0],))
     return asked
 
 
@@ -41,7 +41,7 @@ def test_the_fastest_batch_is_taken_and_measured_once(extractor, monkeypatch):
         extractor.tune(LONG, 32)
         assert extractor.batch == 128
     assert asked == [(True, batch, 32) for batch in (64, 128, 256, 512)]
-    other = Extractor(Pixels("pixels", None), "features", CPU)
+    other = Extractor(Pixels("pixels", None), ["features"], CPU)
     other.tune(LONG, 32)
     assert other.batch == 128
     assert len(asked) == 4
@@ -73,8 +73,8 @@ def test_a_long_pass_is_compiled_where_that_is_faster(extractor, monkeypatch, co
     asked = rates(monkeypatch, {64: 100.0}, compiled)
     extractor.tune(LONG, 8)  # 164 s
     images = torch.rand(64, 3, 8, 8)
-    assert (extractor(images).shape == (64, 8)) == pays
-    assert extractor(images[:63]).shape == (63, 192)  # would have to be compiled anew
+    assert (extractor(images)[0].shape == (64, 8)) == pays
+    assert extractor(images[:63])[0].shape == (63, 192)  # would have to be compiled anew
     assert asked[-1] == (False, 64, 8)
     n_asked = len(asked)
     extractor.tune(LONG, 8)
@@ -92,7 +92,7 @@ def test_a_short_pass_is_not_compiled(extractor, monkeypatch):
 def test_a_compiler_that_fails_is_done_without(extractor, monkeypatch):
     rates(monkeypatch, {64: 100.0}, RuntimeError("no C compiler"))
     extractor.tune(LONG, 8)
-    assert extractor(torch.rand(64, 3, 8, 8)).shape == (64, 192)
+    assert extractor(torch.rand(64, 3, 8, 8))[0].shape == (64, 192)
     assert [pace.compiling_pays for pace in module._PACES.values()] == [False]
 
 
@@ -147,13 +147,13 @@ def test_a_gpu_measures_and_gives_the_features_of_a_cpu(monkeypatch):
     monkeypatch.setattr(module, "_REPAYS_COMPILING", 0.0)
     images = torch.rand(64, 3, 64, 64)
     with torch.inference_mode():
-        here = Extractor(backbone("efficientnet_lite0", 64), "features", CPU)(images)
-        there = Extractor(backbone("efficientnet_lite0", 64), "features", CUDA)
+        (here,) = Extractor(backbone("efficientnet_lite0", 64), ["features"], CPU)(images)
+        there = Extractor(backbone("efficientnet_lite0", 64), ["features"], CUDA)
     there.tune(LONG, 64)
     (pace,) = module._PACES.values()
     assert pace.batch in module._TRIED
     assert pace.rate > 0
     with torch.inference_mode():
-        found = there(images.cuda())
+        (found,) = there(images.cuda())
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.cpu(), here, atol=0.1, rtol=0.1)

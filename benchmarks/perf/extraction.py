@@ -95,7 +95,7 @@ def _ways(
     resident, data = FeatureCache(folder, device), _data(MemoryImages(pixels))
 
     def bare() -> None:
-        extractor = Extractor(net, "features", device)
+        extractor = Extractor(net, ["features"], device)
         size = net.input_size or pixels.shape[-1]
         extractor.tune(n, size)
         inputs = torch.rand(extractor.batch, 3, size, size, device=device)

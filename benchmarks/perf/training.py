@@ -165,23 +165,23 @@ def _grid(way: Way, at: Setting) -> float:
 
 @dataclass(frozen=True)
 class Extraction:
-    """Seconds of all images, and of all views of the training images, by kind of features."""
+    """Seconds of all images, and of all views of the training images, by what a pass gives."""
 
-    images: dict[Kind, float]
-    views: dict[Kind, float]
+    images: dict[tuple[Kind, ...], float]
+    views: dict[tuple[Kind, ...], float]
 
     def plain(self, *methods: str) -> float:
         """Seconds of what these methods need of the images."""
-        return sum(self.images[kind] for kind in kinds(methods))
+        return self.images[kinds(methods)]
 
     def both(self, *methods: str) -> float:
         """Seconds of that and of the views."""
-        return self.plain(*methods) + sum(self.views[kind] for kind in kinds(methods))
+        return self.plain(*methods) + self.views[kinds(methods)]
 
     def __str__(self) -> str:
         return ", ".join(
-            f"{kind} {self.images[kind]:,.0f} s and of views {self.views[kind]:,.0f} s"
-            for kind in self.images
+            f"{' and '.join(each)} {seconds:,.0f} s and of views {self.views[each]:,.0f} s"
+            for each, seconds in self.images.items()
         )
 
 
@@ -192,19 +192,17 @@ def _extraction(at: Setting) -> Extraction:
     few = replace(few, images=MemoryImages(pixels))
     n_views = 2  # of as many as a bank keeps
     scale = method_spec(ONE[0]).recipe.bank_size / n_views
-    images: dict[Kind, float] = {}
-    views: dict[Kind, float] = {}
-    for kind in kinds(METHODS):
-        with tempfile.TemporaryDirectory() as folder:
-            cache = FeatureCache(Path(folder), at.device)
-            cache.features(few, at.network, kind)  # warms up
-        with tempfile.TemporaryDirectory() as folder:
-            cache = FeatureCache(Path(folder), at.device)
-            plain = cache.features(few, at.network, kind)
-            bank = cache.bank(few, at.network, "cibhash", n_views, kind)
-        images[kind] = plain.seconds * N_IMAGES / len(plain.array)
-        views[kind] = scale * bank.seconds * N_TRAIN / len(bank.array)
-    return Extraction(images, views)
+    found = Extraction({}, {})
+    for each in {kinds([name]) for name in METHODS} | {kinds(METHODS)}:
+        beside = each[-1] if len(each) > 1 else None
+        for _ in range(2):  # the first time warms up
+            with tempfile.TemporaryDirectory() as folder:
+                cache = FeatureCache(Path(folder), at.device)
+                plain = cache.features(few, at.network, each[0], beside)
+                bank = cache.bank(few, at.network, "cibhash", n_views, each[0], beside)
+        found.images[each] = plain.seconds * N_IMAGES / len(plain.array)
+        found.views[each] = scale * bank.seconds * N_TRAIN / len(bank.array)
+    return found
 
 
 def _profile(at: Setting) -> None:
