@@ -59,7 +59,10 @@ def run_cells(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     watch = Stopwatch(device=device)
-    trainers = [Trainer(cell.method.recipe, seed_of(cell.key), on_epoch) for cell in cells]
+    trainers = [
+        Trainer(cell.method.recipe, seed_of(cell.key), on_epoch, matmul=cell.matmul)
+        for cell in cells
+    ]
     for trainer, checkpoint in zip(trainers, checkpoints or (), strict=bool(checkpoints)):
         trainer.checkpoint = checkpoint
     trained: Sequence[tuple[Tensor, Tensor] | None] = [None] * len(cells)

@@ -19,6 +19,7 @@ from benchmarks.features import source_of_pixels
 from benchmarks.specs import GridError, MethodSpec
 from benchmarks.suites import Suite
 from benchmarks.text import DEFAULT_ENCODER
+from benchmarks.trainer import Matmul
 from results.store import SCHEMA
 
 Views = Literal["bank", "fresh"]
@@ -79,6 +80,7 @@ class Cell:
     method: MethodSpec
     views: Views
     text_encoder: str = DEFAULT_ENCODER
+    matmul: Matmul = "highest"
 
     @property
     def kind(self) -> str:
@@ -115,6 +117,7 @@ class Cell:
             "method": self.method.settings(self.key.bits),
             "bits": self.key.bits,
             "views": self._views,
+            "matmul": self.matmul if self.method.is_trained else None,
             "text_encoder": self.text_encoder if self.method.learns_from == "captions" else None,
             "schema": SCHEMA,
         }
@@ -150,6 +153,7 @@ def expand(
     n_seeds: int,
     views: Views = "bank",
     text_encoder: str = DEFAULT_ENCODER,
+    matmul: Matmul = "highest",
 ) -> list[Cell]:
     """All cells of a grid, those that share features next to each other.
 
@@ -172,12 +176,14 @@ def expand(
                     marks["views"] = "fresh"  # a fine-tuned backbone has no others
                 if text_encoder != DEFAULT_ENCODER and spec.learns_from == "captions":
                     marks["text_encoder"] = text_encoder
+                if matmul != "highest" and spec.is_trained:
+                    marks["matmul"] = matmul
                 labelled = replace(spec, changes=spec.changes | marks)
                 sizes = [0] if spec.name == "float" else bits
                 for b in sizes:
                     for seed in range(1 if spec.name == "float" else n_seeds):
                         names = (suite.data.name, suite.data.protocol.name, suite.label)
                         key = RunKey(*names, labelled.label, b, seed)
-                        yield Cell(key, suite, spec, views, text_encoder)
+                        yield Cell(key, suite, spec, views, text_encoder, matmul)
 
     return list(cells())

@@ -106,7 +106,8 @@ def _cells(
     if skipped and "all" not in options.methods:
         raise GridError(f"--methods: {skipped[0]}; choose another data set, or leave it out")
     bits = list(dict.fromkeys(options.bits))
-    cells = expand(own, methods, bits, options.seeds, options.views, options.text_encoder)
+    how = (options.views, options.text_encoder, options.matmul)
+    cells = expand(own, methods, bits, options.seeds, *how)
     return [cell for cell in cells if cell.suite.lacks(cell.method) is None], skipped
 
 

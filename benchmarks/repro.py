@@ -21,7 +21,7 @@ from benchmarks.inputs import SuiteInputs
 from benchmarks.specs import GridError, MethodSpec, chosen_methods, method_spec
 from benchmarks.suites import Suite
 from benchmarks.text import DEFAULT_ENCODER, TextError
-from benchmarks.trainer import TrainingError
+from benchmarks.trainer import Matmul, TrainingError
 from datasets import load
 from datasets.arguments import add_data_arguments, load_options
 from datasets.base import DatasetError
@@ -83,7 +83,8 @@ def stored_cell(record: RunRecord, suite: Suite, methods: Sequence[str]) -> Cell
     settings = record.settings
     views: Views = settings["views"] or "bank"
     encoder = settings["text_encoder"] or DEFAULT_ENCODER
-    return Cell(key, suite, _spec(settings["method"], methods), views, encoder)
+    matmul: Matmul = settings.get("matmul") or "highest"
+    return Cell(key, suite, _spec(settings["method"], methods), views, encoder, matmul)
 
 
 def _spec(settings: Mapping[str, object], methods: Sequence[str]) -> MethodSpec:

@@ -124,6 +124,12 @@ def _parser(defaults: Mapping[str, Any]) -> argparse.ArgumentParser:
     add("--epochs", type=int, metavar="N", help="for every trained method; default: its recipe")
     add("--recipe", choices=["paper", "common"], default="paper", help="how trained methods train")
     add("--views", choices=["bank", "fresh"], default="bank", help="augmented views, kept or new")
+    add(
+        "--matmul",
+        choices=["highest", "high", "medium"],
+        default="highest",
+        help="in trainings: exact, or as TensorFloat32 or bfloat16 where that is faster",
+    )
     add("--finetune", action="store_true", help="train the backbone too, from the images")
     add("--text-encoder", default=DEFAULT_ENCODER, metavar="NAME", help="lsa, minilm or st:MODEL")
     add("--set", nargs="+", default=[], metavar="METHOD.PARAM=VALUE", help="change a setting")

@@ -8,11 +8,12 @@ made where they live, and losses are read back once an epoch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,6 +29,11 @@ _AHEAD = 32
 
 OnEpoch = Callable[[int, int, dict[str, float]], None]
 """Told the epoch (from 1), the number of epochs, and the mean of each loss term."""
+
+
+Matmul = Literal["highest", "high", "medium"]
+"""How float32 matrices are multiplied in a training, in torch's words: in float32, or where the
+device is faster at that in TensorFloat32, or in bfloat16 with sums in float32."""
 
 
 class TrainingError(Exception):
@@ -54,6 +60,8 @@ class Trainer:
     checkpoint : Checkpoint or None
         Where the training is kept, and goes on from; a resumed training on the CPU ends in the same
         parameters as one that was never interrupted.
+    matmul : Matmul
+        Precision of its matrix products.
     """
 
     recipe: Recipe
@@ -61,6 +69,7 @@ class Trainer:
     on_epoch: OnEpoch = lambda epoch, epochs, losses: None
     history: History = field(default_factory=list)
     checkpoint: Checkpoint | None = None
+    matmul: Matmul = "highest"
 
     def train(self, method: HashMethod, data: TrainingSet) -> None:
         """Train in place, see `train_together`."""
@@ -83,7 +92,7 @@ def train_together(
     Parameters
     ----------
     trainers : sequence of Trainer
-        Of one recipe; what the first one says of epochs is told of their mean.
+        Of one recipe and precision; what the first one says of epochs is told of their mean.
     methods : sequence of HashMethod
         One each; trained in place and left in evaluation mode.
     data : TrainingSet
@@ -101,7 +110,19 @@ def train_together(
             for trainer, method, found in zip(trainers, methods, kept, strict=True)
             if len(found[1]) == done
         ]
-        _Training(members, data).run(done)
+        with _products(trainers[0].matmul):
+            _Training(members, data).run(done)
+
+
+@contextmanager
+def _products(matmul: Matmul) -> Iterator[None]:
+    """Set the precision of matrix products for a while."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(matmul)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @dataclass

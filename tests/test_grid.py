@@ -19,7 +19,8 @@ def suite():
 
 def digest(suite, **options):
     spec = method_spec("cibhash", options.get("overrides"), options.get("epochs"))
-    cells = expand([suite], [spec], [16], 2, options.get("views", "bank"))
+    how = (options.get("views", "bank"), "lsa", options.get("matmul", "highest"))
+    cells = expand([suite], [spec], [16], 2, *how)
     return cells[options.get("seed", 0)].digest
 
 
@@ -47,6 +48,8 @@ def test_digest_covers_every_setting(suite):
         digest(suite, overrides={"tau": 0.5}),
         digest(suite, overrides={"lr": 0.01}),
         digest(suite, views="fresh"),
+        digest(suite, matmul="high"),
+        digest(suite, matmul="medium"),
         digest(Suite(suite.data, backbone("pixels", 4))),
     ]
     assert len(set(digests)) == len(digests)
@@ -61,6 +64,15 @@ def test_digest_covers_the_text_encoder_of_methods_that_read_captions(suite):
 
     assert len(digests("kl_hash_captions")) == 2
     assert len(digests("kl_hash")) == 1
+
+
+def test_the_precision_of_a_training_is_no_setting_of_a_closed_form(suite):
+    specs = [method_spec("lsh"), method_spec("cibhash")]
+    rows = [expand([suite], specs, [16], 1, matmul=matmul) for matmul in ("highest", "medium")]
+    (lsh, cibhash), (same, other) = rows
+    assert (lsh.digest, lsh.key) == (same.digest, same.key)
+    assert cibhash.key.method == "cibhash"
+    assert other.key.method == "cibhash(matmul=medium)"
 
 
 @pytest.mark.parametrize(

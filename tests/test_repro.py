@@ -1,6 +1,7 @@
 """A stored cell explains itself, and can be run again."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from results.plan import read_plan, standings
 from results.store import ResultStore
 
 GRID = ["--methods", "lsh", "cibhash", "--datasets", "synthetic", "--bits", "8", "--seeds", "2"]
-GRID += ["--epochs", "2", "--device", "cpu", "--set", "cibhash.tau=0.5"]
+GRID += ["--epochs", "2", "--device", "cpu", "--matmul", "high", "--set", "cibhash.tau=0.5"]
 
 
 @pytest.fixture
@@ -140,4 +141,4 @@ def test_the_plan_tells_how_long_such_cells_took(grid, capsys):
     folders = ["--out", f"{grid}/out", "--cache", f"{grid}/cache"]
     assert run.main([*GRID, *folders, "--dry-run", "--seeds", "3"]) == 0
     out = capsys.readouterr().out
-    assert "10 cells, 7 stored, 3 to run, about 0 s of training and scoring" in out
+    assert re.search(r"10 cells, 7 stored, 3 to run, about \d+ s of training and scoring", out)

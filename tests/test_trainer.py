@@ -82,6 +82,24 @@ def test_progress_runs_from_zero_toward_one():
     assert method.progress == pytest.approx([i / 6 for i in range(6)])
 
 
+def test_matrices_are_multiplied_as_the_trainer_says_and_afterwards_as_before():
+    seen = []
+
+    class Looking(Probe):
+        def loss(self, batch):
+            seen.append(torch.get_float32_matmul_precision())
+            if len(seen) == 3:
+                raise RuntimeError("stop")
+            return super().loss(batch)
+
+    with pytest.raises(RuntimeError, match="stop"):
+        Trainer(RECIPE, 0, matmul="medium").train(Looking(), Recorder(8))
+    assert torch.get_float32_matmul_precision() == "highest"
+    Trainer(RECIPE, 0).train(Looking(), Recorder(8))
+    assert set(seen[:3]) == {"medium"}
+    assert set(seen[3:]) == {"highest"}
+
+
 def test_history_and_callback_hold_the_mean_of_each_term():
     told = []
     trainer = Trainer(RECIPE, 0, lambda *epoch: told.append(epoch))
