@@ -24,7 +24,7 @@ T = TypeVar("T")
 _Reader = Callable[[Tensor], tuple[Tensor, ...]]
 """From images to each kind of what a backbone gives."""
 
-FIXED = {"cpu": 16, "cuda": 256}
+FIXED = {"cpu": 32, "cuda": 256}
 """Images a batch where nothing is measured. Rounding may differ with it, on a CPU too."""
 _TRIED = (64, 128, 256, 512)
 """Images a batch, ascending; a block on disk holds no more."""

@@ -27,6 +27,7 @@ from benchmarks.fitting import Stopwatch, train_and_encode
 from benchmarks.grid import Cell, RunKey, seed_of
 from benchmarks.inputs import SuiteInputs, Wants
 from benchmarks.limits import CellTimeout, time_limit
+from benchmarks.memory import keep_freed_memory
 from benchmarks.specs import GridError
 from benchmarks.suites import Suite
 from benchmarks.trainer import Trainer
@@ -212,7 +213,8 @@ def follow(bench: Bench, cells: Sequence[Cell], crew: Crew) -> None:
         cell = known[digest]
         inputs = _inputs(bench, cell.suite)
         checkpoint = Checkpoint(store.checkpoint_path(**cell.place), digest, math.inf)
-        trainer = Trainer(cell.method.recipe, seed_of(cell.key), checkpoint=checkpoint)
+        recipe, seed = cell.method.recipe, seed_of(cell.key)
+        trainer = Trainer(recipe, seed, checkpoint=checkpoint, matmul=cell.matmul)
         try:
             train_and_encode([cell], inputs, Stopwatch(), [trainer])
         except Exception as error:  # rank 0 notes it too, unless it cannot be told
@@ -287,6 +289,7 @@ def _environment(bench: Bench) -> Environment:
     """Set this process up, once a call."""
     if bench.threads is not None:
         torch.set_num_threads(bench.threads)
+    keep_freed_memory()
     atexit.register(gc.freeze)  # a last look at all objects takes seconds, and Dask waits for four
     return environment(bench.device, deterministic=bench.deterministic, command=bench.command)
 

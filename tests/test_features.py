@@ -11,6 +11,7 @@ from PIL import Image
 
 from benchmarks import features as module
 from benchmarks.backbones import BackboneError, Pixels, backbone
+from benchmarks.extractor import FIXED
 from benchmarks.features import FeatureCache, FeatureError
 from benchmarks.training_sets import FreshViews, ViewBank
 from datasets import disk, load
@@ -244,7 +245,9 @@ def test_one_pass_gives_features_and_tokens_where_both_are_wanted(data, tmp_path
         expected = alone.bank(data, PIXELS, "cibhash", 2, kind).array
         found = together.bank(data, net, "cibhash", 2, kind, beside).array
         assert torch.equal(found, expected)
-    n_batches = math.ceil(len(data.images) / 16) + math.ceil(2 * len(data.train) / 16)
+    n_batches = math.ceil(len(data.images) / FIXED["cpu"]) + math.ceil(
+        2 * len(data.train) / FIXED["cpu"]
+    )
     assert net.passes == n_batches
     assert net.seen == len(data.images) + 2 * len(data.train)
 

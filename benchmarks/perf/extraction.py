@@ -25,6 +25,7 @@ from benchmarks.backbones import Backbone, backbone
 from benchmarks.environment import environment
 from benchmarks.extractor import Extractor, precision
 from benchmarks.features import FeatureCache
+from benchmarks.memory import keep_freed_memory
 from datasets import load
 from datasets.base import ImageSource, MemoryImages, RetrievalDataset
 from datasets.contents import LoadOptions
@@ -54,6 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     here = environment(options.device)
+    keep_freed_memory()
     net = backbone(options.backbone, options.input_size)
     print(
         f"{options.images} images, {net.label}, {here.device_name}, {platform.machine()}, "

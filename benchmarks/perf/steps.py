@@ -16,7 +16,7 @@ from benchmarks.backbones import Backbone
 from benchmarks.features import Kind
 from benchmarks.specs import MethodSpec, method_spec
 from benchmarks.torchvision_stub import import_beside_torchvision
-from benchmarks.trainer import Trainer, train_together
+from benchmarks.trainer import Matmul, Trainer, train_together
 from benchmarks.training_sets import FreshViews, ViewBank
 from datasets.augment import AUGMENTATIONS
 from methods.base import HashMethod, TrainingSet
@@ -144,7 +144,14 @@ def field_image(at: Setting) -> float:
 # --------------------------------------------------------------------------------------- ours
 
 
-def our_step(at: Setting, spec: MethodSpec, *, fresh: bool = False, stack: int = 1) -> float:
+def our_step(
+    at: Setting,
+    spec: MethodSpec,
+    *,
+    fresh: bool = False,
+    stack: int = 1,
+    matmul: Matmul = "highest",
+) -> float:
     """Seconds of a step of one method, or of a stack of them."""
     batch = spec.recipe.batch_size
     n = batch * at.steps
@@ -158,8 +165,8 @@ def our_step(at: Setting, spec: MethodSpec, *, fresh: bool = False, stack: int =
         bank = features[:, None].half().repeat_interleave(spec.recipe.bank_size, 1)
         data = ViewBank(features, bank, at.device)
     methods = [_method(at, spec, features) for _ in range(stack)]
-    _train(spec, methods, data)  # libraries and caches warm up
-    return at.seconds(lambda: _train(spec, methods, data)) / (len(data) // batch)
+    _train(spec, methods, data, matmul)  # libraries and caches warm up
+    return at.seconds(lambda: _train(spec, methods, data, matmul)) / (len(data) // batch)
 
 
 def encoding(at: Setting, spec: MethodSpec) -> float:
@@ -171,12 +178,15 @@ def encoding(at: Setting, spec: MethodSpec) -> float:
     return at.seconds(lambda: method.encode(features)) * N_IMAGES / some
 
 
-def _train(spec: MethodSpec, methods: list[HashMethod], data: TrainingSet) -> None:
+def _train(
+    spec: MethodSpec, methods: list[HashMethod], data: TrainingSet, matmul: Matmul = "highest"
+) -> None:
     """Run one epoch."""
     recipe = replace(spec.recipe, epochs=1, epochs_at={})
     for method in methods:
         method.prepare(data)
-    train_together([Trainer(recipe, seed) for seed in range(len(methods))], methods, data)
+    trainers = [Trainer(recipe, seed, matmul=matmul) for seed in range(len(methods))]
+    train_together(trainers, methods, data)
     for method in methods:
         method.finish()
 

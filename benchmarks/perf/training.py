@@ -7,7 +7,8 @@ The same backbone, images and epochs, in one run:
 (b) ours with fresh views: augmented on the device, the backbone in every step, features of queries
     and database computed once;
 (c) ours with the bank of views: every image and view through the backbone once;
-(d) (c) with the seeds of a cell in one stack.
+(d) (c) with the seeds of a cell in one stack;
+(e) (c) with matrix products in bfloat16, as ``--matmul medium`` asks for them.
 
 Nothing is run to its end. A few steps of each method, a few hundred images of each extraction and a
 few thousand of each encoding are measured, and multiplied by the steps and images of
@@ -31,6 +32,7 @@ import torch
 
 from benchmarks.backbones import backbone
 from benchmarks.features import FeatureCache, Kind
+from benchmarks.memory import keep_freed_memory
 from benchmarks.perf.steps import (
     N_IMAGES,
     N_TRAIN,
@@ -71,9 +73,7 @@ def main() -> None:
         f"{options.workers} workers, {platform.machine()}, torch {torch.__version__}; "
         f"{options.steps} steps of each method, {options.seeds} seeds\n"
     )
-    extraction = _extraction(at)
-    print(f"extraction, once: {extraction}\n")
-    _print(_ways(at, extraction), at)
+    _print(_ways(at), at)
     if device.type == "cuda":
         _profile(at)
 
@@ -112,7 +112,7 @@ class Way:
         return trained + seeds * (self.encode[method] + self.each)
 
 
-def _ways(at: Setting, extraction: Extraction) -> list[Way]:
+def _ways(at: Setting) -> list[Way]:
     """Measure every way.
 
     A step is measured at one length: what the others cost is in their epochs.
@@ -122,16 +122,20 @@ def _ways(at: Setting, extraction: Extraction) -> list[Way]:
         specs = {name: method_spec(name) for name in METHODS}
         return {name: step(at, spec) for name, spec in specs.items() if spec.is_trained}
 
+    field, again = steps(field_step), N_IMAGES * field_image(at)
+    keep_freed_memory()  # as our runner does, and the field does not
+    extraction = _extraction(at)
+    print(f"extraction, once: {extraction}\n")
     encode = {name: encoding(at, method_spec(name)) for name in METHODS}
     ours, both = steps(our_step), extraction.both
-    stacked = partial(our_step, stack=at.seeds)
-    again = N_IMAGES * field_image(at)
+    stacked, rounded = partial(our_step, stack=at.seeds), partial(our_step, matmul="medium")
     fresh = partial(our_step, fresh=True)
     return [
-        Way("(a) the field's way", steps(field_step), lambda *methods: 0.0, encode, each=again),
+        Way("(a) the field's way", field, lambda *methods: 0.0, encode, each=again),
         Way("(b) fresh views", steps(fresh), extraction.plain, encode),
         Way("(c) bank of views", ours, both, encode),
         Way("(d) bank, stacked seeds", steps(stacked), both, encode, together=True),
+        Way("(e) bank, bfloat16 products", steps(rounded), both, encode),
     ]
 
 
