@@ -46,6 +46,15 @@ def paper_lists(shared_data, tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def one_figure(monkeypatch):
+    """Reports draw one figure, and not all, which take longest of all that a small grid does."""
+    from results import figures
+
+    name = "map_against_bits"
+    monkeypatch.setattr(figures, "FIGURES", {name: figures.FIGURES[name]})
+
+
 @pytest.fixture(scope="session")
 def _small_grid(tmp_path_factory):
     folder = tmp_path_factory.mktemp("small_grid")

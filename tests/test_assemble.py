@@ -21,6 +21,8 @@ from datasets.protocols import PROTOCOLS, Protocol_
 from results.report import load_board
 from results.store import ResultStore
 
+pytestmark = pytest.mark.usefixtures("one_figure")
+
 N = 40
 TOY = Protocol_(
     *("toy", "10-20", 10, 20, 30, "pooled, train inside the database"),

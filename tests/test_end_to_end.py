@@ -14,6 +14,8 @@ from results.report import load_board
 from results.store import ResultStore
 from tests.small_run import CELLS, SMALL, call
 
+pytestmark = pytest.mark.usefixtures("one_figure")
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -16,6 +16,8 @@ from results.leases import SUFFIX, Lease
 from results.store import ResultStore
 from tests.faulty_runner import STAGES
 
+pytestmark = pytest.mark.usefixtures("one_figure")
+
 ROOT = Path(__file__).parents[1]
 GRID = ["--datasets", "synthetic", "--bits", "8", "--seeds", "1", "--epochs", "3"]
 GRID += ["--checkpoint-every", "0", "--device", "cpu"]

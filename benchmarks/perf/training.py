@@ -34,6 +34,7 @@ from benchmarks.backbones import backbone
 from benchmarks.features import FeatureCache, Kind
 from benchmarks.memory import keep_freed_memory
 from benchmarks.perf.steps import (
+    MORE,
     N_IMAGES,
     N_TRAIN,
     ONE,
@@ -221,7 +222,7 @@ def _profile(at: Setting) -> None:
                 activities=[torch.profiler.ProfilerActivity.CUDA]
             ) as profiled:
                 our_step(at, spec, stack=stack)
-            steps = 2 * at.steps  # one warms up
+            steps = 2 * MORE * at.steps  # one half warms up
             kernels = sum(e.self_device_time_total for e in profiled.key_averages()) / steps
             wall = statistics.median(walls) * 1e6
             peak = torch.cuda.max_memory_allocated(at.device) / 2**20
