@@ -1,6 +1,5 @@
 import hashlib
 import json
-import math
 import threading
 from dataclasses import replace
 
@@ -10,8 +9,7 @@ import torch
 from PIL import Image
 
 from benchmarks import features as module
-from benchmarks.backbones import BackboneError, Pixels, backbone
-from benchmarks.extractor import FIXED
+from benchmarks.backbones import Pixels, backbone
 from benchmarks.features import FeatureCache, FeatureError
 from benchmarks.training_sets import FreshViews, ViewBank
 from datasets import disk, load
@@ -215,57 +213,6 @@ def test_tokens_have_an_array_and_a_bank_of_their_own(data, tmp_path):
     flat = cache.bank(data, PIXELS, "cibhash", 2).array  # the same views, seen as features
     pixels = flat.float().view(-1, 3, 8, 8)
     torch.testing.assert_close(PIXELS.tokens(pixels).reshape(bank.shape), bank.float())
-
-
-class Both(Counting):
-    """Counts the passes that give features and tokens, and may have no tokens."""
-
-    def __init__(self, has_tokens=True):
-        super().__init__()
-        self.passes, self.has_tokens = 0, has_tokens
-
-    def both(self, images):
-        self.passes += 1
-        return super().both(images)
-
-    def tokens(self, images):
-        if not self.has_tokens:
-            raise BackboneError("no tokens")
-        return super().tokens(images)
-
-
-@pytest.mark.parametrize("first", ["features", "tokens"])
-def test_one_pass_gives_features_and_tokens_where_both_are_wanted(data, tmp_path, first):
-    second = "tokens" if first == "features" else "features"
-    together, alone = FeatureCache(tmp_path / "a", CPU), FeatureCache(tmp_path / "b", CPU)
-    net = Both()
-    for kind, beside in ((first, second), (second, first)):
-        expected = alone.features(data, PIXELS, kind).array
-        assert torch.equal(together.features(data, net, kind, beside).array, expected)
-        expected = alone.bank(data, PIXELS, "cibhash", 2, kind).array
-        found = together.bank(data, net, "cibhash", 2, kind, beside).array
-        assert torch.equal(found, expected)
-    n_batches = math.ceil(len(data.images) / FIXED["cpu"]) + math.ceil(
-        2 * len(data.train) / FIXED["cpu"]
-    )
-    assert net.passes == n_batches
-    assert net.seen == len(data.images) + 2 * len(data.train)
-
-
-def test_what_is_there_already_is_not_computed_beside_the_other(data, tmp_path):
-    net, cache = Both(), FeatureCache(tmp_path, CPU)
-    cache.features(data, net)
-    cache.features(data, net, "tokens", "features")
-    assert net.passes == 0
-    assert net.seen == len(data.images)
-
-
-def test_features_are_had_where_there_are_no_tokens(data, tmp_path):
-    net, cache = Both(has_tokens=False), FeatureCache(tmp_path / "a", CPU)
-    found = cache.features(data, net, "features", "tokens").array
-    assert torch.equal(found, FeatureCache(tmp_path / "b", CPU).features(data, PIXELS).array)
-    with pytest.raises(BackboneError, match="no tokens"):
-        cache.features(data, net, "tokens", "features")
 
 
 def test_bank_hands_out_tokens_in_the_shape_of_tokens():

@@ -1,12 +1,27 @@
-"""What cells of a call will ask for, so that one pass over the images gives it."""
+"""What cells will ask for, so that one pass over the images gives all of it."""
+
+import math
 
 import pytest
+import torch
 
+from benchmarks.backbones import BackboneError, Pixels
+from benchmarks.extractor import FIXED
+from benchmarks.features import FeatureCache
 from benchmarks.inputs import wanted
 from benchmarks.planning import expand_grids
 from benchmarks.run import _grids, main
 from benchmarks.work import Bench, work
+from datasets import load
 from results.store import ResultStore
+
+CPU = torch.device("cpu")
+PIXELS = Pixels("pixels", None)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load("synthetic")
 
 
 def cells(*arguments):
@@ -61,3 +76,59 @@ def test_the_runner_tells_what_is_wanted(tmp_path):
     notes = [path.read_text() for path in (tmp_path / "cache" / "pixels").glob("*.json")]
     assert len(notes) == 4
     assert all('"features and tokens of' in note for note in notes)
+
+
+class Both(Pixels):
+    """Counts images and the passes that give features and tokens; may have no tokens."""
+
+    def __init__(self, has_tokens=True):
+        super().__init__("pixels", None)
+        self.seen = self.passes = 0
+        self.has_tokens = has_tokens
+
+    def features(self, images):
+        self.seen += len(images)
+        return super().features(images)
+
+    def both(self, images):
+        self.passes += 1
+        return super().both(images)
+
+    def tokens(self, images):
+        if not self.has_tokens:
+            raise BackboneError("no tokens")
+        return super().tokens(images)
+
+
+@pytest.mark.parametrize("first", ["features", "tokens"])
+def test_one_pass_gives_features_and_tokens_where_both_are_wanted(data, tmp_path, first):
+    second = "tokens" if first == "features" else "features"
+    together, alone = FeatureCache(tmp_path / "a", CPU), FeatureCache(tmp_path / "b", CPU)
+    net = Both()
+    for kind, beside in ((first, second), (second, first)):
+        expected = alone.features(data, PIXELS, kind).array
+        assert torch.equal(together.features(data, net, kind, beside).array, expected)
+        expected = alone.bank(data, PIXELS, "cibhash", 2, kind).array
+        found = together.bank(data, net, "cibhash", 2, kind, beside).array
+        assert torch.equal(found, expected)
+    n_batches = math.ceil(len(data.images) / FIXED["cpu"]) + math.ceil(
+        2 * len(data.train) / FIXED["cpu"]
+    )
+    assert net.passes == n_batches
+    assert net.seen == len(data.images) + 2 * len(data.train)
+
+
+def test_what_is_there_already_is_not_computed_beside_the_other(data, tmp_path):
+    net, cache = Both(), FeatureCache(tmp_path, CPU)
+    cache.features(data, net)
+    cache.features(data, net, "tokens", "features")
+    assert net.passes == 0
+    assert net.seen == len(data.images)
+
+
+def test_features_are_had_where_there_are_no_tokens(data, tmp_path):
+    net, cache = Both(has_tokens=False), FeatureCache(tmp_path / "a", CPU)
+    found = cache.features(data, net, "features", "tokens").array
+    assert torch.equal(found, FeatureCache(tmp_path / "b", CPU).features(data, PIXELS).array)
+    with pytest.raises(BackboneError, match="no tokens"):
+        cache.features(data, net, "tokens", "features")
