@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 _CLOSE = 1e-2
-"""Share of its largest number by which a folded network may differ: TensorFloat32 rounds by 1e-3."""
+"""Share of its largest number by which a folded network may differ; TF32 rounds by 1e-3."""
 
 
 @torch.no_grad()
