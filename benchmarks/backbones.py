@@ -238,7 +238,10 @@ class TimmBackbone(Backbone):
         return mean, std
 
     def frozen(self) -> Backbone:
-        """Return a twin whose normalisation is folded into its convolutions."""
+        """Return a twin on the same device, its normalisation folded into its convolutions.
+
+        Where there is nothing to fold both have one network, so move the original and not the twin.
+        """
         size = (self.input_size or 1,) * 2  # never None, see the constructor
         images = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0))
         twin = copy.copy(self)

@@ -3,7 +3,7 @@
 On CUDA it computes in bfloat16, and a pass that is long enough to repay it is preceded by
 measurements: which batch size gives most images a second, and whether `torch.compile` gives more.
 On a CPU, features must not depend on what a clock said, so nothing is measured there: batches are
-small, because what a layer hands to the next one then stays in the processor's cache.
+small, because what a layer of many pixels hands to the next one then stays in the cache.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Extractor:
     Parameters
     ----------
     backbone : Backbone
-        Its frozen twin is moved to the device.
+        Moved to the device; its frozen twin computes.
     kinds : sequence of "features" or "tokens"
         What it is to give: one of them, or both in this order.
     device : torch.device
@@ -92,7 +92,7 @@ class Extractor:
     """
 
     def __init__(self, backbone: Backbone, kinds: Sequence[Kind], device: torch.device) -> None:
-        self._plain = _reader(backbone.frozen().to(device), kinds)
+        self._plain = _reader(backbone.to(device).frozen(), kinds)
         self._compiled = self._plain
         self._compiled_for = 0
         self.device = device

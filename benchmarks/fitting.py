@@ -158,7 +158,8 @@ def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> Training
         return ViewBank(plain, bank.array, device, target)
     augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
     images = inputs.training_images()
-    return FreshViews(plain, images, backbone.frozen(), kind, augmentation, device, target)
+    frozen = backbone.to(device).frozen()
+    return FreshViews(plain, images, frozen, kind, augmentation, device, target)
 
 
 def _kind(cell: Cell) -> Kind:

@@ -132,10 +132,48 @@ def test_less_room_on_the_device_is_remembered(extractor):
     assert extractor.halving(work) == extractor.batch == 8
 
 
+def test_the_backbone_itself_is_moved_before_its_twin_is_made():
+    """A twin with nothing folded has the same network: moved alone, it would tear the two apart."""
+
+    class Moving(Pixels):
+        moved = False
+
+        def to(self, device):
+            self.moved = True
+            return self
+
+        def frozen(self):
+            assert self.moved
+            return Twin("pixels", None)
+
+    class Twin(Pixels):
+        def features(self, images):
+            return super().features(images) + 1
+
+        def to(self, device):
+            raise AssertionError("the twin is where the original is")
+
+    (found,) = Extractor(Moving("pixels", None), ["features"], CPU)(torch.zeros(1, 3, 2, 2))
+    assert torch.equal(found, torch.ones(1, 12))
+
+
 def test_only_cuda_computes_in_bfloat16():
     assert (precision(CPU), precision(CUDA)) == ("float32", "bfloat16")
     with autocast(CPU):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+@pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # timm's own imports
+def test_a_network_without_normalisation_to_fold_serves_several_passes_on_a_gpu(tmp_path):
+    from benchmarks.backbones import backbone
+    from tests.small_vit import small_vit
+
+    net, images = backbone(small_vit(tmp_path), 32), torch.rand(2, 3, 32, 32, device=CUDA)
+    with torch.inference_mode():
+        (first,) = Extractor(net, ["features"], CUDA)(images)
+        (second, _) = Extractor(net, ["features", "tokens"], CUDA)(images)
+    assert torch.equal(first, second)
 
 
 @pytest.mark.gpu
