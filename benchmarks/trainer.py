@@ -234,6 +234,7 @@ class _Training:
                 views = self._data.views(index, drawn[:, rows])  # (S, V, B, ...)
                 of_these = None if noise is None else noise[:, rows]
                 self._step(views, index, progress[step], of_these)
+            self._optimizer.drop_vanished()
 
     def _draw(self, n: int) -> tuple[Tensor, Tensor | None]:
         """Draw the random numbers of the next `n` images of every member, (S, n, ...)."""
