@@ -8,6 +8,7 @@ seeds share nothing but the call: each is trained as it would be alone, to round
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -104,9 +105,11 @@ class Stacked:
         """Terms of the objective, float32 (S,) each."""
         of_noise = None if batch.noise is None else 0
         mapped = vmap(self._call, in_dims=(0, 0, 0, of_noise, None), randomness="error")
-        terms: dict[str, Tensor] = mapped(
-            self._stack, batch.views, batch.index, batch.noise, batch.progress
-        )
+        with warnings.catch_warnings():  # an operator without a rule is called for each member
+            warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+            terms: dict[str, Tensor] = mapped(
+                self._stack, batch.views, batch.index, batch.noise, batch.progress
+            )
         return terms
 
     def _call(

@@ -23,7 +23,7 @@ class Target:
         return self
 
     def distances(self, rows, others):
-        return ((rows[:, None] - others) % 7).float() / 7
+        return ((rows[:, None] - others).abs() % 7).float() / 7
 
 
 def build(name):

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from scipy import stats
 from torch.nn import functional as F
 
 from benchmarks.training_sets import ViewBank
@@ -12,6 +13,7 @@ from methods.kl_hash import (
     groups_at_zero,
     kl_divergence,
     relative_similarity,
+    symmetric_beta,
 )
 from tests.batches import batch_of
 from tests.keep import Keep
@@ -128,6 +130,22 @@ def test_every_step_draws_a_fresh_target():
     views = torch.randn(2, 4, 6)
     one, other = (method.loss(batch_of(method, views, seed=seed))["kl"] for seed in (0, 1))
     assert one != other
+
+
+@pytest.mark.parametrize("alpha", [0.03, 0.1, 0.5, 1.0, 3.0])
+def test_target_has_the_distribution_that_it_is_named_after(alpha):
+    generator = torch.Generator().manual_seed(0)
+    x = symmetric_beta(alpha, (100, 200), generator).double()
+    assert x.shape == (100, 200)
+    assert ((x >= 0) & (x <= 1)).all()
+    assert (x < 0.5).double().mean() == pytest.approx(0.5, abs=0.012)
+    nearer = torch.minimum(x, 1 - x).flatten().clamp_min(1e-7)  # the least step of floats below 1
+    expected = stats.beta(alpha, alpha)
+    for quantile in (1e-6, 1e-4, 0.01, 0.1, 0.25, 0.4):
+        below = (nearer < quantile).double().mean()
+        assert below == pytest.approx(2 * expected.cdf(quantile), abs=0.012)
+    small = x[x < 1e-12]  # of the lower end alone, where floats go on
+    assert len(small) / x.numel() == pytest.approx(expected.cdf(1e-12), abs=0.012)
 
 
 class Distances(ViewBank):
