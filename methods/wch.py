@@ -162,19 +162,21 @@ def patch_weights(tokens_1: Tensor, tokens_2: Tensor, temperature: float) -> Ten
         1 on the diagonal.
     """
     b, t, _ = tokens_1.shape
-    columns = F.normalize(tokens_2, dim=-1).split(max(1, _CHUNK // (b * t * t)))
+    columns = tokens_2.split(max(1, _CHUNK // (b * t * t)))
     if tokens_1.requires_grad or tokens_2.requires_grad:
         parts = [checkpoint(_best_matches, tokens_1, x, use_reentrant=False) for x in columns]
     else:
         parts = [_best_matches(tokens_1, x) for x in columns]
-    S = (torch.cat(parts, 1) / temperature).softmax(1)  # (B, B)
+    S = (torch.cat(parts).T / temperature).softmax(1)  # (B, B)
     return S / S.diagonal()  # column j by S_jj, as in the official code
 
 
 def _best_matches(x_1: Tensor, x_2: Tensor) -> Tensor:
-    """Mean over the patches of i of the best cosine with a patch of j, (B, T, D) -> (B, J)."""
-    best = torch.einsum("ipd,jqd->ipjq", x_1, x_2).amax(-1)  # (B, T, J), x_2 of unit length
-    return (best / _lengths(x_1)).mean(1)
+    """Mean over the patches of i of the best cosine with a patch of j, (B, T, D) -> (J, B)."""
+    products = x_2.flatten(0, 1) @ x_1.flatten(0, 1).T  # (J T, B T): one product of matrices
+    scaled = products / _lengths(x_2).flatten(0, 1)
+    best = scaled.view(*x_2.shape[:2], -1).amax(1)  # (J, B T)
+    return (best / _lengths(x_1).flatten()).view(len(best), *x_1.shape[:2]).mean(-1)
 
 
 def _lengths(x: Tensor) -> Tensor:
