@@ -106,7 +106,7 @@ class WCH(CentredMethod):
 
     def project(self, x: Tensor) -> Tensor:
         """Scores of the pooled tokens, (N, T, D) -> (N, K)."""
-        return self._scores((x - self.mu).mean(1))
+        return self._scores(x.mean(1) - self.mu)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Weighted contrast and the regulariser."""
