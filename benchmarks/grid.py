@@ -15,6 +15,7 @@ from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, Literal
 
+from benchmarks.counting import MAX_BITS
 from benchmarks.features import source_of_pixels
 from benchmarks.specs import GridError, MethodSpec
 from benchmarks.suites import Suite
@@ -162,11 +163,13 @@ def expand(
     Raises
     ------
     GridError
-        If a code length or the number of seeds is below 1.
+        If a code length or the number of seeds is out of range, or a setting would do nothing.
     """
     for name, value in [*(("--bits", b) for b in bits), ("--seeds", n_seeds)]:
         if value < 1:
             raise GridError(f"{name}: must be at least 1, got {value}; give a positive number")
+    if max(bits) > MAX_BITS:
+        raise GridError(f"--bits: must be at most {MAX_BITS}, got {max(bits)}; give a smaller one")
 
     def cells() -> Iterator[Cell]:
         for suite in suites:
@@ -174,6 +177,11 @@ def expand(
                 marks: dict[str, Any] = {}
                 if views == "fresh" and spec.is_trained and not spec.finetune:
                     marks["views"] = "fresh"  # a fine-tuned backbone has no others
+                    if "bank_size" in spec.changes:
+                        raise GridError(
+                            f"--set {spec.name}.bank_size: does nothing with --views fresh; leave "
+                            "out one of them"
+                        )
                 if text_encoder != DEFAULT_ENCODER and spec.learns_from == "captions":
                     marks["text_encoder"] = text_encoder
                 if matmul != "highest" and spec.is_trained:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from benchmarks.backbones import backbone
+from benchmarks.counting import MAX_BITS
 from benchmarks.grid import RunKey, expand, seed_of
 from benchmarks.specs import GridError, method_spec
 from benchmarks.suites import Suite
@@ -99,6 +100,19 @@ def test_expand_orders_cells_by_suite_and_gives_float_one_cell(suite):
 def test_counts_below_one_are_refused(suite, bits, seeds, flag):
     with pytest.raises(GridError, match=f"{flag}: must be at least 1, got 0"):
         expand([suite], [method_spec("lsh")], bits, seeds)
+
+
+def test_codes_longer_than_can_be_counted_are_refused(suite):
+    with pytest.raises(GridError, match=f"--bits: must be at most {MAX_BITS}, got {MAX_BITS + 1}"):
+        expand([suite], [method_spec("lsh")], [16, MAX_BITS + 1], 1)
+    assert expand([suite], [method_spec("lsh")], [MAX_BITS], 1)
+
+
+def test_size_of_a_bank_is_refused_where_views_are_fresh(suite):
+    spec = method_spec("nsh", {"bank_size": 4})
+    with pytest.raises(GridError, match="--set nsh.bank_size: does nothing with --views fresh"):
+        expand([suite], [spec], [16], 1, "fresh")
+    assert expand([suite], [spec], [16], 1, "bank")
 
 
 def test_fresh_views_show_in_the_label_of_trained_methods(suite):
