@@ -87,17 +87,17 @@ class CIBHash(HashMethod):
         """Contrastive term and information bottleneck."""
         self.require_views(batch)
         x = batch.views if batch.noise is None else batch.views * batch.noise.transpose(0, 1)
-        p_1, p_2 = torch.sigmoid(self.project(x))  # (B, K) each
-        z_1, z_2 = (straight_through_sign(p - 0.5) for p in (p_1, p_2))
-        kl = (_bernoulli_kl(p_1, p_2.detach()) + _bernoulli_kl(p_2, p_1.detach())) / 2
+        p = torch.sigmoid(self.project(x))  # (2, B, K)
+        z_1, z_2 = straight_through_sign(p - 0.5)
+        kl = _bernoulli_kl(p, p.flip(0).detach())  # the mean over both directions
         return {"contrastive": nt_xent(z_1, z_2, self.tau), "kl": self.beta * kl}
 
 
 def _bernoulli_kl(p: Tensor, q: Tensor, eps: float = 1e-8) -> Tensor:
-    """KL(p || q) of products of Bernoulli distributions, mean over the batch.
+    """KL(p || q) of products of Bernoulli distributions over the last axis, mean over the others.
 
     The official code adds `eps` inside every logarithm, and so do we.
     """
     kl = p * ((p + eps).log() - (q + eps).log())
     kl = kl + (1 - p) * ((1 - p + eps).log() - (1 - q + eps).log())
-    return kl.sum(1).mean()
+    return kl.sum(-1).mean()
