@@ -193,4 +193,4 @@ def _extracted(training: EndToEnd, images: ImageSource, rows: Tensor) -> Tensor:
 
 
 def _gathered(features: Tensor, rows: Tensor) -> Tensor:
-    return features[rows.to(features.device)]
+    return features.index_select(0, rows.to(features.device))  # a third of the time of an index
