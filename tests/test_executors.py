@@ -6,10 +6,12 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from benchmarks import executors, planning, run, suites
 from benchmarks.executors import in_processes, local, on_dask, run_all
@@ -64,6 +66,27 @@ def test_processes_leave_the_same_records_and_extract_once(cells, expected, tmp_
     assert sorted(o.state for o in outcomes) == ["done"] * N_CELLS
     same(content(tmp_path), expected)
     assert len(list((tmp_path / "cache").rglob("*.npy"))) == 2  # features and one bank of views
+
+
+KEPT = []
+
+
+def grow(given):
+    """What a worker does, and some memory that it keeps."""
+    executors._open(given, [])
+    KEPT.append(np.ones(40_000_000))  # 320 MB
+    time.sleep(1.1)  # loky looks once a second
+    return os.getpid()
+
+
+def test_a_worker_stays_though_it_grows_by_mapped_features(tmp_path):
+    pytest.importorskip("psutil", reason="loky looks at memory only where psutil is installed")
+    workers = get_reusable_executor(max_workers=1)
+    try:
+        pids = [workers.submit(grow, bench(tmp_path)).result(timeout=120) for _ in range(3)]
+    finally:
+        workers.shutdown(kill_workers=True)
+    assert len(set(pids)) == 1
 
 
 @pytest.mark.parametrize("executor", [local, in_processes(2)])
