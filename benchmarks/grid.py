@@ -168,8 +168,8 @@ def expand(
     for name, value in [*(("--bits", b) for b in bits), ("--seeds", n_seeds)]:
         if value < 1:
             raise GridError(f"{name}: must be at least 1, got {value}; give a positive number")
-    if max(bits) > MAX_BITS:
-        raise GridError(f"--bits: must be at most {MAX_BITS}, got {max(bits)}; give a smaller one")
+    if long := [b for b in bits if b > MAX_BITS]:
+        raise GridError(f"--bits: must be at most {MAX_BITS}, got {long[0]}; give a smaller one")
 
     def cells() -> Iterator[Cell]:
         for suite in suites:
