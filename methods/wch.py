@@ -35,7 +35,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from methods.base import Batch, CentredMethod, Recipe

@@ -110,7 +110,7 @@ def test_codes_longer_than_can_be_counted_are_refused(suite):
 
 def test_size_of_a_bank_is_refused_where_views_are_fresh(suite):
     spec = method_spec("nsh", {"bank_size": 4})
-    with pytest.raises(GridError, match="--set nsh.bank_size: does nothing with --views fresh"):
+    with pytest.raises(GridError, match=r"--set nsh\.bank_size: does nothing with --views fresh"):
         expand([suite], [spec], [16], 1, "fresh")
     assert expand([suite], [spec], [16], 1, "bank")
 
