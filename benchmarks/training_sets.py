@@ -101,7 +101,7 @@ class ViewBank(_Inputs):
         target: Target | None = None,
     ) -> None:
         super().__init__(features, target, device)
-        self._bank = None if bank is None else bank.to(device)
+        self._bank = None if bank is None else bank.to(device).contiguous()
 
     def generator(self, seed: int) -> torch.Generator:
         """Make a generator on the device."""
