@@ -322,6 +322,17 @@ def test_a_broken_image_is_named_though_the_extraction_has_begun(on_disk, tmp_pa
     assert net.seen <= 400
 
 
+def test_a_part_of_a_bank_is_laid_out_once_and_not_at_every_step():
+    bank = torch.rand(6, 4, 3).half()
+    training = ViewBank(bank[:, 0], bank[:, :2], CPU)
+    assert training._bank.flatten(0, 1).data_ptr() == training._bank.data_ptr()
+    index, drawn = torch.tensor([5, 0]), torch.tensor([[1, 0], [0, 1]])
+    expected = torch.stack([bank[[5, 0], [1, 0]], bank[[5, 0], [0, 1]]]).float()
+    torch.testing.assert_close(training.views(index, drawn), expected)
+    whole = ViewBank(bank[:, 0], bank, CPU)
+    assert whole._bank.data_ptr() == bank.data_ptr()
+
+
 @pytest.mark.gpu
 def test_a_gpu_keeps_images_that_it_has_seen(data, tmp_path):
     cache = FeatureCache(tmp_path, torch.device("cuda", 0))
