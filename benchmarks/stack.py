@@ -2,7 +2,8 @@
 
 `Alone` computes a loss as the method states it. `Stacked` holds the parameters of S methods as one
 tensor each and maps the loss over them (`torch.func.vmap`), so that a device is asked for S times
-the arithmetic at a time and for no more kernels. Every term of a loss is a row of S numbers, and
+the arithmetic at a time and for no more kernels (an operator without a rule for that, `pdist`, is
+called for each member). Every term of a loss is a row of S numbers, and
 seeds share nothing but the call: each is trained as it would be alone, to rounding.
 """
 
@@ -105,8 +106,8 @@ class Stacked:
         """Terms of the objective, float32 (S,) each."""
         of_noise = None if batch.noise is None else 0
         mapped = vmap(self._call, in_dims=(0, 0, 0, of_noise, None), randomness="error")
-        with warnings.catch_warnings():  # an operator without a rule is called for each member
-            warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "There is a performance drop.*pdist", UserWarning)
             terms: dict[str, Tensor] = mapped(
                 self._stack, batch.views, batch.index, batch.noise, batch.progress
             )
