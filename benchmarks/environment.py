@@ -65,7 +65,7 @@ def environment(
     """
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if torch.are_deterministic_algorithms_enabled() != deterministic:  # the call takes seconds
+    if deterministic or torch.are_deterministic_algorithms_enabled():  # the call takes seconds
         torch.use_deterministic_algorithms(deterministic)
     chosen = _device(device)
     versions = {name: found for name in _PACKAGES if (found := _version(name))}
