@@ -66,7 +66,7 @@ class HeadsOptimizer:
     def drop_vanished(self) -> None:
         """Set moments to 0 that are all but 0, as those of units that have died.
 
-        Due every hundred steps at the latest: from then on they would be denormal.
+        Due every hundred steps at the latest, for what is left is denormal after 170.
         """
         for state in self.torch.state.values():
             for name, value in state.items():

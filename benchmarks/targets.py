@@ -26,7 +26,7 @@ class Target(Protocol):
     def distances(self, rows: Tensor, others: Tensor) -> Tensor:
         """Distances in [0, 2] between training images, float32, shape (R, O).
 
-        An image is at distance 0 from itself, whatever is known of it.
+        Symmetric; an image is at distance 0 from itself, whatever is known of it.
         """
         ...
 

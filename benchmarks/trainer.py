@@ -25,7 +25,7 @@ from benchmarks.step import Captured, Step
 from methods.base import HashMethod, Recipe, TrainingSet
 
 _AHEAD = 32
-"""Steps whose random numbers are drawn at a time."""
+"""Steps whose random numbers are drawn at a time, and after which vanished moments are dropped."""
 
 OnEpoch = Callable[[int, int, dict[str, float]], None]
 """Told the epoch (from 1), the number of epochs, and the mean of each loss term."""

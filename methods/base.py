@@ -100,6 +100,8 @@ class TrainingSet(Protocol):
     def target_distances(self, rows: Tensor, others: Tensor) -> Tensor:
         """Distances of images in what `HashMethod.supervision` declares, float32, shape (R, O).
 
+        They are symmetric.
+
         Raises
         ------
         TypeError

@@ -41,7 +41,7 @@ from methods.base import Batch, CentredMethod, Recipe
 from methods.functional import straight_through_sign
 
 _CHUNK = 2**24
-"""Cosines of patch pairs at a time: 64 MiB of float32."""
+"""Products of patch pairs at a time: 64 MiB of float32, and as much once they are cosines."""
 
 
 class WCH(CentredMethod):
