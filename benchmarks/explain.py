@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.command import OK, Parser, fail
-from results.store import ResultStore, RunRecord, StoreError
+from results.store.record import RunRecord
+from results.store.store import ResultStore, StoreError
 
 ORIGIN = ("dataset", "protocol", "backbone", "method", "kind", "bits", "seed", "settings")
 CIRCUMSTANCES = ("protocol_info", "versions", "device", "commit")

@@ -15,13 +15,14 @@ from benchmarks.samples import Load, keep_samples
 from datasets import DATASETS, load
 from datasets.arguments import add_data_arguments, load_options
 from datasets.base import RetrievalDataset
-from datasets.own import without_own
+from datasets.own.kinds import without_own
 from methods import METHODS
-from results.benchopt_export import write_benchopt
-from results.columns import COLUMNS
-from results.figures import FIGURES
+from results.figures.by_name import FIGURES
 from results.report import FORMATS, Options, load_board, render_board
-from results.store import ResultStore, RunRecord, StoreError
+from results.store.record import RunRecord
+from results.store.store import ResultStore, StoreError
+from results.tables.benchopt_export import write_benchopt
+from results.tables.columns import COLUMNS
 
 _NAMES = f"all where left out: {', '.join(FIGURES)}"
 

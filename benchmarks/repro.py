@@ -9,23 +9,24 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.backbones import backbone
-from benchmarks.cell import run_cells
 from benchmarks.command import OK, SOME_FAILED, Parser, fail
-from benchmarks.environment import DeviceError, environment
 from benchmarks.explain import differences, read_record
-from benchmarks.features import FeatureCache, FeatureError
-from benchmarks.fitting import CellError
-from benchmarks.grid import Cell, RunKey, Views
-from benchmarks.inputs import SuiteInputs
-from benchmarks.specs import GridError, MethodSpec, chosen_methods, method_spec
-from benchmarks.suites import Suite
-from benchmarks.text import DEFAULT_ENCODER, TextError
-from benchmarks.trainer import Matmul, TrainingError
+from benchmarks.features.backbones import backbone
+from benchmarks.features.cache import FeatureCache, FeatureError
+from benchmarks.features.captions import DEFAULT_ENCODER, TextError
+from benchmarks.grid.cells import Cell, RunKey, Views
+from benchmarks.grid.method_settings import GridError, MethodSpec, chosen_methods, method_spec
+from benchmarks.grid.tasks import Suite
+from benchmarks.machine.environment import DeviceError, environment
+from benchmarks.runner.fit_and_encode import CellError
+from benchmarks.runner.make_record import run_cells
+from benchmarks.runner.task_inputs import SuiteInputs
+from benchmarks.training.trainer import Matmul, TrainingError
 from datasets import load
 from datasets.arguments import add_data_arguments, load_options
-from datasets.base import DatasetError
-from results.store import ResultStore, RunRecord, StoreError
+from datasets.errors import DatasetError
+from results.store.record import RunRecord
+from results.store.store import ResultStore, StoreError
 
 _USER_ERRORS = (
     *(DatasetError, DeviceError, GridError, StoreError),

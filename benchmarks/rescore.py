@@ -17,16 +17,18 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.command import OK, SOME_FAILED, Parser, fail
-from benchmarks.environment import DeviceError, environment
-from benchmarks.scoring import protocol_info, score_codes
+from benchmarks.evaluation.scoring import protocol_info, score_codes
+from benchmarks.machine.environment import DeviceError, environment
 from datasets import DATASETS, load
 from datasets.arguments import add_data_arguments, load_options
-from datasets.base import DatasetError, RetrievalDataset
+from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
-from datasets.own import is_own, without_own
+from datasets.errors import DatasetError
+from datasets.own.kinds import is_own, without_own
 from methods import METHODS
 from results.report import load_board, render_board
-from results.store import ResultStore, RunRecord, StoreError
+from results.store.record import RunRecord
+from results.store.store import ResultStore, StoreError
 
 
 class RescoreError(Exception):

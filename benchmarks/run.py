@@ -13,28 +13,28 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, Parser, fail
-from benchmarks.crew import Crew
-from benchmarks.environment import DeviceError, Environment, environment
-from benchmarks.executors import EXECUTORS, Executor, in_processes, local, on_dask, run_all
-from benchmarks.grid import Cell
-from benchmarks.inputs import wanted
-from benchmarks.listing import LISTS, listing
-from benchmarks.planning import Plan, expand_grids
-from benchmarks.presets import DEFAULT, read_preset
-from benchmarks.progress import Display, Watcher
-from benchmarks.ranks import check_cells, joined, leave, own_device, place
+from benchmarks.features.captions import DEFAULT_ENCODER
+from benchmarks.grid.cells import Cell
+from benchmarks.grid.listing import LISTS, listing
+from benchmarks.grid.method_settings import GridError
+from benchmarks.grid.planning import Plan, check_cells, expand_grids
+from benchmarks.grid.presets import DEFAULT, read_preset
+from benchmarks.machine.environment import DeviceError, Environment, environment, own_device, place
+from benchmarks.runner.executors import EXECUTORS, Executor, in_processes, local, on_dask, run_all
+from benchmarks.runner.progress import Display, Watcher
+from benchmarks.runner.task_inputs import wanted
+from benchmarks.runner.worker import Bench, Outcome, follow
 from benchmarks.samples import keep_samples, known
-from benchmarks.specs import GridError
-from benchmarks.text import DEFAULT_ENCODER
-from benchmarks.work import Bench, Outcome, follow
+from benchmarks.training.distributed.rank_group import Crew
+from benchmarks.training.distributed.torchrun import joined, leave
 from datasets.arguments import add_data_arguments
-from datasets.base import DatasetError
+from datasets.errors import DatasetError
 from methods import METHODS
-from results.plan import write_plan
 from results.report import load_board, render_board
-from results.store import ResultStore, StoreError
-from results.tables import leaderboard_plain
-from results.tidy import tidy
+from results.store.planned_grid import write_plan
+from results.store.store import ResultStore, StoreError
+from results.store.tidy import tidy
+from results.tables.leaderboard import leaderboard_plain
 
 _USER_ERRORS = (DatasetError, GridError, DeviceError, StoreError)
 """Errors whose message is one line meant for the user."""

@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from datasets.base import DatasetError, RetrievalDataset, tensor_digest
-from results.gallery import Wanted, wanted
-from results.samples import THUMBNAIL, Samples, write_samples
-from results.sections import Board
-from results.store import ResultStore, RunRecord
-from results.view import View
+from datasets.base import RetrievalDataset
+from datasets.digests import tensor_digest
+from datasets.errors import DatasetError
+from results.analysis.board import Board
+from results.gallery.exhibits import Wanted, wanted
+from results.gallery.row_samples import THUMBNAIL, Samples, write_samples
+from results.gallery.view import View
+from results.store.record import RunRecord
+from results.store.store import ResultStore
 
 Load = Callable[[RunRecord], RetrievalDataset | None]
 """The data set of a record; None where it is not at hand."""

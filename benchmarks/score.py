@@ -19,21 +19,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.backbones import backbone
 from benchmarks.command import OK, Parser, fail
-from benchmarks.environment import DeviceError, Environment, environment
-from benchmarks.scoring import protocol_info, score_codes
-from benchmarks.specs import YARDSTICKS
-from benchmarks.submission import Codes, SubmissionError, read_codes
-from benchmarks.suites import Suite
+from benchmarks.evaluation.scoring import protocol_info, score_codes
+from benchmarks.evaluation.submission import Codes, SubmissionError, read_codes
+from benchmarks.features.backbones import backbone
+from benchmarks.grid.method_settings import YARDSTICKS
+from benchmarks.grid.tasks import Suite
+from benchmarks.machine.environment import DeviceError, Environment, environment
 from datasets import load
 from datasets.arguments import add_data_arguments, load_options
-from datasets.base import DatasetError, RetrievalDataset
+from datasets.base import RetrievalDataset
+from datasets.errors import DatasetError
 from methods import METHODS
+from results.analysis.arrange import row_of
 from results.report import load_board, render_board
-from results.schema import KINDS, SCHEMA, check_record
-from results.sections import row_of
-from results.store import ResultStore, RunRecord, StoreError
+from results.store.record import KINDS, SCHEMA, RunRecord, check_record
+from results.store.store import ResultStore, StoreError
 
 UNKNOWN = "unknown"
 """Backbone of codes that come without one."""

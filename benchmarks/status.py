@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.command import OK, Parser, fail
-from results.plan import STATES, Standing, standings
-from results.store import ResultStore, StoreError
+from results.store.planned_grid import STATES, Standing, standings
+from results.store.store import ResultStore, StoreError
 
 _MOST = 20
 """Lines of one kind that are shown."""

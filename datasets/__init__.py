@@ -8,32 +8,28 @@
 from __future__ import annotations
 
 from datasets.assemble import assemble
-from datasets.base import (
-    DatasetError,
-    ImageSource,
-    MemoryImages,
-    OptionError,
-    RetrievalDataset,
-    UnknownName,
-)
-from datasets.base import lookup as lookup
-from datasets.cifar import load_cifar10
-from datasets.cifar100 import load_cifar100
-from datasets.coco import load_mscoco
-from datasets.conceptual import load_conceptual_captions
+from datasets.base import RetrievalDataset
 from datasets.contents import Contents, LoadOptions
-from datasets.digits import load_digits
-from datasets.flickr import load_flickr25k
-from datasets.imagenet import load_imagenet, load_imagenet100
-from datasets.mnist import load_fashion_mnist, load_mnist
-from datasets.nuswide import load_nuswide21, load_nuswide81
-from datasets.own import is_own, own_name, read_own, refuse_own_options
+from datasets.errors import DatasetError, OptionError, UnknownName
+from datasets.errors import lookup as lookup
+from datasets.image_source import ImageSource, MemoryImages
+from datasets.own.kinds import is_own, own_name, read_own, refuse_own_options
 from datasets.plugins import Loader, Plugin, offers, read_plugin
-from datasets.protocols import PROTOCOLS, Protocol_
-from datasets.synthetic import load_synthetic
-from datasets.tiny_imagenet import load_tiny_imagenet
-from datasets.ucmerced import load_ucmerced
-from datasets.voc import load_voc2012
+from datasets.protocols.protocol import Protocol_
+from datasets.protocols.table import PROTOCOLS
+from datasets.sources.cifar import load_cifar10
+from datasets.sources.cifar100 import load_cifar100
+from datasets.sources.coco import load_mscoco
+from datasets.sources.conceptual import load_conceptual_captions
+from datasets.sources.digits import load_digits
+from datasets.sources.flickr import load_flickr25k
+from datasets.sources.imagenet import load_imagenet, load_imagenet100
+from datasets.sources.mnist import load_fashion_mnist, load_mnist
+from datasets.sources.nuswide import load_nuswide21, load_nuswide81
+from datasets.sources.synthetic import load_synthetic
+from datasets.sources.tiny_imagenet import load_tiny_imagenet
+from datasets.sources.ucmerced import load_ucmerced
+from datasets.sources.voc import load_voc2012
 
 __all__ = [
     "DATASETS",
@@ -136,7 +132,7 @@ def read(name: str, options: LoadOptions) -> tuple[Protocol_, Contents]:
     ----------
     name : str
         ``"cifar10/official"``, ``"cifar10"`` for its default protocol, or ``"folder:PATH"`` and
-        its like, see `datasets.own`.
+        its like, see `datasets.own.kinds`.
     options : LoadOptions
 
     Returns

@@ -10,11 +10,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.base import DatasetError, ImageSource, RetrievalDataset
+from datasets.base import RetrievalDataset
 from datasets.contents import Contents, LoadOptions
-from datasets.disk import Progress, silent
-from datasets.protocols import Protocol_
-from datasets.splits import Split
+from datasets.errors import DatasetError
+from datasets.image_source import ImageSource
+from datasets.progress import Progress, silent
+from datasets.protocols.protocol import Protocol_
+from datasets.protocols.rules import Split
 
 _PARTS = ("train", "query", "database")
 

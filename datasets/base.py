@@ -5,189 +5,19 @@ A `RetrievalDataset` is checked once, when it is built; whoever receives one may
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
-from datasets.disk import Progress, silent
-
-if TYPE_CHECKING:
-    from datasets.protocols import Protocol_
-
-T = TypeVar("T")
-
-
-class DatasetError(Exception):
-    """A data set that cannot be used; the message is one line, meant for the user."""
-
-
-class UnknownName(DatasetError):
-    """A name that nothing is known by; the message suggests the closest known one."""
-
-
-class OptionError(DatasetError):
-    """An option that makes no sense for the data set that it was given with."""
-
-
-def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
-    """Return the entry called `name`, or suggest the names that come closest.
-
-    Parameters
-    ----------
-    kind : str
-        What is looked up, for the message: ``"data set"``.
-    name : str
-        The name as the user gave it.
-    known : Mapping[str, T]
-        Every known name.
-
-    Returns
-    -------
-    T
-        ``known[name]``.
-
-    Raises
-    ------
-    UnknownName
-        If there is no such name.
-
-    Examples
-    --------
-    >>> lookup("data set", "digits", {"digits": 1})
-    1
-    >>> lookup("data set", "cifra10", {"digits": 1, "cifar10": 2})
-    Traceback (most recent call last):
-        ...
-    datasets.base.UnknownName: unknown data set 'cifra10'; did you mean 'cifar10'? \
-known: digits, cifar10
-    """
-    if name in known:
-        return known[name]
-    close = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.5)
-    hint = f"did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
-    raise UnknownName(f"unknown {kind} {name!r}; {hint}known: {', '.join(known)}")
-
-
-def one_line(error: BaseException | str) -> str:
-    """Return the message of an error on one line, at most 200 characters, never empty."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."
-
-
-def tensor_digest(*tensors: Tensor) -> str:
-    """SHA-256 over type, shape and bytes of tensors, 64 hexadecimal digits.
-
-    Examples
-    --------
-    >>> tensor_digest(torch.zeros(2, dtype=torch.uint8))[:16]
-    '56f5278aa55a55f9'
-    """
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(f"{tensor.dtype} {tuple(tensor.shape)};".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().data)
-    return digest.hexdigest()
-
-
-class ImageSource(ABC):
-    """Images by row number, wherever they lie: in memory, on disk, or still encoded."""
-
-    digest: str  # 64 hexadecimal digits; identifies the images, and costs no decoding
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """Return the number of images."""
-
-    @abstractmethod
-    def read(self, rows: Tensor) -> Tensor:
-        """Read some images.
-
-        Parameters
-        ----------
-        rows : Tensor, int64, shape (B,)
-            Row numbers, in any order.
-
-        Returns
-        -------
-        Tensor, uint8, shape (B, 3, H, W)
-            The images in the order of `rows`.
-
-        Raises
-        ------
-        DatasetError
-            If an image cannot be decoded; the message names its file and row.
-        """
-
-    @abstractmethod
-    def subset(self, rows: Tensor) -> ImageSource:
-        """Keep some rows, int64 (n,), ascending."""
-
-    def prepare(self, folder: Path, progress: Progress) -> None:  # noqa: B027 - nothing to do
-        """Get ready to be read, keeping in `folder` what takes long to make."""
-
-    @contextmanager
-    def arriving(self, folder: Path, progress: Progress) -> Iterator[None]:
-        """Get ready while a block of code runs, in which a read waits for its rows and no more."""
-        self.prepare(folder, progress)
-        yield
-
-    def name(self, row: int) -> str:
-        """Name of one image, for messages."""
-        return f"row {row}"
-
-    def absent(self) -> Tensor:
-        """Rows that have no image, int64 (n,); found without decoding."""
-        return torch.empty(0, dtype=torch.int64)
-
-    def problems(self, progress: Progress = silent) -> dict[int, str]:
-        """Decode every image and say what is wrong with which row."""
-        return {}
-
-
-class MemoryImages(ImageSource):
-    """Images held in one tensor.
-
-    Parameters
-    ----------
-    images : Tensor, uint8, shape (N, 3, H, W)
-        All images; kept, not copied.
-
-    Examples
-    --------
-    >>> source = MemoryImages(torch.zeros(5, 3, 8, 8, dtype=torch.uint8))
-    >>> len(source), source.read(torch.tensor([4, 0])).shape
-    (5, torch.Size([2, 3, 8, 8]))
-    """
-
-    def __init__(self, images: Tensor) -> None:
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-            raise DatasetError(
-                f"MemoryImages: expected uint8 (N, 3, H, W), got {images.dtype} "
-                f"{tuple(images.shape)}; scale to 0..255 and repeat a grey channel three times"
-            )
-        self._images = images
-        self.digest = tensor_digest(images)
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def read(self, rows: Tensor) -> Tensor:
-        """Read some images, see `ImageSource.read`."""
-        return self._images.index_select(0, rows)
-
-    def subset(self, rows: Tensor) -> MemoryImages:
-        """Keep some rows."""
-        return MemoryImages(self.read(rows))
+from datasets.digests import tensor_digest
+from datasets.errors import DatasetError
+from datasets.image_source import ImageSource
+from datasets.protocols.protocol import Protocol_
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.base import ImageSource
-from datasets.disk import Progress, silent
+from datasets.image_source import ImageSource
+from datasets.progress import Progress, silent
 
 
 @dataclass(frozen=True)

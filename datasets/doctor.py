@@ -15,7 +15,7 @@ from datasets import DatasetError, LoadOptions, OptionError, UnknownName, full_n
 from datasets.arguments import BAD_ARGUMENTS, Parser, add_data_arguments, load_options
 from datasets.assemble import assemble, unreadable
 from datasets.contents import Contents
-from datasets.protocols import Protocol_
+from datasets.protocols.protocol import Protocol_
 
 MOST_DETAILS = 10
 """Lines below a check; more are counted."""

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
-from datasets.base import DatasetError, one_line
 from datasets.contents import Contents, LoadOptions
-from datasets.protocols import Protocol_
+from datasets.errors import DatasetError, one_line
+from datasets.protocols.protocol import Protocol_
 
 GROUP = "hashbench.datasets"
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
+
+
+Progress = Callable[[str, int, int], None]
+"""Told what is computed, how many rows are done, and how many there are."""
+
+
+def silent(what: str, done: int, total: int) -> None:
+    """Tell nobody: the progress of a pass that nobody watches."""
 
 
 class ProgressLine:
@@ -32,7 +41,7 @@ class ProgressLine:
         self._told = 0.0
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Report rows done, see `datasets.disk.Progress`."""
+        """Report rows done, see `datasets.progress.Progress`."""
         now = time.monotonic()
         if what != self._what or done < self._start[1]:
             self._what, self._start, self._told = what, (now, done), now

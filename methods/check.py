@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.command import OK, SOME_FAILED, Parser, fail
 from benchmarks.contract import ON_CUDA, checks_of, fault_of, title
-from benchmarks.outside import OutsideError, find_method
+from benchmarks.grid.find_method import OutsideError, find_method
 from methods.base import HashMethod
 
 

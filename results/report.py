@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from results.columns import cost_metrics
-from results.comparison_tables import statistics_frame
-from results.comparisons import compare
-from results.files import write_atomic
-from results.per_query import query_aps
-from results.plan import gaps, standings
-from results.published import published_frame, published_markdown
-from results.sections import Board, build
-from results.store import ResultStore, StoreError
-from results.tables import leaderboard_latex, leaderboard_markdown, leaderboard_plain
-from results.view import View, Width
+from results.analysis.arrange import build
+from results.analysis.board import Board
+from results.analysis.comparisons import compare
+from results.analysis.per_query import query_aps
+from results.gallery.view import View, Width
+from results.store.files import write_atomic
+from results.store.planned_grid import gaps, standings
+from results.store.store import ResultStore, StoreError
+from results.tables.columns import cost_metrics
+from results.tables.comparisons import statistics_frame
+from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown, leaderboard_plain
+from results.tables.published import published_frame, published_markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,9 +33,9 @@ class Options:
     Attributes
     ----------
     columns : tuple of str
-        Keys of `results.columns.COLUMNS`: what the tables show besides.
+        Keys of `results.tables.columns.COLUMNS`: what the tables show besides.
     figures : tuple of str
-        Names of `results.figures.FIGURES`; none for all. Files of others stay as they are.
+        Names of `results.figures.by_name.FIGURES`; none for all. Files of others stay as they are.
     formats : tuple of str
         Of `FORMATS`.
     width : "column" or "page"
@@ -107,8 +108,8 @@ def render(
 
 def render_board(board: Board, store: ResultStore, options: Options | None = None) -> list[Path]:
     """Write the outputs of a board that is loaded already; see `render`."""
-    from results.page import page
-    from results.page_gallery import galleries
+    from results.page.render import page
+    from results.page.thumbnails import galleries
 
     options = options or Options()
     view = View(board, store, options.width)
@@ -146,7 +147,7 @@ def _draw(view: View, options: Options) -> tuple[dict[str, bytes], dict[str, str
     inlined: dict[str, str] = {}
     if not view.board.sections:
         return files, inlined
-    from results import figures  # matplotlib takes half a second to import
+    from results.figures import by_name as figures  # matplotlib takes half a second to import
 
     for name in options.figures or figures.FIGURES:
         for drawn in figures.draw(view, name):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import run
-from results.store import ResultStore
+from results.store.store import ResultStore
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -49,7 +49,7 @@ def paper_lists(shared_data, tmp_path_factory):
 @pytest.fixture
 def one_figure(monkeypatch):
     """Reports draw one figure, and not all, which take longest of all that a small grid does."""
-    from results import figures
+    from results.figures import by_name as figures
 
     name = "map_against_bits"
     monkeypatch.setattr(figures, "FIGURES", {name: figures.FIGURES[name]})

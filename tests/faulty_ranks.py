@@ -5,8 +5,10 @@
 
 import torch
 
-from benchmarks import crew, run
-from benchmarks.ranks import leave, place
+from benchmarks import run
+from benchmarks.machine.environment import place
+from benchmarks.training.distributed import rank_group as crew
+from benchmarks.training.distributed.torchrun import leave
 from methods.cibhash import CIBHash
 
 

@@ -8,15 +8,15 @@ import signal
 import sys
 from pathlib import Path
 
-import benchmarks.cell
-import benchmarks.features
-import benchmarks.fitting
-import datasets.disk
-import results.leases
+import benchmarks.features.cache
+import benchmarks.runner.fit_and_encode
+import benchmarks.runner.make_record
+import datasets.files.disk
 import results.report
-import results.store
+import results.store.leases
+import results.store.store
 from benchmarks import run
-from benchmarks.checkpoint import Checkpoint
+from benchmarks.training.checkpoint import Checkpoint
 
 
 def die():
@@ -38,8 +38,8 @@ def dying(owner, name, when):
 
 
 def at_extraction():
-    benchmarks.features.BLOCK = 100  # several blocks, and the first is noted
-    dying(datasets.disk.Note, "write", "after")
+    benchmarks.features.cache.BLOCK = 100  # several blocks, and the first is noted
+    dying(datasets.files.disk.Note, "write", "after")
 
 
 def at_training():
@@ -47,23 +47,23 @@ def at_training():
 
 
 def at_encoding():
-    dying(benchmarks.fitting, "_encode", "before")
+    dying(benchmarks.runner.fit_and_encode, "_encode", "before")
 
 
 def at_evaluation():
-    dying(benchmarks.cell, "score_codes", "before")
+    dying(benchmarks.runner.make_record, "score_codes", "before")
 
 
 def at_record():
     """Between the arrays and the record."""
-    real = results.store.write_atomic
+    real = results.store.store.write_atomic
 
     def write(path, content):
         if path.suffix == ".json" and "cibhash" in path.parts:
             die()
         real(path, content)
 
-    results.store.write_atomic = write
+    results.store.store.write_atomic = write
 
 
 def at_write():
@@ -80,14 +80,14 @@ def at_write():
 
 def at_release():
     """When the record is there, and the lease still."""
-    real = results.leases.Lease.release
+    real = results.store.leases.Lease.release
 
     def release(lease):
         if "cibhash" in lease.path.parts:
             die()
         real(lease)
 
-    results.leases.Lease.release = release
+    results.store.leases.Lease.release = release
 
 
 def at_report():

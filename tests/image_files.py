@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import run
-from datasets.protocols import PROTOCOLS
+from datasets.protocols.table import PROTOCOLS
 
 
 def write_images(root, names):

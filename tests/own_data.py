@@ -10,8 +10,8 @@ from PIL import Image
 
 from benchmarks import run
 from datasets import load
-from datasets.base import DatasetError
 from datasets.contents import LoadOptions
+from datasets.errors import DatasetError
 
 RNG = np.random.default_rng(0)
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.backbones import backbone
-from benchmarks.checkpoint import Checkpoint
-from benchmarks.crew import RankError
-from benchmarks.ranks import joined, leave, place
-from benchmarks.shared_batch import SharedBatch
-from benchmarks.trainer import Trainer
-from benchmarks.training_sets import EndToEnd
+from benchmarks.features.backbones import backbone
+from benchmarks.machine.environment import place
+from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.distributed.rank_group import RankError
+from benchmarks.training.distributed.shared_batch import SharedBatch
+from benchmarks.training.distributed.torchrun import joined, leave
+from benchmarks.training.trainer import Trainer
+from benchmarks.training.training_sets import EndToEnd
 from datasets import load
 from datasets.augment import AUGMENTATIONS
 from methods import METHODS

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from results.schema import RunRecord
-from results.sections import build
-from results.store import Failure, Scan
+from results.analysis.arrange import build
+from results.store.record import Failure, RunRecord
+from results.store.store import Scan
 
 ORDER = ("lsh", "itq", "cibhash")
 ARRAYS = {

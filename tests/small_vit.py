@@ -3,7 +3,7 @@
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.torchvision_stub import import_timm
+from benchmarks.machine.torchvision_stub import import_timm
 
 
 def small_vit(folder):

@@ -6,9 +6,9 @@ import time
 import pytest
 import torch
 
-from datasets import images as images_module
-from datasets.base import DatasetError
-from datasets.images import EncodedImages, FileItems
+from datasets.errors import DatasetError
+from datasets.files import images as images_module
+from datasets.files.images import EncodedImages, FileItems
 from tests.test_images import files, watch, workers
 
 __all__ = ["workers"]  # a fixture

@@ -12,14 +12,17 @@ from PIL import Image
 
 import datasets
 from benchmarks import run
-from datasets import DATASETS, cifar
+from datasets import DATASETS
 from datasets.assemble import assemble, unreadable
-from datasets.base import DatasetError, MemoryImages
 from datasets.contents import Contents, LoadOptions
-from datasets.images import EncodedImages, FileItems
-from datasets.protocols import PROTOCOLS, Protocol_
+from datasets.errors import DatasetError
+from datasets.files.images import EncodedImages, FileItems
+from datasets.image_source import MemoryImages
+from datasets.protocols.protocol import Protocol_
+from datasets.protocols.table import PROTOCOLS
+from datasets.sources import cifar
 from results.report import load_board
-from results.store import ResultStore
+from results.store.store import ResultStore
 
 pytestmark = pytest.mark.usefixtures("one_figure")
 
@@ -174,7 +177,7 @@ def test_what_is_broken_is_found_once_and_looked_at_again(toy, tmp_path, monkeyp
 
 def test_a_repaired_image_counts_even_if_its_file_looks_the_same(toy, tmp_path, monkeypatch):
     """Its size and its ends are those of the broken one: only its middle was wrong."""
-    from datasets import images
+    from datasets.files import images
 
     monkeypatch.setattr(images, "_END", 4)
     whole = image(9)

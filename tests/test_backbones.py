@@ -5,9 +5,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from benchmarks.backbones import BackboneError, backbone
-from benchmarks.torchvision_stub import import_timm
-from datasets.base import UnknownName
+from benchmarks.features.backbones import backbone
+from benchmarks.features.base import BackboneError
+from benchmarks.machine.torchvision_stub import import_timm
+from datasets.errors import UnknownName
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # timm's own imports
 

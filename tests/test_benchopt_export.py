@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
-from results.benchopt_export import benchopt_frame, write_benchopt
-from results.sections import build
-from results.store import Scan, StoreError
+from results.analysis.arrange import build
+from results.store.store import Scan, StoreError
+from results.tables.benchopt_export import benchopt_frame, write_benchopt
 from tests.record_factory import ORDER, grid, make_record
 
 NEEDED = ["objective_name", "dataset_name", "solver_name", "idx_rep", "stop_val", "time"]

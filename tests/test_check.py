@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.contract import CODES, DECLARATIONS, LOSS, checks_of, fault_of, title
-from benchmarks.outside import load_class
+from benchmarks.grid.find_method import load_class
 from methods.check import main
 from methods.lsh import LSH
 from tests.broken_methods import BROKEN
@@ -30,7 +30,7 @@ def test_every_check_is_tripped_by_something():
     "line",
     [
         "import datasets",
-        "from datasets.cifar import load_cifar10",
+        "from datasets.sources.cifar import load_cifar10",
         "def late(): import datasets.base",
     ],
 )

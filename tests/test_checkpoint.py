@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.checkpoint import Checkpoint
-from benchmarks.trainer import Trainer
-from benchmarks.training_sets import ViewBank
+from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.trainer import Trainer
+from benchmarks.training.training_sets import ViewBank
 from methods import METHODS, Recipe
 from methods.base import HashMethod
 

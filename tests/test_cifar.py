@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 import datasets
-from datasets import cifar
 from datasets.assemble import assemble
-from datasets.base import DatasetError
 from datasets.contents import LoadOptions
-from datasets.protocols import Protocol_
+from datasets.errors import DatasetError
+from datasets.protocols.protocol import Protocol_
+from datasets.sources import cifar
 
 PROTOCOL = Protocol_(
     "cifar10", "toy", 10, 10, 20, "official parts, train inside the database", 5, "a label", "here"

@@ -2,14 +2,14 @@ import pytest
 import torch
 
 import datasets
-from datasets import cifar100
 from datasets.assemble import assemble
-from datasets.base import DatasetError
-from datasets.cifar100 import COARSE, FINE
 from datasets.contents import LoadOptions
-from datasets.hierarchy import lcs_similarity, read_tree
-from datasets.protocols import Protocol_
-from datasets.trees import CIFAR100 as TREE
+from datasets.errors import DatasetError
+from datasets.protocols.protocol import Protocol_
+from datasets.sources import cifar100
+from datasets.sources.cifar100 import COARSE, FINE
+from datasets.sources.class_tree import lcs_similarity, read_tree
+from datasets.sources.published_trees import CIFAR100 as TREE
 from tests.parquet_factory import noise, png, write_parquet
 
 ABOVE = [next(c for c, names in enumerate(COARSE.values()) if n in names.split()) for n in FINE]

@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from benchmarks.cluster import AHEAD, evaluate_on_cluster
-from benchmarks.evaluation import Codes, evaluate
-from benchmarks.packing import PackedBits
+from benchmarks.evaluation.cluster import AHEAD, evaluate_on_cluster
+from benchmarks.evaluation.counts import Codes, evaluate
+from benchmarks.evaluation.packing import PackedBits
 
 pytestmark = pytest.mark.slow  # two new processes import torch
 distributed = pytest.importorskip("distributed", reason="needs Dask: the extra `cluster`")

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from results.columns import COLUMNS, cost_metrics, extra_columns, extra_entries, extra_value
-from results.sections import build
-from results.store import Scan
-from results.tables import leaderboard_markdown
+from results.analysis.arrange import build
+from results.store.store import Scan
+from results.tables.columns import COLUMNS, cost_metrics, extra_columns, extra_entries, extra_value
+from results.tables.leaderboard import leaderboard_markdown
 from tests.record_factory import make_record
 
 

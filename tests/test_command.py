@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks import planning, run
+from benchmarks import run
+from benchmarks.grid import planning
 from methods import METHODS
 from tests.small_run import CELLS, SMALL, call
 
@@ -105,7 +106,7 @@ def test_unknown_text_encoder_is_refused(tmp_path, capsys):
 
 
 def test_text_encoder_shows_in_the_rows_that_read_captions(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("benchmarks.planning.check_encoder", lambda name: name)
+    monkeypatch.setattr("benchmarks.grid.planning.check_encoder", lambda name: name)
     arguments = ("--methods", "kl_hash", "kl_hash_captions", "--text-encoder", "st:m", "--dry-run")
     cells, _ = planning.expand_grids(run._grids([*SMALL, *arguments], "quick"))
     names = {cell.key.method for cell in cells}

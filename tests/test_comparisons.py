@@ -3,13 +3,13 @@ import pytest
 import scikit_posthocs
 from scipy import stats
 
-from results.comparison_tables import COLUMNS, statistics_frame
-from results.comparisons import areas, compare, rank
-from results.per_query import query_aps
+from results.analysis.arrange import build
+from results.analysis.comparisons import areas, compare, rank
+from results.analysis.per_query import query_aps
 from results.report import load_board
-from results.sections import build
-from results.store import ResultStore, Scan
-from results.tables import leaderboard_latex, leaderboard_markdown, leaderboard_plain
+from results.store.store import ResultStore, Scan
+from results.tables.comparisons import COLUMNS, statistics_frame
+from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown, leaderboard_plain
 from tests.record_factory import ORDER, make_record
 
 ROWS = np.arange(60)

@@ -4,10 +4,10 @@ import time
 import pytest
 
 import datasets
-from datasets import conceptual
-from datasets.base import DatasetError
-from datasets.conceptual import FILES, words_of
 from datasets.contents import LoadOptions
+from datasets.errors import DatasetError
+from datasets.sources import conceptual
+from datasets.sources.conceptual import FILES, words_of
 
 from .image_files import records, run_lsh, write_images
 

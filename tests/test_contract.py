@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.contract import ON_CUDA, checks_of
-from benchmarks.contract.probes import blobs, fitted
+from benchmarks.contract.stand_ins import blobs, fitted
 from methods import METHODS, HashMethod
 from tests.batches import batch_of
 

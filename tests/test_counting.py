@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.counting import (
+from benchmarks.evaluation.counters.choice import (
     count_numba,
     count_numpy,
     count_torch,
@@ -13,8 +13,8 @@ from benchmarks.counting import (
     gain_numpy,
     gain_torch,
 )
-from benchmarks.counting_numba import PLANES_BYTES, WORDS
-from benchmarks.packing import PackedBits
+from benchmarks.evaluation.counters.cpu import PLANES_BYTES, WORDS
+from benchmarks.evaluation.packing import PackedBits
 from tests.code_factory import both, codes
 
 FEW = settings(max_examples=40, deadline=None)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.counting import backend, count_numpy, count_torch
-from benchmarks.packing import PackedBits
+from benchmarks.evaluation.counters.choice import backend, count_numpy, count_torch
+from benchmarks.evaluation.packing import PackedBits
 
 triton = pytest.importorskip(
     "triton", reason="needs Triton, which comes with a CUDA build of torch"
@@ -29,7 +29,7 @@ def problem(bits, classes, n):
 def interpreted(monkeypatch):
     """The module with its kernels interpreted on the CPU: a copy, for that is settled on import."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    spec = importlib.util.find_spec("benchmarks.counting_triton")
+    spec = importlib.util.find_spec("benchmarks.evaluation.counters.cuda")
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "interpreted", module)
     spec.loader.exec_module(module)
@@ -70,10 +70,10 @@ def test_longer_codes_are_left_to_the_matrix_product(interpreted):
 
 
 def test_cuda_takes_the_kernel_where_there_is_triton(monkeypatch):
-    from benchmarks.counting_triton import count_triton
+    from benchmarks.evaluation.counters.cuda import count_triton
 
     assert backend("cuda").counts.func is count_triton
-    monkeypatch.setattr("benchmarks.counting.find_spec", lambda _: None)
+    monkeypatch.setattr("benchmarks.evaluation.counters.choice.find_spec", lambda _: None)
     assert backend("cuda").counts.func is count_torch
 
 
@@ -83,7 +83,7 @@ def test_kernel_compiles_for_gpus_that_are_not_here(monkeypatch, capability, bit
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from benchmarks import counting_triton
+    from benchmarks.evaluation.counters import cuda as counting_triton
 
     monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")  # settles what Triton 3.9 warns about
     sizes = counting_triton.constants(bits, classes)
@@ -98,7 +98,7 @@ def test_kernel_compiles_for_gpus_that_are_not_here(monkeypatch, capability, bit
 @pytest.mark.gpu
 @pytest.mark.parametrize(("bits", "classes", "n"), [*CASES, (64, 10, 200_000)])
 def test_cuda_kernel_counts_the_same(bits, classes, n):
-    from benchmarks.counting_triton import count_triton
+    from benchmarks.evaluation.counters.cuda import count_triton
 
     given = problem(bits, classes, n)
     on_gpu = [torch.from_numpy(x).cuda() for x in given]

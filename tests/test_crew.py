@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.distributed import HashStore
 
-from benchmarks import crew as crew_module
-from benchmarks.crew import Crew, RankError
+from benchmarks.training.distributed import rank_group as crew_module
+from benchmarks.training.distributed.rank_group import Crew, RankError
 
 
 def of_both(stage):

@@ -3,15 +3,11 @@ import dataclasses
 import pytest
 import torch
 
-from datasets.base import (
-    DatasetError,
-    MemoryImages,
-    RetrievalDataset,
-    UnknownName,
-    lookup,
-    tensor_digest,
-)
-from datasets.protocols import Protocol_
+from datasets.base import RetrievalDataset
+from datasets.digests import tensor_digest
+from datasets.errors import DatasetError, UnknownName, lookup
+from datasets.image_source import MemoryImages
+from datasets.protocols.protocol import Protocol_
 
 PROTOCOL = Protocol_(
     "toy", "2-6", 2, 6, 6, "pooled, train is the database", 3, "shares a label", ""

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks import device_images as module
-from benchmarks.backbones import backbone
-from benchmarks.device_images import DeviceImages, read_ahead, to_host
-from benchmarks.features import FeatureCache
-from benchmarks.inputs import SuiteInputs
-from benchmarks.suites import Suite
+from benchmarks.features import device_images as module
+from benchmarks.features.backbones import backbone
+from benchmarks.features.cache import FeatureCache
+from benchmarks.features.device_images import DeviceImages, read_ahead, to_host
+from benchmarks.grid.tasks import Suite
+from benchmarks.runner.task_inputs import SuiteInputs
 from datasets import load
-from datasets.base import ImageSource, MemoryImages
+from datasets.image_source import ImageSource, MemoryImages
 
 CPU = torch.device("cpu")
 PIXELS = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 3, 2, 2)

@@ -8,8 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from datasets import disk
-from datasets.disk import Arriving, Note, disk_array, disk_arrays, silent
+from datasets.files import disk
+from datasets.files.disk import Arriving, Note, disk_array, disk_arrays
+from datasets.progress import silent
 
 
 def counting(values, size=4):

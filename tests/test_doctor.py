@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from datasets import DATASETS, doctor, images
+from datasets import DATASETS, doctor
 from datasets.contents import Contents
-from datasets.images import EncodedImages, FileItems
-from datasets.protocols import PROTOCOLS
+from datasets.files import images
+from datasets.files.images import EncodedImages, FileItems
+from datasets.protocols.table import PROTOCOLS
 from tests.test_assemble import TOY, N, image
 
 

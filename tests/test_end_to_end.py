@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import report, work
+from benchmarks import report
+from benchmarks.runner import worker as work
 from methods import METHODS
 from results.report import load_board
-from results.store import ResultStore
+from results.store.store import ResultStore
 from tests.small_run import CELLS, SMALL, call
 
 pytestmark = pytest.mark.usefixtures("one_figure")

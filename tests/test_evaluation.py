@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.counting import count_numpy, count_torch
-from benchmarks.evaluation import Codes, RetrievalStats, evaluate
-from benchmarks.grading import Grades
-from benchmarks.packing import PackedBits
+from benchmarks.evaluation.counters.choice import count_numpy, count_torch
+from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
+from benchmarks.evaluation.graded_relevance import Grades
+from benchmarks.evaluation.packing import PackedBits
 from tests.code_factory import both, codes
 
 
@@ -72,7 +72,7 @@ def test_exponential_gain_by_hand():
 @pytest.mark.parametrize("step", [7, 10**6])
 def test_each_gain_is_counted_at_each_distance(monkeypatch, similarity, step):
     """Against a loop over pairs; more queries than one table of gains holds."""
-    monkeypatch.setattr("benchmarks.evaluation.GRADED_PIECE", step)
+    monkeypatch.setattr("benchmarks.evaluation.counts.GRADED_PIECE", step)
     (query, q_labels), (items, labels) = codes(70, 6, 4, 0), codes(30, 6, 4, 1)
     stats = evaluate(
         Codes(query, q_labels),
@@ -121,7 +121,7 @@ def on_disk(folder, database):
 def test_packed_codes_on_disk_count_the_same(tmp_path, monkeypatch, bits, classes, similarity):
     query, database = Codes(*codes(7, bits, classes, 0)), Codes(*codes(300, bits, classes, 1))
     whole = evaluate(query, database, similarity=similarity, device="cpu")
-    monkeypatch.setattr("benchmarks.evaluation.PIECE", 128)
+    monkeypatch.setattr("benchmarks.evaluation.counts.PIECE", 128)
     maps = on_disk(tmp_path, database)
     packed = Codes(
         *(PackedBits(np.packbits(x, axis=1), x.shape[1]) for x in codes(7, bits, classes, 0))
@@ -144,7 +144,7 @@ def test_packed_codes_on_disk_count_the_same(tmp_path, monkeypatch, bits, classe
 
 
 def test_memory_does_not_grow_with_the_database(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.evaluation.PIECE", 2**12)
+    monkeypatch.setattr("benchmarks.evaluation.counts.PIECE", 2**12)
     query = Codes(*codes(2, 64, 10, 0))
     peaks = []
     for n in (2**14, 2**19):
@@ -186,7 +186,7 @@ def test_values_that_are_no_bits_are_named(value):
 
 
 def test_a_bad_value_is_named_by_its_row_in_the_whole_piece(monkeypatch):
-    monkeypatch.setattr("benchmarks.evaluation.PIECE", 4)
+    monkeypatch.setattr("benchmarks.evaluation.counts.PIECE", 4)
     labels = np.ones((10, 2))
     labels[9, 1] = 3
     pieces = [good(), Codes(np.zeros((10, 4)), labels)]

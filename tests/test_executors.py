@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 from joblib.externals.loky import get_reusable_executor
 
-from benchmarks import executors, planning, run, suites
-from benchmarks.executors import in_processes, local, on_dask, run_all
-from benchmarks.specs import GridError
-from benchmarks.work import Bench, Outcome
-from results.store import ResultStore
+from benchmarks import run
+from benchmarks.grid import planning
+from benchmarks.grid import tasks as suites
+from benchmarks.grid.method_settings import GridError
+from benchmarks.runner import executors
+from benchmarks.runner.executors import in_processes, local, on_dask, run_all
+from benchmarks.runner.worker import Bench, Outcome
+from results.store.store import ResultStore
 
 GRID = ["--methods", "lsh", "itq", "cibhash", "--datasets", "synthetic", "--bits", "8"]
 GRID += ["--seeds", "2", "--epochs", "2", "--device", "cpu"]
@@ -201,7 +204,7 @@ def test_a_worker_that_finds_no_data_fails_the_cell_and_says_so(cells, monkeypat
 
 def test_a_worker_with_other_code_stores_nothing(cells, monkeypatch, tmp_path):
     sent = letter(cells[0])
-    monkeypatch.setattr("benchmarks.specs.source_digest", lambda cls: "another")
+    monkeypatch.setattr("benchmarks.grid.method_settings.source_digest", lambda cls: "another")
     (outcome,) = executors._open(bench(tmp_path), [sent])
     assert outcome.state == "failed"
     assert "has other code or data than the runner; start it again" in outcome.note

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from benchmarks import extractor as module
-from benchmarks.backbones import Pixels
-from benchmarks.extractor import Extractor, autocast, may_measure, precision
+from benchmarks.features import extractor as module
+from benchmarks.features.base import Pixels
+from benchmarks.features.extractor import Extractor, autocast, may_measure, precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 LONG = module._WORTH_MEASURING
@@ -166,7 +166,7 @@ def test_only_cuda_computes_in_bfloat16():
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # timm's own imports
 def test_a_network_without_normalisation_to_fold_serves_several_passes_on_a_gpu(tmp_path):
-    from benchmarks.backbones import backbone
+    from benchmarks.features.backbones import backbone
     from tests.small_vit import small_vit
 
     net, images = backbone(small_vit(tmp_path), 32), torch.rand(2, 3, 32, 32, device=CUDA)
@@ -179,7 +179,7 @@ def test_a_network_without_normalisation_to_fold_serves_several_passes_on_a_gpu(
 @pytest.mark.gpu
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # of its own compiler
 def test_a_gpu_measures_and_gives_the_features_of_a_cpu(monkeypatch):
-    from benchmarks.backbones import backbone
+    from benchmarks.features.backbones import backbone
 
     monkeypatch.setattr(module, "_PACES", {})
     monkeypatch.setattr(module, "_REPAYS_COMPILING", 0.0)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import run
-from results import store as store_module
-from results.leases import SUFFIX, Lease
-from results.store import ResultStore
+from results.store import store as store_module
+from results.store.leases import SUFFIX, Lease
+from results.store.store import ResultStore
 from tests.faulty_runner import STAGES
 
 pytestmark = pytest.mark.usefixtures("one_figure")
@@ -97,7 +97,7 @@ def test_killed_at_any_stage(tmp_path, whole, stage):
 def test_a_resumed_training_goes_on_from_its_checkpoint(tmp_path, whole, monkeypatch):
     start(tmp_path, stage="training").communicate(timeout=300)
     told = []
-    from benchmarks.work import _Teller
+    from benchmarks.runner.worker import _Teller
 
     real = _Teller.epoch
     monkeypatch.setattr(_Teller, "epoch", lambda s, *t: (told.append(t[0]), real(s, *t))[1])

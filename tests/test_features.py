@@ -8,15 +8,17 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import features as module
-from benchmarks.backbones import Pixels, backbone
-from benchmarks.features import FeatureCache, FeatureError
-from benchmarks.training_sets import FreshViews, ViewBank
-from datasets import disk, load
-from datasets import images as images_module
+from benchmarks.features import cache as module
+from benchmarks.features.backbones import backbone
+from benchmarks.features.base import Pixels
+from benchmarks.features.cache import FeatureCache, FeatureError
+from benchmarks.training.training_sets import FreshViews, ViewBank
+from datasets import load
 from datasets.augment import AUGMENTATIONS, resize
-from datasets.base import DatasetError
-from datasets.images import EncodedImages, FileItems
+from datasets.errors import DatasetError
+from datasets.files import disk
+from datasets.files import images as images_module
+from datasets.files.images import EncodedImages, FileItems
 
 CPU = torch.device("cpu")
 PIXELS = backbone("pixels")

@@ -5,12 +5,12 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from results import figure_lines
-from results.figure_lines import bit_balance, cost, loss, pareto, precision_at_n
-from results.figure_ranks import critical_difference
-from results.figure_style import COLOURS, WIDTHS, inline_png, inline_svg, method_styles, save
-from results.figures import FIGURES, draw
-from results.view import View
+from results.figures import lines as figure_lines
+from results.figures.by_name import FIGURES, draw
+from results.figures.lines import bit_balance, cost, loss, pareto, precision_at_n
+from results.figures.ranks import critical_difference
+from results.figures.style import COLOURS, WIDTHS, inline_png, inline_svg, method_styles, save
+from results.gallery.view import View
 from tests.record_factory import ORDER, board_of, failure, grid, make_record
 
 

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from results import files
-from results.files import remove_left_behind, temporary, write_atomic
+from results.store import files
+from results.store.files import remove_left_behind, temporary, write_atomic
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,8 @@ def test_a_temporary_name_is_hidden_and_its_own(tmp_path):
 
 def test_a_write_that_a_kill_ends_leaves_what_is_swept(tmp_path):
     code = (
-        "import os, signal, sys; from pathlib import Path; from results.files import write_atomic; "
+        "import os, signal, sys; from pathlib import Path; "
+        "from results.store.files import write_atomic; "
         "os.fsync = lambda number: os.kill(os.getpid(), signal.SIGKILL); "
         "write_atomic(Path(sys.argv[1]), b'new')"
     )

@@ -6,23 +6,25 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import fitting, run
-from benchmarks.backbones import BackboneError, backbone
-from benchmarks.cell import run_cells
-from benchmarks.checkpoint import Checkpoint
-from benchmarks.environment import environment
-from benchmarks.features import FeatureCache
-from benchmarks.grid import expand
-from benchmarks.inputs import SuiteInputs
-from benchmarks.specs import COMMON, method_spec
-from benchmarks.suites import Suite
-from benchmarks.trainer import Trainer
-from benchmarks.training_sets import EndToEnd
+from benchmarks import run
+from benchmarks.features.backbones import backbone
+from benchmarks.features.base import BackboneError
+from benchmarks.features.cache import FeatureCache
+from benchmarks.grid.cells import expand
+from benchmarks.grid.method_settings import COMMON, method_spec
+from benchmarks.grid.tasks import Suite
+from benchmarks.machine.environment import environment
+from benchmarks.runner import fit_and_encode as fitting
+from benchmarks.runner.make_record import run_cells
+from benchmarks.runner.task_inputs import SuiteInputs
+from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.trainer import Trainer
+from benchmarks.training.training_sets import EndToEnd
 from datasets import load
 from datasets.augment import AUGMENTATIONS
 from methods import METHODS
 from methods.base import Recipe
-from results.store import ResultStore
+from results.store.store import ResultStore
 from tests.small_vit import small_vit
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # timm's own imports
@@ -108,7 +110,9 @@ def test_unaugmented_inputs_start_as_the_frozen_features(vit):
 
 @pytest.mark.parametrize("kind", ["features", "tokens"])
 def test_shape_and_mean_take_no_inputs_of_all_images_at_once(vit, monkeypatch, kind):
-    monkeypatch.setattr("benchmarks.training_sets._IMAGES", 24)  # 64 are two parts and a rest
+    monkeypatch.setattr(
+        "benchmarks.training.training_sets._IMAGES", 24
+    )  # 64 are two parts and a rest
     training, _, _ = end_to_end(vit, kind)
     x = training.features
     largest, extract = [], training.extract

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 import datasets
-from datasets import flickr
-from datasets.base import DatasetError
 from datasets.contents import LoadOptions
-from datasets.flickr import ALL_38, POTENTIAL, RELEVANT
+from datasets.errors import DatasetError
+from datasets.sources import flickr
+from datasets.sources.flickr import ALL_38, POTENTIAL, RELEVANT
 
 from .image_files import records, run_lsh, write_images
 

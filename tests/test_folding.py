@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.folding import folded
+from benchmarks.features.fold_batch_norm import folded
 
 
 class WithActivation(nn.BatchNorm2d):

@@ -7,15 +7,15 @@ import torch
 from benchmarks import report, run
 from benchmarks.samples import keep_samples, known, thumbnails
 from datasets import load
-from results.figure_codes import bit_correlation, correlation, embed, gallery
-from results.figures import draw
-from results.gallery import exhibits, wanted
-from results.page_gallery import galleries
+from results.analysis.arrange import build
+from results.figures.by_name import draw
+from results.figures.codes import bit_correlation, correlation, embed, gallery
+from results.gallery.exhibits import exhibits, wanted
+from results.gallery.row_samples import Samples, read_samples, write_samples
+from results.gallery.view import View
+from results.page.thumbnails import galleries
 from results.report import load_board, render
-from results.samples import Samples, read_samples, write_samples
-from results.sections import build
-from results.store import ResultStore, Scan
-from results.view import View
+from results.store.store import ResultStore, Scan
 from tests.record_factory import make_record
 
 

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from benchmarks.backbones import backbone
-from benchmarks.counting import MAX_BITS
-from benchmarks.grid import RunKey, expand, seed_of
-from benchmarks.specs import GridError, method_spec
-from benchmarks.suites import Suite
+from benchmarks.evaluation.counters.choice import MAX_BITS
+from benchmarks.features.backbones import backbone
+from benchmarks.grid.cells import RunKey, expand, seed_of
+from benchmarks.grid.method_settings import GridError, method_spec
+from benchmarks.grid.tasks import Suite
 from datasets import load
 
 KEY = RunKey("digits", "300-1497", "pixels", "cibhash", 32, 0)

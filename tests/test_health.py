@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import health
-from benchmarks.health import code_health
+from benchmarks.evaluation import health
+from benchmarks.evaluation.health import code_health
 
 
 def random_codes(n=500, bits=24, share=0.3, seed=0):

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from datasets.base import DatasetError
-from datasets.cifar import CLASSES, WORDNET
-from datasets.hierarchy import lcs_similarity, nested_tree, read_tree
+from datasets.errors import DatasetError
+from datasets.sources.cifar import CLASSES, WORDNET
+from datasets.sources.class_tree import lcs_similarity, nested_tree, read_tree
 
 
 def test_similarity_follows_the_height_of_the_lowest_common_subsumer():

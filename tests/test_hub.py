@@ -11,8 +11,8 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from datasets.base import DatasetError
-from datasets.hub import HubFile, HubSource, fetch
+from datasets.errors import DatasetError
+from datasets.files.hub import HubFile, HubSource, fetch
 
 REVISION = "0b2714987fa478483af9968de7c934580d0bb9a2"
 CONTENT = bytes(range(256)) * 4000  # 1 MB

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 import datasets
-from datasets import imagenet
-from datasets.base import DatasetError
 from datasets.contents import LoadOptions
+from datasets.errors import DatasetError
+from datasets.sources import imagenet
 
 from .image_files import records, run_lsh, smaller, write_images
 

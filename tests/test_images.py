@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from datasets import images as images_module
-from datasets.base import DatasetError
-from datasets.decode import decode, problems
-from datasets.hub import LocalFile, file_sha256
-from datasets.images import EncodedImages, FileItems, image_size
-from datasets.parquet import ParquetItems
+from datasets.errors import DatasetError
+from datasets.files import images as images_module
+from datasets.files.decode import decode, problems
+from datasets.files.hub import LocalFile, file_sha256
+from datasets.files.images import EncodedImages, FileItems, image_size
+from datasets.files.parquet import ParquetItems
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
@@ -274,7 +274,7 @@ def test_two_processes_share_one_pass(tmp_path):
     script.write_text(
         "import sys\n"
         "from pathlib import Path\n"
-        "from datasets.images import EncodedImages, FileItems\n"
+        "from datasets.files.images import EncodedImages, FileItems\n"
         "if __name__ == '__main__':\n"
         "    root, rows = Path(sys.argv[1]), []\n"
         "    images = EncodedImages(FileItems(root / 'data', [f'{i}.jpg' for i in range(400)]))\n"

@@ -5,15 +5,15 @@ import math
 import pytest
 import torch
 
-from benchmarks.backbones import BackboneError, Pixels
-from benchmarks.extractor import FIXED
-from benchmarks.features import FeatureCache
-from benchmarks.inputs import wanted
-from benchmarks.planning import expand_grids
+from benchmarks.features.base import BackboneError, Pixels
+from benchmarks.features.cache import FeatureCache
+from benchmarks.features.extractor import FIXED
+from benchmarks.grid.planning import expand_grids
 from benchmarks.run import _grids, main
-from benchmarks.work import Bench, work
+from benchmarks.runner.task_inputs import wanted
+from benchmarks.runner.worker import Bench, work
 from datasets import load
-from results.store import ResultStore
+from results.store.store import ResultStore
 
 CPU = torch.device("cpu")
 PIXELS = Pixels("pixels", None)

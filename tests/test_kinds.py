@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from results.sections import select
-from results.tables import leaderboard_latex, leaderboard_markdown, leaderboard_plain
+from results.analysis.arrange import select
+from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown, leaderboard_plain
 from tests.record_factory import board_of, failure, grid, make_record
 
 

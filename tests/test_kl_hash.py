@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 from torch.nn import functional as F
 
-from benchmarks.training_sets import ViewBank
+from benchmarks.training.training_sets import ViewBank
 from methods.kl_hash import (
     KLHash,
     KLHashCaptions,

@@ -4,11 +4,11 @@ import subprocess
 
 import pytest
 
-from results.columns import COLUMNS
-from results.latex import leaderboard_latex
+from results.analysis.arrange import build
 from results.report import load_board
-from results.sections import build
-from results.store import ResultStore, Scan
+from results.store.store import ResultStore, Scan
+from results.tables.columns import COLUMNS
+from results.tables.latex import leaderboard_latex
 from tests.record_factory import ORDER, grid, make_record
 from tests.test_comparisons import noise, save
 

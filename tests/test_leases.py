@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from results import leases
-from results.leases import Lease, read_lease
+from results.store import leases
+from results.store.leases import Lease, read_lease
 
 
 @pytest.fixture

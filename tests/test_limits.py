@@ -5,11 +5,12 @@ import time
 import pytest
 import torch
 
-from benchmarks import scoring
-from benchmarks.backbones import backbone
-from benchmarks.features import FeatureCache
-from benchmarks.limits import CellTimeout, halving, time_limit
-from benchmarks.scoring import score_codes
+from benchmarks.evaluation import scoring
+from benchmarks.evaluation.scoring import score_codes
+from benchmarks.features.backbones import backbone
+from benchmarks.features.cache import FeatureCache
+from benchmarks.machine.memory import halving
+from benchmarks.machine.time_limit import CellTimeout, time_limit
 from datasets import load
 
 

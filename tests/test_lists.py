@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from datasets.base import DatasetError
-from datasets.lists import has_lists, read_list, read_lists, read_pair
+from datasets.errors import DatasetError
+from datasets.files.lists import has_lists, read_list, read_lists, read_pair
 
 SWUXYJ = "swuxyj_DeepHash-pytorch/data"
 

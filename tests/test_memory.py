@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from benchmarks.memory import keep_freed_memory
+from benchmarks.machine.memory import keep_freed_memory
 
 FAULTS = """
 import resource, sys

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, ndcg_score
 
-from benchmarks.evaluation import Codes, RetrievalStats, evaluate
-from benchmarks.grading import Grades
-from benchmarks.metrics import (
+from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
+from benchmarks.evaluation.graded_relevance import Grades
+from benchmarks.evaluation.metrics import (
     acg,
     average_hierarchical_precision,
     average_precision,
@@ -270,6 +270,6 @@ def test_cutting_queries_into_chunks_changes_nothing(case):
     stats = statistics(query, database)
     whole = ranked(stats, k)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmarks.metrics._CHUNK", 8)
-        patch.setattr("benchmarks.graded_metrics._CHUNK", 8)
+        patch.setattr("benchmarks.evaluation.metrics._CHUNK", 8)
+        patch.setattr("benchmarks.evaluation.graded_metrics._CHUNK", 8)
         np.testing.assert_array_equal(ranked(stats, k), whole)

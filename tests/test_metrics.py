@@ -5,9 +5,9 @@ import logging
 import numpy as np
 import pytest
 
-from benchmarks.evaluation import Codes, RetrievalStats, evaluate
-from benchmarks.grading import Grades
-from benchmarks.metrics import (
+from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
+from benchmarks.evaluation.graded_relevance import Grades
+from benchmarks.evaluation.metrics import (
     acg,
     average_hierarchical_precision,
     average_precision,
@@ -24,7 +24,7 @@ from benchmarks.metrics import (
     recall_at,
     retrieval_metrics,
 )
-from benchmarks.ties import _say_once
+from benchmarks.evaluation.ties import _say_once
 
 OF_GAINS = (ndcg, acg, hierarchical_precision, average_hierarchical_precision)
 
@@ -91,7 +91,7 @@ def test_cutoff_beyond_the_database_ends_at_its_last_item():
 
 def test_cutoff_beyond_the_database_is_said_once(caplog):
     _say_once.cache_clear()
-    with caplog.at_level(logging.WARNING, "benchmarks.ties"):
+    with caplog.at_level(logging.WARNING, "benchmarks.evaluation.ties"):
         average_precision(stats_of([3], [1]), 3)
         average_precision(stats_of([3], [1]), None)
         assert not caplog.messages

@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from datasets import mnist
 from datasets.assemble import assemble
-from datasets.base import DatasetError
 from datasets.contents import LoadOptions
-from datasets.mnist import CLOTHES, DIGITS, N_TEST, N_TRAIN
-from datasets.protocols import Protocol_
+from datasets.errors import DatasetError
+from datasets.protocols.protocol import Protocol_
+from datasets.sources import mnist
+from datasets.sources.mnist import CLOTHES, DIGITS, N_TEST, N_TRAIN
 from tests.parquet_factory import noise, png, write_parquet
 
 GREY = noise(30, 28, channels=())

@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import methods.nsh
-from benchmarks.training_sets import ViewBank
+from benchmarks.training.training_sets import ViewBank
 from methods import Batch
 from methods.functional import soft_sort
 from methods.nsh import NSH, sorted_nce

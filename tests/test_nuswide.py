@@ -3,10 +3,10 @@ import pytest
 import torch
 
 import datasets
-from datasets import nuswide
-from datasets.base import DatasetError
 from datasets.contents import LoadOptions
-from datasets.nuswide import FREQUENT
+from datasets.errors import DatasetError
+from datasets.sources import nuswide
+from datasets.sources.nuswide import FREQUENT
 
 from .image_files import records, run_lsh, smaller, write_images
 

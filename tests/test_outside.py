@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from benchmarks import run
-from benchmarks.outside import OutsideError, describe, find_method, load_class, row_name
-from benchmarks.source import source_digest
-from benchmarks.specs import GridError, chosen_methods, method_spec
+from benchmarks.grid.find_method import OutsideError, describe, find_method, load_class, row_name
+from benchmarks.grid.method_settings import GridError, chosen_methods, method_spec
+from benchmarks.grid.method_source import source_digest
 from methods import METHODS
 from methods.lsh import LSH
 

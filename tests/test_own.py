@@ -9,9 +9,10 @@ from PIL import Image
 
 from benchmarks import rescore, score
 from datasets import full_name, load, read
-from datasets.base import OptionError, UnknownName, tensor_digest
 from datasets.contents import LoadOptions
-from results.store import ResultStore
+from datasets.digests import tensor_digest
+from datasets.errors import OptionError, UnknownName
+from results.store.store import ResultStore
 from tests.own_data import call, features, png, refusal, tree
 
 # ---- the split
@@ -210,7 +211,7 @@ def test_two_folders_of_one_name_never_share_a_table(tmp_path, capsys):
     records = ResultStore(tmp_path / "out").records()
     assert len({r.protocol_info["inputs"] for r in records}) == 2
     assert "Superseded" not in capsys.readouterr().err
-    from results.sections import select
+    from results.analysis.arrange import select
 
     shown, superseded = select(records)
     assert len(shown) == len(superseded) == 3

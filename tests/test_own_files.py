@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from datasets import load, read
 from datasets.contents import LoadOptions
-from results.store import ResultStore
+from results.store.store import ResultStore
 from tests.own_data import call, features, refusal, table
 
 # ---- parquet

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from results.page import page
-from results.sections import build
-from results.store import Scan
+from results.analysis.arrange import build
+from results.page.render import page
+from results.store.store import Scan
 from tests.record_factory import ORDER, grid, make_record
 
 VOID = {"meta", "link", "br", "img", "input"}

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from results.figures import draw, inline_svg
-from results.page import page
-from results.sections import build
-from results.store import Scan
-from results.view import View
+from results.analysis.arrange import build
+from results.figures.by_name import draw, inline_svg
+from results.gallery.view import View
+from results.page.render import page
+from results.store.store import Scan
 from tests.record_factory import ORDER, grid, make_record
 
 pytest.importorskip("selenium", reason="selenium is not installed")

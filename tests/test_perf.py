@@ -6,12 +6,12 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from benchmarks.backbones import backbone
+from benchmarks.features.backbones import backbone
+from benchmarks.grid.method_settings import method_spec
 from benchmarks.perf.exactness import OnceBank
 from benchmarks.perf.steps import N_TRAIN, Setting, encoding, field_image, field_step, our_step
 from benchmarks.perf.training import Way
-from benchmarks.specs import method_spec
-from benchmarks.trainer import Trainer, train_together
+from benchmarks.training.trainer import Trainer, train_together
 from methods import METHODS, Recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torchvision's own imports

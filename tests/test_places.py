@@ -1,7 +1,7 @@
 import pytest
 
-from datasets.base import DatasetError
-from datasets.places import Place, tails
+from datasets.errors import DatasetError
+from datasets.files.places import Place, tails
 
 from .image_files import write_images
 

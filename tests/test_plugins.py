@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import run
 from datasets import full_name, load, protocol_of
-from datasets.base import DatasetError, UnknownName
+from datasets.errors import DatasetError, UnknownName
 
 DATA = """
 import torch

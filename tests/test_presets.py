@@ -2,12 +2,13 @@ import tomllib
 
 import pytest
 
-from benchmarks import presets, run
-from benchmarks.backbones import backbone
-from benchmarks.presets import read_preset
-from benchmarks.specs import GridError, chosen_methods
+from benchmarks import run
+from benchmarks.features.backbones import backbone
+from benchmarks.grid import presets
+from benchmarks.grid.method_settings import GridError, chosen_methods
+from benchmarks.grid.presets import read_preset
 from datasets import protocol_of
-from datasets.base import UnknownName
+from datasets.errors import UnknownName
 
 PARSER = run._parser({})
 

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 import datasets
-from datasets.base import DatasetError, UnknownName, tensor_digest
 from datasets.contents import LoadOptions
-from datasets.protocols import PROTOCOLS, Protocol_
-from datasets.splits import RULES
+from datasets.digests import tensor_digest
+from datasets.errors import DatasetError, UnknownName
+from datasets.protocols.protocol import Protocol_
+from datasets.protocols.rules import RULES
+from datasets.protocols.table import PROTOCOLS
 
 CIFAR = list(PROTOCOLS["cifar10"])
 # Rows of the train and test parts, and classes, of the complete copies.

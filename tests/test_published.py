@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 
 from datasets import DATASETS
-from datasets.protocols import PROTOCOLS
+from datasets.protocols.table import PROTOCOLS
 from methods import METHODS
-from results.published import published, published_frame, published_markdown
-from results.sections import build
-from results.store import Scan
+from results.analysis.arrange import build
+from results.store.store import Scan
+from results.tables.published import published, published_frame, published_markdown
 from tests.record_factory import make_record
 
 SDC = {"dataset": "cifar10", "protocol": "1k-5k", "backbone": "timm:vgg16.tv_in1k@224"}

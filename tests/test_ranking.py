@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from benchmarks.evaluation import Codes, evaluate
-from benchmarks.metrics import average_precision, precision_at, recall_at
-from benchmarks.packing import PackedBits
-from benchmarks.ranking import rank_codes, rank_floats
+from benchmarks.evaluation.counts import Codes, evaluate
+from benchmarks.evaluation.float_ranking import rank_codes, rank_floats
+from benchmarks.evaluation.metrics import average_precision, precision_at, recall_at
+from benchmarks.evaluation.packing import PackedBits
 
 
 def problem(bits=6, n_query=5, n=200, classes=4, seed=0):
@@ -28,7 +28,7 @@ def stable_sort(query, database, order="database"):
 @pytest.mark.parametrize("order", ["database", "reversed"])
 @pytest.mark.parametrize("bits", [1, 6, 70])
 def test_code_ranking_is_the_stable_sort(monkeypatch, order, bits):
-    monkeypatch.setattr("benchmarks.ranking.CHUNK", 450)  # two queries at a time
+    monkeypatch.setattr("benchmarks.evaluation.float_ranking.CHUNK", 450)  # two queries at a time
     query, database = problem(bits)
     chunks = list(rank_codes(query, database, order=order, device="cpu"))
     assert [len(stats.items) for stats in chunks] == [2, 2, 1]

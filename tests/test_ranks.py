@@ -13,16 +13,17 @@ import torch
 from safetensors.torch import load_file
 from torch.distributed import HashStore
 
-from benchmarks import run, work
-from benchmarks.backbones import backbone
-from benchmarks.crew import Crew
-from benchmarks.grid import expand
-from benchmarks.ranks import own_device
-from benchmarks.specs import GridError, method_spec
-from benchmarks.suites import Suite
-from benchmarks.work import Bench, follow
+from benchmarks import run
+from benchmarks.features.backbones import backbone
+from benchmarks.grid.cells import expand
+from benchmarks.grid.method_settings import GridError, method_spec
+from benchmarks.grid.tasks import Suite
+from benchmarks.machine.environment import own_device
+from benchmarks.runner import worker as work
+from benchmarks.runner.worker import Bench, follow
+from benchmarks.training.distributed.rank_group import Crew
 from datasets import load
-from results.store import ResultStore
+from results.store.store import ResultStore
 from tests.rank_steps import learned
 from tests.small_vit import small_vit
 

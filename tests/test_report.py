@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.report import main
-from results.leases import Lease
-from results.plan import Planned, write_plan
 from results.report import Options, leaderboard_text, load_board, render
-from results.store import ResultStore, StoreError
+from results.store.leases import Lease
+from results.store.planned_grid import Planned, write_plan
+from results.store.store import ResultStore, StoreError
 from tests.record_factory import ARRAYS, ORDER, fill, grid, make_record
 
 FILES = {
@@ -127,7 +127,7 @@ def test_report_is_rendered_without_torch_and_leaves_no_figure_open(store):
     fill(store, grid(methods=("lsh", "itq"), seeds=3))
     code = (
         "import sys; from pathlib import Path; from results.report import render; "
-        "from results.store import ResultStore; render(ResultStore(Path(sys.argv[1]))); "
+        "from results.store.store import ResultStore; render(ResultStore(Path(sys.argv[1]))); "
         "assert 'torch' not in sys.modules; "
         "import matplotlib.pyplot; assert not matplotlib.pyplot.get_fignums()"
     )

@@ -8,10 +8,10 @@ import pytest
 import safetensors.numpy
 
 from benchmarks import explain, repro, run, status
-from benchmarks.trainer import TrainingError
-from results.leases import SUFFIX, Lease
-from results.plan import read_plan, standings
-from results.store import ResultStore
+from benchmarks.training.trainer import TrainingError
+from results.store.leases import SUFFIX, Lease
+from results.store.planned_grid import read_plan, standings
+from results.store.store import ResultStore
 
 GRID = ["--methods", "lsh", "cibhash", "--datasets", "synthetic", "--bits", "8", "--seeds", "2"]
 GRID += ["--epochs", "2", "--device", "cpu", "--matmul", "high", "--set", "cibhash.tau=0.5"]

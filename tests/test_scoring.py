@@ -9,8 +9,8 @@ import torch
 from safetensors.numpy import save_file
 
 from benchmarks import score
-from benchmarks.scoring import score_codes, score_floats
-from benchmarks.submission import SubmissionError, read_codes
+from benchmarks.evaluation.scoring import score_codes, score_floats
+from benchmarks.evaluation.submission import SubmissionError, read_codes
 from datasets import load
 
 K = 16  # a square, so that unit vectors of -1/+1 are exact

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 import methods.functional
-from benchmarks.outside import load_class
-from benchmarks.source import own_sources, packages_imported, source_digest
+from benchmarks.grid.find_method import load_class
+from benchmarks.grid.method_source import own_sources, packages_imported, source_digest
 from methods import METHODS
 
 MINE = "from methods.lsh import LSH\n\nclass MyLSH(LSH):\n    paper = 'Me, https://example.org'\n"
@@ -56,7 +56,7 @@ def test_digest_covers_the_methods_that_a_class_builds_on(write, monkeypatch):
     before = source_digest(cls)
     source_digest.cache_clear()
     monkeypatch.setattr(
-        "benchmarks.source.own_sources",
+        "benchmarks.grid.method_source.own_sources",
         lambda c: ["changed"] if c is METHODS["lsh"] else own_sources(c),
     )
     assert source_digest(cls) != before

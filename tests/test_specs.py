@@ -1,13 +1,13 @@
 import pytest
 
-from benchmarks.specs import (
+from benchmarks.grid.method_settings import (
     COMMON,
     GridError,
     MethodSpec,
     method_spec,
     parse_overrides,
 )
-from datasets.base import UnknownName
+from datasets.errors import UnknownName
 from methods import METHODS
 
 

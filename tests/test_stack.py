@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.checkpoint import Checkpoint
-from benchmarks.stack import Stacked
-from benchmarks.trainer import Trainer, TrainingError, _Training, train_together
-from benchmarks.training_sets import ViewBank
+from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.stacked_seeds import Stacked
+from benchmarks.training.trainer import Trainer, TrainingError, _Training, train_together
+from benchmarks.training.training_sets import ViewBank
 from methods import METHODS, HashMethod, Recipe
 from tests.batches import batch_of
 from tests.test_checkpoint import TRAINED, Target

@@ -5,7 +5,7 @@ import pytest
 import scikit_posthocs
 from scipy import stats
 
-from results.statistics import (
+from results.analysis.statistics import (
     area_under_bits,
     cliques,
     critical_difference,
@@ -117,7 +117,7 @@ def test_other_methods_change_no_comparison():
 def test_chunks_do_not_change_the_draws(monkeypatch):
     runs = {"a": RNG.random((3, 50))}
     whole = resampled_means(runs, draws=200)["a"]
-    monkeypatch.setattr("results.statistics._CHUNK", 50 * 7)
+    monkeypatch.setattr("results.analysis.statistics._CHUNK", 50 * 7)
     np.testing.assert_allclose(resampled_means(runs, draws=200)["a"], whole)
 
 

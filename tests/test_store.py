@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from results.files import write_atomic
-from results.schema import SCHEMA
-from results.store import ResultStore, StoreError, folder_name
+from results.store.files import write_atomic
+from results.store.record import SCHEMA
+from results.store.store import ResultStore, StoreError, folder_name
 from tests.record_factory import ARRAYS, curve, fill, make_record
 
 
@@ -211,7 +211,7 @@ def test_a_crash_before_the_commit_point_leaves_no_record(store, monkeypatch):
             raise OSError(28, "No space left on device")
         write_atomic(path, content)
 
-    monkeypatch.setattr("results.store.write_atomic", crash)
+    monkeypatch.setattr("results.store.store.write_atomic", crash)
     record = make_record()
     with pytest.raises(StoreError, match="No space left"):
         store.save(record, ARRAYS)

@@ -4,11 +4,11 @@ import pickle
 
 import pytest
 
-from benchmarks import suites
-from benchmarks.planning import expand_grids
+from benchmarks.grid import tasks as suites
+from benchmarks.grid.method_settings import GridError, chosen_methods, method_spec
+from benchmarks.grid.planning import expand_grids
+from benchmarks.grid.tasks import Suite, SuiteRequest, open_suite
 from benchmarks.run import _grids
-from benchmarks.specs import GridError, chosen_methods, method_spec
-from benchmarks.suites import Suite, SuiteRequest, open_suite
 from datasets.contents import LoadOptions
 
 REQUEST = SuiteRequest("synthetic/tiny", LoadOptions())

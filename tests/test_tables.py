@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from results.sections import select
-from results.tables import (
+from results.analysis.arrange import select
+from results.tables.leaderboard import (
     leaderboard,
     leaderboard_latex,
     leaderboard_markdown,

@@ -3,15 +3,15 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from benchmarks import features
-from benchmarks.backbones import backbone
-from benchmarks.features import FeatureCache
-from benchmarks.inputs import SuiteInputs
-from benchmarks.suites import Suite
-from benchmarks.targets import CaptionTarget, HierarchyTarget, target_of
-from benchmarks.text import TextError, check_encoder, embed, encoder_digest
-from benchmarks.torchvision_stub import import_beside_torchvision
-from benchmarks.training_sets import ViewBank
+from benchmarks.features import cache as features
+from benchmarks.features.backbones import backbone
+from benchmarks.features.cache import FeatureCache
+from benchmarks.features.captions import TextError, check_encoder, embed, encoder_digest
+from benchmarks.grid.tasks import Suite
+from benchmarks.machine.torchvision_stub import import_beside_torchvision
+from benchmarks.runner.task_inputs import SuiteInputs
+from benchmarks.training.targets import CaptionTarget, HierarchyTarget, target_of
+from benchmarks.training.training_sets import ViewBank
 from datasets import load
 
 CPU = torch.device("cpu")

@@ -5,9 +5,9 @@ import socket
 
 import pytest
 
-from results.leases import Lease
-from results.store import ResultStore
-from results.tidy import tidy
+from results.store.leases import Lease
+from results.store.store import ResultStore
+from results.store.tidy import tidy
 from tests.record_factory import ARRAYS, make_record
 
 
@@ -17,7 +17,7 @@ def store(tmp_path):
 
 
 def test_what_the_dead_have_left_is_tidied_and_no_more(store, monkeypatch):
-    monkeypatch.setattr("results.files.has_died", lambda pid: pid == 7)
+    monkeypatch.setattr("results.store.files.has_died", lambda pid: pid == 7)
     path = store.save(make_record(), ARRAYS)
     half = f"@{socket.gethostname()}-7-0123abcd.tmp"
     left = [

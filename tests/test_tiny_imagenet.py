@@ -3,11 +3,11 @@ import json
 import pytest
 
 import datasets
-from datasets import tiny_imagenet
-from datasets.base import DatasetError
 from datasets.contents import LoadOptions
-from datasets.protocols import PROTOCOLS
-from datasets.tiny_imagenet import CLASSES, HUB_CLASSES, OTHER_IDS
+from datasets.errors import DatasetError
+from datasets.protocols.table import PROTOCOLS
+from datasets.sources import tiny_imagenet
+from datasets.sources.tiny_imagenet import CLASSES, HUB_CLASSES, OTHER_IDS
 from tests.parquet_factory import noise, png, write_parquet
 
 (PROTOCOL,) = PROTOCOLS["tiny_imagenet"].values()

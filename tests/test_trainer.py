@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.checkpoint import Checkpoint
-from benchmarks.trainer import Trainer, TrainingError
+from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.trainer import Trainer, TrainingError
 from methods import HashMethod, Recipe
 
 RECIPE = Recipe(epochs=3, batch_size=4)

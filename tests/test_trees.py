@@ -6,10 +6,10 @@ import urllib.request
 import pytest
 import torch
 
-from datasets import trees
-from datasets.base import DatasetError
 from datasets.contents import LoadOptions
-from datasets.trees import CIFAR100, ILSVRC, Tree, tree_similarity
+from datasets.errors import DatasetError
+from datasets.sources import published_trees as trees
+from datasets.sources.published_trees import CIFAR100, ILSVRC, Tree, tree_similarity
 
 TEXT = b"root animal\nanimal cat\nanimal dog\nroot car\n"
 TREE = Tree("toy.txt", "Toy/toy.txt", hashlib.sha256(TEXT).hexdigest())

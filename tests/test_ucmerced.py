@@ -2,11 +2,11 @@ import pytest
 import torch
 
 import datasets
-from datasets import ucmerced
-from datasets.base import DatasetError
 from datasets.contents import LoadOptions
-from datasets.protocols import PROTOCOLS
-from datasets.ucmerced import LABELS, SCENES
+from datasets.errors import DatasetError
+from datasets.protocols.table import PROTOCOLS
+from datasets.sources import ucmerced
+from datasets.sources.ucmerced import LABELS, SCENES
 from tests.parquet_factory import noise, png, write_parquet
 
 IMAGES = [png(p) for p in noise(21, 40)]

@@ -2,11 +2,11 @@ import pytest
 import torch
 
 import datasets
-from datasets import voc
-from datasets.base import DatasetError
 from datasets.contents import LoadOptions
-from datasets.lists import read_lists
-from datasets.voc import CLASSES
+from datasets.errors import DatasetError
+from datasets.files.lists import read_lists
+from datasets.sources import voc
+from datasets.sources.voc import CLASSES
 
 from .image_files import records, run_lsh, smaller, write_images
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import methods.wch
-from benchmarks.training_sets import ViewBank
+from benchmarks.training.training_sets import ViewBank
 from methods.functional import straight_through_sign
 from methods.wch import WCH, balance, mutual_attention, patch_weights, weighted_contrastive
 from tests.batches import batch_of

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks import work
-from benchmarks.features import FeatureCache
-from benchmarks.planning import expand_grids
+from benchmarks.features.cache import FeatureCache
+from benchmarks.grid.planning import expand_grids
 from benchmarks.run import _grids
-from benchmarks.work import Bench
-from results.leases import SUFFIX, Lease
-from results.store import ResultStore
+from benchmarks.runner import worker as work
+from benchmarks.runner.worker import Bench
+from results.store.leases import SUFFIX, Lease
+from results.store.store import ResultStore
 
 GRID = ["--methods", "cibhash", "--datasets", "synthetic", "--bits", "8", "--seeds", "1"]
 

@@ -11,8 +11,8 @@ import inspect
 from collections.abc import Callable
 
 from benchmarks.contract import codes, declarations, loss
-from benchmarks.contract.probes import ContractError
-from benchmarks.outside import describe
+from benchmarks.contract.stand_ins import ContractError
+from benchmarks.grid.find_method import describe
 from methods.base import HashMethod
 
 Check = Callable[[type[HashMethod]], None]

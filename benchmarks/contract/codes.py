@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.contract.devices import MixedDevices, strays
-from benchmarks.contract.probes import ContractError, D, N, blobs, fitted, require, short
-from benchmarks.trainer import Trainer
+from benchmarks.contract.stand_ins import ContractError, D, N, blobs, fitted, require, short
+from benchmarks.training.trainer import Trainer
 from methods.base import HashMethod
 
 BITS = (1, 8, 16, 32, 64, 128, 256)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 
-from benchmarks.contract.probes import ContractError, D, require
-from benchmarks.source import packages_imported
+from benchmarks.contract.stand_ins import ContractError, D, require
+from benchmarks.grid.method_source import packages_imported
 from methods.base import HashMethod, Recipe
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from benchmarks.contract.probes import ContractError, D, blobs, continuum, require, short
-from benchmarks.trainer import Trainer, train_together
+from benchmarks.contract.stand_ins import ContractError, D, blobs, continuum, require, short
+from benchmarks.training.trainer import Trainer, train_together
 from methods.base import Batch, HashMethod, TrainingSet
 
 LOST_GRADIENT = "look for detach, no_grad, and signs that are not straight-through"

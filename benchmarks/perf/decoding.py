@@ -1,7 +1,8 @@
 """Decode many JPEG files as a data set does: ``python -m benchmarks.perf.decoding``.
 
-Writes files of noise on a gradient, prepares them as `datasets.images` does, and prints images a
-second and the peak memory of this process and its workers as the pass goes on, then reads them.
+Writes files of noise on a gradient, prepares them as `datasets.files.images` does, and prints
+images a second and the peak memory of this process and its workers as the pass goes on, then reads
+them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from datasets.images import EncodedImages, FileItems
+from datasets.files.images import EncodedImages, FileItems
 
 
 def main() -> None:

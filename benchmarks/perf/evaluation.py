@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.evaluation import Codes, evaluate
-from benchmarks.metrics import mean_average_precision
-from benchmarks.packing import PackedBits
+from benchmarks.evaluation.counts import Codes, evaluate
+from benchmarks.evaluation.metrics import mean_average_precision
+from benchmarks.evaluation.packing import PackedBits
 
 Array = NDArray[Any]
 OURS = "ours, counts"

@@ -20,18 +20,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.backbones import Backbone, backbone
-from benchmarks.features import FeatureCache, Kind
-from benchmarks.grid import RunKey, seed_of
-from benchmarks.scoring import score_codes
-from benchmarks.specs import MethodSpec, method_spec
-from benchmarks.trainer import Trainer, train_together
-from benchmarks.training_sets import ViewBank
+from benchmarks.evaluation.scoring import score_codes
+from benchmarks.features.backbones import backbone
+from benchmarks.features.base import Backbone, Kind
+from benchmarks.features.cache import FeatureCache
+from benchmarks.grid.cells import RunKey, seed_of
+from benchmarks.grid.method_settings import MethodSpec, method_spec
+from benchmarks.training.trainer import Trainer, train_together
+from benchmarks.training.training_sets import ViewBank
 from datasets import load
 from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
 from methods.base import HashMethod, Recipe
-from results.statistics import mean_interval
+from results.analysis.statistics import mean_interval
 
 METHODS = ("cibhash", "nsh", "wch", "kl_hash")
 

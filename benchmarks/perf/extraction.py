@@ -21,17 +21,19 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from benchmarks.backbones import Backbone, backbone
-from benchmarks.environment import environment
-from benchmarks.extractor import Extractor, precision
-from benchmarks.features import FeatureCache
-from benchmarks.memory import keep_freed_memory
+from benchmarks.features.backbones import backbone
+from benchmarks.features.base import Backbone
+from benchmarks.features.cache import FeatureCache
+from benchmarks.features.extractor import Extractor, precision
+from benchmarks.machine.environment import environment
+from benchmarks.machine.memory import keep_freed_memory
 from datasets import load
-from datasets.base import ImageSource, MemoryImages, RetrievalDataset
+from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
-from datasets.disk import silent
-from datasets.images import EncodedImages, FileItems
-from datasets.protocols import Protocol_
+from datasets.files.images import EncodedImages, FileItems
+from datasets.image_source import ImageSource, MemoryImages
+from datasets.progress import silent
+from datasets.protocols.protocol import Protocol_
 
 BARE = "bare forward, inputs there"
 Way = tuple[int, Callable[[], object]]

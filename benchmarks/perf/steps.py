@@ -12,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.backbones import Backbone
-from benchmarks.features import Kind
-from benchmarks.specs import MethodSpec, method_spec
-from benchmarks.torchvision_stub import import_beside_torchvision
-from benchmarks.trainer import Matmul, Trainer, train_together
-from benchmarks.training_sets import FreshViews, ViewBank
+from benchmarks.features.base import Backbone, Kind
+from benchmarks.grid.method_settings import MethodSpec, method_spec
+from benchmarks.machine.torchvision_stub import import_beside_torchvision
+from benchmarks.training.trainer import Matmul, Trainer, train_together
+from benchmarks.training.training_sets import FreshViews, ViewBank
 from datasets.augment import AUGMENTATIONS
 from methods.base import HashMethod, TrainingSet
 

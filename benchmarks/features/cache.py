@@ -1,0 +1,246 @@
+"""Features and augmented views, computed once per (data set, backbone, size), kept on disk.
+
+Everything is stored as float16 ``.npy`` and read back memory-mapped; see `datasets.files.disk` for
+how an extraction that was interrupted goes on, and how two processes share one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import datasets.augment
+import datasets.resample
+from benchmarks.features.base import Backbone, BackboneError, Kind
+from benchmarks.features.captions import embed, encoder_digest
+from benchmarks.features.device_images import DeviceImages
+from benchmarks.features.extraction import Views, extract_blocks
+from benchmarks.features.extractor import Extractor, precision
+from datasets.augment import AUGMENTATIONS, augment, draws, resize
+from datasets.base import RetrievalDataset
+from datasets.errors import lookup
+from datasets.files.disk import disk_array, disk_arrays, is_stored
+from datasets.image_source import ImageSource
+from datasets.progress import Progress, silent
+
+BLOCK = 512
+"""Images a block: the most that an interruption loses."""
+
+
+class FeatureError(Exception):
+    """Features that cannot be computed; the message is one line meant for the user."""
+
+
+@dataclass
+class FeatureCache:
+    """Features of data sets on disk.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the cache.
+    device : torch.device
+        Where the backbone runs.
+    progress : callable
+        Told after each block.
+    """
+
+    root: Path
+    device: torch.device
+    progress: Progress = silent
+    _on_device: dict[str, ImageSource] = field(default_factory=dict)
+
+    def features(
+        self,
+        data: RetrievalDataset,
+        backbone: Backbone,
+        kind: Kind = "features",
+        beside: Kind | None = None,
+    ) -> Cached:
+        """Features of every image of a data set, unaugmented.
+
+        Float16, shape (N, D), or (N, T, D) where `kind` asks for tokens. `beside` is what will be
+        asked for as well: one pass gives both.
+
+        Raises
+        ------
+        FeatureError
+            If a feature is not finite, with the rows.
+        """
+        if data.features is not None and kind == "features":
+            return Cached(data.features, 0.0)
+        images = self._source(data, kind)
+
+        def draw(pixels: Tensor, numbers: Tensor) -> Tensor:
+            return resize(pixels, backbone.input_size or pixels.shape[-1])
+
+        views = Views(images, torch.arange(len(images)), (), draw)
+        key = [data.data_digest]
+        return self._array(f"of {data.name}", key, views, backbone, kind, beside)
+
+    def bank(
+        self,
+        data: RetrievalDataset,
+        backbone: Backbone,
+        augmentation: str,
+        n_views: int,
+        kind: Kind = "features",
+        beside: Kind | None = None,
+    ) -> Cached:
+        """Features of augmented views of every training image.
+
+        Float16, shape (N, V, D), or (N, V, T, D) where `kind` asks for tokens. `beside` is as in
+        `features`.
+
+        The augmentation of a view is drawn for its image and view number alone, so it does not
+        depend on the block size or the device.
+
+        Raises
+        ------
+        FeatureError
+            If the data set has no images, or a feature is not finite.
+        """
+        images = self._source(data, "augmented views")
+        recipe = lookup("augmentation", augmentation, AUGMENTATIONS)
+        rows_digest = hashlib.sha256(data.train.numpy().tobytes()).hexdigest()
+        views_key = [data.data_digest, repr(recipe), n_views, rows_digest]
+        seed = int(_digest(views_key)[:15], 16)
+        uniforms = draws(len(data.train) * n_views, torch.Generator().manual_seed(seed))
+
+        def draw(pixels: Tensor, numbers: Tensor) -> Tensor:
+            size = backbone.input_size or pixels.shape[-1]
+            return augment(pixels, uniforms[numbers], recipe, size)
+
+        what = f"of {n_views} views of the training images of {data.name}"
+        views = Views(images, data.train, (n_views,), draw)
+        return self._array(what, views_key, views, backbone, kind, beside)
+
+    def captions(self, captions: Sequence[Sequence[str]], encoder: str) -> Cached:
+        """Embeddings of the captions of images, float32, shape (N, E), see `captions.embed`.
+
+        Raises
+        ------
+        TextError
+            If they cannot be embedded.
+        """
+        key = [[list(sentences) for sentences in captions], encoder_digest(encoder)]
+        what = f"embeddings of {len(captions)} captions by {encoder}"
+        stem = self.root / "captions" / _digest(key)[:24]
+
+        def blocks(start: int) -> Iterator[np.ndarray]:
+            yield embed(captions, encoder).numpy()
+
+        stored = disk_array(stem, what, len(captions), blocks, self.progress, mode="c")
+        return Cached(torch.from_numpy(stored.array), stored.seconds)
+
+    def images(self, data: RetrievalDataset, what: str = "new views") -> ImageSource:
+        """Images of a data set, ready to be read; on CUDA they stay there if they fit.
+
+        Raises
+        ------
+        FeatureError
+            If the data set has none.
+        """
+        images = self._source(data, what)
+        images.prepare(self.root / "pixels", self.progress)
+        return images
+
+    def _source(self, data: RetrievalDataset, what: str) -> ImageSource:
+        """Images of a data set, not ready yet."""
+        if data.images is None:
+            raise FeatureError(
+                f"{data.name}: {what} need images, and this data set has features only; "
+                "choose a method that trains on plain features"
+            )
+        if self.device.type != "cuda":
+            return data.images
+        kept = DeviceImages(data.images, self.device)
+        return self._on_device.setdefault(kept.digest, kept)
+
+    def _array(
+        self,
+        what: str,
+        views_key: Sequence[object],
+        views: Views,
+        backbone: Backbone,
+        kind: Kind,
+        beside: Kind | None,
+    ) -> Cached:
+        """Read an array from the cache, or compute it block by block."""
+
+        def stem(kind: Kind) -> Path:
+            key = [kind, *views_key, backbone.digest, backbone.input_size, source_of_pixels()]
+            key.append(precision(self.device))
+            folder = backbone.label.replace("/", "_").replace(":", "_")
+            return self.root / folder / _digest(key)[:24]
+
+        def computed(kinds: Sequence[Kind]) -> Cached:
+            both = f"{' and '.join(kinds)} {what}"
+
+            def blocks(start: int) -> Iterator[list[np.ndarray]]:
+                extractor = Extractor(backbone, kinds, self.device)
+                block = BLOCK // views.per_image or 1
+                for values in extract_blocks(views, extractor, block, start):
+                    for name, rows in zip(kinds, values, strict=True):
+                        _check_finite(f"{name} {what}", rows, start)
+                    start += len(values[0])
+                    yield values
+
+            stems = [stem(kind) for kind in kinds]
+            with views.images.arriving(self.root / "pixels", self.progress):
+                # Copy-on-write, because torch wants memory that it may write to.
+                stored = disk_arrays(stems, both, len(views), blocks, self.progress, mode="c")
+            found = stored[kinds.index(kind)]
+            return Cached(torch.from_numpy(found.array), found.seconds)
+
+        if beside is not None and not any(is_stored(stem(each)) for each in (kind, beside)):
+            with suppress(BackboneError, FeatureError):  # what is asked for may be had all the same
+                return computed(("features", "tokens"))
+        return computed((kind,))
+
+
+@dataclass(frozen=True)
+class Cached:
+    """An array from the cache.
+
+    Attributes
+    ----------
+    array : Tensor, float16 or float32
+        Memory-mapped.
+    seconds : float
+        What its computation took, whenever that was.
+    """
+
+    array: Tensor
+    seconds: float
+
+
+@cache
+def source_of_pixels() -> str:
+    """SHA-256 of the code between an image and a backbone's input: other code, other features."""
+    source = inspect.getsource(datasets.augment) + inspect.getsource(datasets.resample)
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+def _digest(key: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(key).encode()).hexdigest()
+
+
+def _check_finite(what: str, values: np.ndarray, first_row: int) -> None:
+    finite = np.isfinite(values).reshape(len(values), -1).all(1)
+    if not finite.all():
+        rows = first_row + np.flatnonzero(~finite)
+        raise FeatureError(
+            f"{what}: features must be finite in float16, and those of {len(rows)} rows are not, "
+            f"first row {rows[0]}; check the image and the weights"
+        )

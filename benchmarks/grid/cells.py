@@ -1,0 +1,215 @@
+"""Settings as data: what a cell of the grid is, how it is named, seeded and identified.
+
+Cells are methods x bits x seeds x suites, a suite being a data set under one protocol seen through
+one backbone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
+from importlib import import_module
+from typing import Any, Literal
+
+from benchmarks.evaluation.counters.choice import MAX_BITS
+from benchmarks.features.cache import source_of_pixels
+from benchmarks.features.captions import DEFAULT_ENCODER
+from benchmarks.grid.method_settings import GridError, MethodSpec
+from benchmarks.grid.tasks import Suite
+from benchmarks.training.trainer import Matmul
+from results.store.record import SCHEMA
+
+Views = Literal["bank", "fresh"]
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """Names of one cell, as tables and folders show them."""
+
+    dataset: str
+    protocol: str
+    backbone: str
+    method: str
+    bits: int
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.protocol} {self.method} {self.bits} bits seed {self.seed}"
+
+
+def seed_of(key: RunKey) -> int:
+    """Seed of a run, hashed from its names, so that a new method never shifts an old one's.
+
+    Settings are left out of it: an ablation starts from the weights of the run it is compared with.
+
+    Examples
+    --------
+    >>> seed_of(RunKey("digits", "300-1497", "pixels", "lsh", 16, 0)) % 1000
+    154
+    """
+    method = key.method.partition("(")[0]
+    text = json.dumps([key.dataset, key.protocol, key.backbone, method, key.bits, key.seed])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+_TRAINING = (
+    *(
+        "methods.base",
+        "methods.recipe",
+        "benchmarks.features.backbones",
+        "benchmarks.runner.fit_and_encode",
+    ),
+    *(
+        "benchmarks.runner.task_inputs",
+        "benchmarks.training.trainer",
+        "benchmarks.training.stacked_seeds",
+        "benchmarks.training.step",
+    ),
+    *(
+        "benchmarks.training.optimizer",
+        "benchmarks.training.training_sets",
+        "benchmarks.training.distributed.shared_batch",
+    ),
+    *(
+        "benchmarks.features.extractor",
+        "benchmarks.training.targets",
+        "benchmarks.features.captions",
+    ),
+)
+
+
+@cache
+def training_source() -> str:
+    """SHA-256 of all code between features and codes: another loop, another number."""
+    pieces = (import_module(name) for name in _TRAINING)
+    source = "\n".join(inspect.getsource(piece) for piece in pieces)
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run to do."""
+
+    key: RunKey
+    suite: Suite
+    method: MethodSpec
+    views: Views
+    text_encoder: str = DEFAULT_ENCODER
+    matmul: Matmul = "highest"
+
+    @property
+    def kind(self) -> str:
+        """What a record counts as: rows of different kinds are never ranked together."""
+        if self.method.cls is None:
+            return "yardstick"
+        return "method" if self.method.learns_from == "none" else self.method.learns_from
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Names and digest, by which the store knows the cell."""
+        return {**asdict(self.key), "digest": self.digest}
+
+    @property
+    def _views(self) -> str | None:
+        if not self.method.is_trained:
+            return None
+        return "fresh" if self.method.finetune else self.views
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that shapes the numbers of this cell, its seed aside, as JSON data."""
+        data, backbone = self.suite.data, self.suite.backbone
+        return {
+            "dataset": {"name": data.name, "digest": data.digest},
+            "protocol": {"name": data.protocol.name, "digest": data.protocol.digest},
+            "backbone": {
+                "name": backbone.name,
+                "input_size": backbone.input_size,
+                "digest": backbone.digest,
+            },
+            "pixels": source_of_pixels(),
+            "training": training_source() if self.method.is_trained else None,
+            "method": self.method.settings(self.key.bits),
+            "bits": self.key.bits,
+            "views": self._views,
+            "matmul": self.matmul if self.method.is_trained else None,
+            "text_encoder": self.text_encoder if self.method.learns_from == "captions" else None,
+            "schema": SCHEMA,
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the settings and the seed, 64 hexadecimal digits."""
+        identity = {"settings": self.settings, "seed": self.key.seed}
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def stacks(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Put next to each other what can be trained together: cells that differ in their seed alone.
+
+    Returns
+    -------
+    list of list of Cell
+        In the order of their first cells; alone, where a method does not stack.
+    """
+    found: dict[str, list[Cell]] = {}
+    for cell in cells:
+        cls = cell.method.cls
+        together = cls is not None and cls.stacks and not cell.method.finetune
+        kin = json.dumps(cell.settings, sort_keys=True) if together else cell.digest
+        found.setdefault(kin, []).append(cell)
+    return list(found.values())
+
+
+def expand(
+    suites: Sequence[Suite],
+    methods: Sequence[MethodSpec],
+    bits: Sequence[int],
+    n_seeds: int,
+    views: Views = "bank",
+    text_encoder: str = DEFAULT_ENCODER,
+    matmul: Matmul = "highest",
+) -> list[Cell]:
+    """All cells of a grid, those that share features next to each other.
+
+    The yardstick `float` has no codes and no randomness: one cell a suite, with 0 bits and seed 0.
+
+    Raises
+    ------
+    GridError
+        If a code length or the number of seeds is out of range, or a setting would do nothing.
+    """
+    for name, value in [*(("--bits", b) for b in bits), ("--seeds", n_seeds)]:
+        if value < 1:
+            raise GridError(f"{name}: must be at least 1, got {value}; give a positive number")
+    if long := [b for b in bits if b > MAX_BITS]:
+        raise GridError(f"--bits: must be at most {MAX_BITS}, got {long[0]}; give a smaller one")
+
+    def cells() -> Iterator[Cell]:
+        for suite in suites:
+            for spec in methods:
+                marks: dict[str, Any] = {}
+                if views == "fresh" and spec.is_trained and not spec.finetune:
+                    marks["views"] = "fresh"  # a fine-tuned backbone has no others
+                    if "bank_size" in spec.changes:
+                        raise GridError(
+                            f"--set {spec.name}.bank_size: does nothing with --views fresh; leave "
+                            "out one of them"
+                        )
+                if text_encoder != DEFAULT_ENCODER and spec.learns_from == "captions":
+                    marks["text_encoder"] = text_encoder
+                if matmul != "highest" and spec.is_trained:
+                    marks["matmul"] = matmul
+                labelled = replace(spec, changes=spec.changes | marks)
+                sizes = [0] if spec.name == "float" else bits
+                for b in sizes:
+                    for seed in range(1 if spec.name == "float" else n_seeds):
+                        names = (suite.data.name, suite.data.protocol.name, suite.label)
+                        key = RunKey(*names, labelled.label, b, seed)
+                        yield Cell(key, suite, spec, views, text_encoder, matmul)
+
+    return list(cells())

@@ -1,0 +1,52 @@
+"""What there is to choose from: ``python -m benchmarks.run --list methods``."""
+
+from __future__ import annotations
+
+from benchmarks.features.backbones import BACKBONES
+from benchmarks.grid import presets
+from benchmarks.grid.find_method import installed_methods
+from benchmarks.grid.method_settings import YARDSTICKS, MethodSpec, method_spec
+from datasets import DATASETS
+from datasets.own.kinds import OWN
+from datasets.plugins import offers
+from datasets.protocols.table import PROTOCOLS
+from methods import METHODS, HashMethod
+
+LISTS = ("methods", "recipes", "datasets", "protocols", "backbones", "presets")
+
+
+def listing(what: str) -> list[str]:
+    """Lines about every choice of a kind, one of `LISTS`."""
+    if what == "methods":
+        lines = [f"{name:<10} {cls.paper}" for name, cls in METHODS.items()]
+        lines += [f"{name:<10} {origin}" for name, origin in installed_methods().items()]
+        return [*lines, *(f"{name:<10} yardstick, in every table" for name in YARDSTICKS)]
+    if what == "datasets":
+        hidden = dict.fromkeys(DATASETS, "; hidden by the suite's own")
+        plugins = (f"{n:<20} {e.value}{hidden.get(n, '')}" for n, e in offers().items())
+        return [*DATASETS, *plugins, *(f"{kind}:PATH" for kind in OWN)]
+    if what == "protocols":
+        protocols = [p for named in PROTOCOLS.values() for p in named.values()]
+        width = max(len(p.label) for p in protocols)
+        return [f"{p.label:<{width}} {p.sizes}" for p in protocols]
+    if what == "recipes":
+        return [line for name, cls in METHODS.items() for line in _recipes(name, cls)]
+    if what == "presets":
+        return presets.names()
+    return list(BACKBONES)
+
+
+def _recipes(name: str, cls: type[HashMethod]) -> list[str]:
+    """Describe how a method is trained on a frozen backbone, and how its paper trains."""
+    if not MethodSpec(name, cls).is_trained:
+        return [f"{name:<18} closed form"]
+    lines = []
+    for mode, finetune in (("frozen backbone", False), ("--finetune", True)):
+        spec = method_spec(name, finetune=finetune)
+        settings = spec.settings(32)
+        values = settings["recipe"] | settings["params"]
+        if at := dict(spec.recipe.epochs_at):
+            values |= {f"epochs at {bits} bits": epochs for bits, epochs in at.items()}
+        lines.append(f"{name:<18} {mode}: {', '.join(f'{k}={v}' for k, v in values.items())}")
+        lines.append(f"{'':<18} from: {spec.recipe.source}")
+    return lines

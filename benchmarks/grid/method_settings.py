@@ -1,0 +1,287 @@
+"""Methods with their settings, as data: what the user chose, over what the paper says."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal
+
+from benchmarks.grid.find_method import OutsideError, class_text, find_method, load_class
+from benchmarks.grid.method_source import source_digest
+from datasets.augment import AUGMENTATIONS
+from datasets.errors import lookup
+from methods import METHODS, HashMethod, Recipe
+from methods.base import Supervision
+
+YARDSTICKS = ("random", "float")
+"""Rows that tables show apart: random codes, and cosine ranking of the features themselves."""
+
+_KNOWN: dict[str, type[HashMethod] | None] = {**METHODS, **dict.fromkeys(YARDSTICKS)}
+
+_NO_SETTINGS = ("epochs_at", "params", "source")
+"""Fields of a recipe that shape no number, or that others stand for: `epochs`, the parameters."""
+
+RecipeName = Literal["paper", "common"]
+
+COMMON = Recipe(
+    epochs=30, batch_size=64, lr=1e-3, augmentation="cibhash", source="the same for every method"
+)
+"""What ``--recipe common`` trains every method by, to tell a loss from its recipe."""
+
+
+class GridError(Exception):
+    """Settings that make no grid; the message is one line meant for the user."""
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A method with its settings, or a yardstick (`cls` is None).
+
+    Attributes
+    ----------
+    name : str
+        Row of the tables: a key of METHODS, a method's from outside, or a yardstick.
+    params : dict
+        Every hyper-parameter of the constructor with its value.
+    recipe : Recipe
+        How it trains, the user's changes applied.
+    changes : dict
+        What the user changed, in the order given.
+    finetune : bool
+        Whether the backbone is trained too.
+    """
+
+    name: str
+    cls: type[HashMethod] | None
+    params: dict[str, Any] = field(default_factory=dict)
+    recipe: Recipe = field(default_factory=Recipe)
+    changes: dict[str, Any] = field(default_factory=dict)
+    finetune: bool = False
+
+    def __reduce__(self) -> tuple[Callable[..., MethodSpec], tuple[object, ...]]:
+        """Travel with the name of the class: one from a file is read from it on the other side."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "cls"}
+        return _received, (None if self.cls is None else class_text(self.cls), values)
+
+    @property
+    def label(self) -> str:
+        """Row of the tables.
+
+        Examples
+        --------
+        >>> method_spec("cibhash", {"tau": 0.5}).label
+        'cibhash(tau=0.5)'
+        """
+        settings = ",".join(
+            name if value is True else f"{name}={value}" for name, value in self.changes.items()
+        )
+        return f"{self.name}({settings})" if settings else self.name
+
+    @property
+    def learns_from(self) -> Supervision:
+        """What the method declares to learn from beside images."""
+        return "none" if self.cls is None else self.cls.supervision
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the shared trainer minimises a loss of it."""
+        return self.cls is not None and self.cls.loss is not HashMethod.loss
+
+    def settings(self, n_bits: int) -> dict[str, Any]:
+        """All that shapes a number of this method at a code length, as JSON data."""
+        if self.cls is None:
+            return {"name": self.name}
+        settings: dict[str, Any] = {
+            "name": self.name,
+            "class": f"{self.cls.__module__}:{self.cls.__qualname__}",
+            "source": source_digest(self.cls),
+            "params": self.params,
+        }
+        if self.is_trained:
+            recipe = asdict(self.recipe) | {"epochs": self.recipe.epochs_for(n_bits)}
+            settings["recipe"] = {k: v for k, v in recipe.items() if k not in _NO_SETTINGS}
+            settings["finetune"] = self.finetune
+        return settings
+
+
+def _received(cls: str | None, values: dict[str, Any]) -> MethodSpec:
+    """Rebuild a spec that was sent."""
+    return MethodSpec(cls=None if cls is None else load_class(cls), **values)
+
+
+def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod] | None]:
+    """Classes of what the user asked for by the names of their rows, the yardsticks last.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Names, ``"all"`` of METHODS, ``FILE.py:CLASS`` or ``PACKAGE.MODULE:CLASS``.
+
+    Raises
+    ------
+    GridError
+        If there is no such method, or if two rows would have one name.
+
+    Examples
+    --------
+    >>> list(chosen_methods(["itq", "methods.lsh:LSH"]))
+    ['itq', 'lsh', 'random', 'float']
+    """
+    taken = {**METHODS, **dict.fromkeys([*YARDSTICKS, "all"])}
+    chosen: dict[str, type[HashMethod] | None] = {}
+    for text in texts:
+        if text == "all":
+            chosen |= METHODS
+        elif text not in YARDSTICKS:
+            try:
+                name, cls = find_method(text)
+            except OutsideError as error:
+                raise GridError(f"--methods: {error}") from error
+            if (taken | chosen).get(name, cls) is not cls:
+                raise GridError(
+                    f"--methods: {text} would be called {name!r} in tables, as another row is; "
+                    "rename the class"
+                )
+            chosen[name] = cls
+    return chosen | dict.fromkeys(YARDSTICKS)
+
+
+def method_spec(
+    name: str,
+    overrides: Mapping[str, Any] | None = None,
+    epochs: int | None = None,
+    recipe: RecipeName = "paper",
+    finetune: bool = False,
+    known: Mapping[str, type[HashMethod] | None] = _KNOWN,
+) -> MethodSpec:
+    """Look a method up and apply the user's settings.
+
+    Parameters
+    ----------
+    name : str
+        Key of `known`.
+    overrides : mapping
+        Hyper-parameters of the constructor or fields of the recipe, by name.
+    epochs : int
+        For a trained method, instead of the recipe's.
+    recipe : "paper" or "common"
+        The method's own recipe, or `COMMON` for a trained method.
+    finetune : bool
+        Train the backbone too; "paper" is then what the paper publishes for that.
+    known : mapping
+        Classes by name; a yardstick has none. METHODS and the yardsticks where left out.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such method, setting or augmentation; close names are suggested.
+    GridError
+        If a value is of another type than the default, breaks a rule, or would do nothing.
+    """
+    cls = lookup("method", name, known)
+    changes = dict(overrides or {})
+    if cls is None:
+        for parameter in changes:
+            lookup(f"setting of {name}", parameter, {})
+        return MethodSpec(name, None)
+    spec = MethodSpec(name, cls, _constructor_defaults(cls), cls.recipe)
+    finetune = finetune and spec.is_trained
+    if epochs is not None and spec.is_trained:
+        changes.setdefault("epochs", epochs)
+    start = (cls.published or cls.recipe) if finetune else cls.recipe
+    if recipe == "common" and spec.is_trained:
+        start = COMMON
+    spec = replace(spec, params=spec.params | dict(start.params), finetune=finetune)
+    schedule = {
+        f.name: getattr(start, f.name) for f in fields(Recipe) if f.name not in _NO_SETTINGS
+    }
+    settable = spec.params | (schedule if spec.is_trained else {})
+    for parameter, value in changes.items():
+        default = lookup(f"setting of {name}", parameter, settable)
+        if parameter == ("bank_size" if finetune else "backbone_lr"):
+            where = "with" if finetune else "without"
+            raise GridError(f"--set {name}.{parameter}: does nothing {where} --finetune")
+        changes[parameter] = _typed(f"{name}.{parameter}", value, default)
+    # What is given as it stands changes nothing; but epochs also stand for every code length.
+    as_it_stands = settable | ({"epochs": None} if start.epochs_at else {})
+    changes = {k: v for k, v in changes.items() if v != as_it_stands[k]}
+    scheduled = {k: v for k, v in changes.items() if k not in spec.params}
+    if "epochs" in changes:
+        scheduled["epochs_at"] = {}
+    try:
+        changed = replace(start, **scheduled)
+    except ValueError as error:
+        raise GridError(f"{name}: {error}; give another value") from error
+    if spec.is_trained and changed.bank_size < cls.n_views:
+        raise GridError(
+            f"{name}: bank_size must be at least the {cls.n_views} views that the method takes, "
+            f"got {changed.bank_size}; give a larger one"
+        )
+    if spec.is_trained:
+        lookup("augmentation", changed.augmentation, AUGMENTATIONS)
+    params = spec.params | {k: v for k, v in changes.items() if k in spec.params}
+    if params != spec.params:
+        _check_params(name, cls, params)
+    if start is COMMON:
+        changes = {"recipe": "common", **changes}
+    if finetune:
+        changes = {"finetune": True, **changes}
+    return replace(spec, params=params, recipe=changed, changes=changes)
+
+
+def parse_overrides(items: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read ``METHOD.PARAM=VALUE`` items; values are JSON, or text where they are not.
+
+    Raises
+    ------
+    GridError
+        If an item has another form.
+
+    Examples
+    --------
+    >>> parse_overrides(["cibhash.tau=0.5", "cibhash.augmentation=wch"])
+    {'cibhash': {'tau': 0.5, 'augmentation': 'wch'}}
+    """
+    overrides: dict[str, dict[str, Any]] = {}
+    for item in items:
+        target, equals, text = item.partition("=")
+        method, dot, parameter = target.partition(".")
+        if not (equals and dot and method and parameter):
+            raise GridError(f"--set: expected METHOD.PARAM=VALUE, got {item!r}")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        overrides.setdefault(method, {})[parameter] = value
+    return overrides
+
+
+def _check_params(name: str, cls: type[HashMethod], params: Mapping[str, Any]) -> None:
+    """Let the constructor check what the user gave, at any width, before anything runs."""
+    try:
+        cls(8, 8, **params)
+    except ValueError as error:
+        raise GridError(f"{name}: {error}; give another value") from error
+
+
+def _constructor_defaults(cls: type[HashMethod]) -> dict[str, Any]:
+    """Keyword-only arguments of a method's constructor and their defaults."""
+    parameters = inspect.signature(cls).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _typed(name: str, value: Any, default: Any) -> Any:
+    """Return `value` as the type of `default`, an int passing for a float."""
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise GridError(f"--set {name}: expected a finite number, got {value}")
+    if type(value) is not type(default):
+        raise GridError(
+            f"--set {name}: expected {type(default).__name__} as in the default {default!r}, "
+            f"got {value!r}"
+        )
+    return value

@@ -1,0 +1,196 @@
+"""From flags to cells: the first moment at which a wrong name or a missing file shows."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from benchmarks.features.captions import check_encoder
+from benchmarks.grid.cells import Cell, expand
+from benchmarks.grid.method_settings import (
+    GridError,
+    MethodSpec,
+    chosen_methods,
+    method_spec,
+    parse_overrides,
+)
+from benchmarks.grid.tasks import Suite, SuiteRequest, open_suite
+from benchmarks.machine.environment import place
+from datasets import full_name
+from datasets.arguments import load_options
+from datasets.errors import lookup
+from results.store.planned_grid import Planned
+from results.store.record import RunRecord
+
+_STAGES = ("fit", "encode", "evaluate")
+"""Timings of a record that every cell spends anew; features are shared."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a call is to do.
+
+    Attributes
+    ----------
+    cells : list of Cell
+        The grid.
+    todo : list of Cell
+        What of it has to run.
+    skipped : list of str
+        Methods left out, with the reason.
+    """
+
+    cells: list[Cell]
+    todo: list[Cell]
+    skipped: list[str]
+
+    def lines(self, records: Sequence[RunRecord]) -> Iterator[str]:
+        """Describe it to the user; `records` tell how long such cells took before."""
+        for suite in dict.fromkeys(cell.suite for cell in self.cells):
+            protocol = suite.data.protocol
+            yield f"{protocol.label} on {suite.label}: {protocol.sizes}"
+            yield from (f"  {note}" for note in suite.data.notes)
+        yield from (f"skipped: {reason}" for reason in self.skipped)
+        n_stored = len(self.cells) - len(self.todo)
+        line = f"{len(self.cells)} cells, {n_stored} stored, {len(self.todo)} to run"
+        yield line + (f", {_duration(self.todo, records)}" if self.todo else "")
+
+    def planned(self) -> list[Planned]:
+        """Return the grid as the results folder keeps it."""
+        return [Planned(**cell.place) for cell in self.cells]
+
+
+def expand_grids(grids: Sequence[argparse.Namespace]) -> tuple[list[Cell], list[str]]:
+    """Build the cells of one grid or more; each once, and those of a suite next to each other.
+
+    Of all methods, those that a data set cannot feed are left out, with the reason; a method that
+    was named is an error then.
+
+    Parameters
+    ----------
+    grids : sequence of argparse.Namespace
+        Flags of each grid.
+
+    Returns
+    -------
+    list of Cell
+    list of str
+        What was left out, and why.
+
+    Raises
+    ------
+    GridError, DatasetError, BackboneError
+        If anything that was named cannot be had.
+    """
+    suites: dict[SuiteRequest, Suite] = {}
+    cells: dict[str, Cell] = {}
+    skipped: list[str] = []
+    for options in grids:
+        own, reasons = _cells(options, suites)
+        cells |= {cell.digest: cell for cell in own}
+        skipped += reasons
+    _check_names(list(suites.values()))
+    place = {suite: i for i, suite in enumerate(suites.values())}
+    return sorted(cells.values(), key=lambda cell: place[cell.suite]), list(dict.fromkeys(skipped))
+
+
+def _cells(
+    options: argparse.Namespace, suites: dict[SuiteRequest, Suite]
+) -> tuple[list[Cell], list[str]]:
+    overrides = parse_overrides(options.set)
+    known = chosen_methods(options.methods)
+    for name in overrides:
+        lookup("method in --set", name, known)
+    if options.epochs is not None and options.epochs < 1:
+        raise GridError(f"--epochs: must be at least 1, got {options.epochs}")
+    check_encoder(options.text_encoder)
+    settings = (options.epochs, options.recipe, options.finetune)
+    methods = [method_spec(name, overrides.get(name), *settings, known) for name in known]
+    own = [_suite(name, options, suites) for name in options.datasets]
+    skipped = [reason for suite in own for reason in _lacks(suite, methods)]
+    if skipped and "all" not in options.methods:
+        raise GridError(f"--methods: {skipped[0]}; choose another data set, or leave it out")
+    bits = list(dict.fromkeys(options.bits))
+    how = (options.views, options.text_encoder, options.matmul)
+    cells = expand(own, methods, bits, options.seeds, *how)
+    return [cell for cell in cells if cell.suite.lacks(cell.method) is None], skipped
+
+
+def _suite(name: str, options: argparse.Namespace, suites: dict[SuiteRequest, Suite]) -> Suite:
+    """Open a suite, once for all grids."""
+    data_options = load_options(options)
+    request = SuiteRequest(full_name(name), data_options, options.backbone, options.input_size)
+    if request not in suites:
+        suites[request] = open_suite(request)
+    return suites[request]
+
+
+def _lacks(suite: Suite, methods: Sequence[MethodSpec]) -> list[str]:
+    """Say which methods the suite cannot feed, and check that its backbone can be trained."""
+    if any(spec.finetune for spec in methods):
+        suite.backbone.check_trainable()
+    return [reason for spec in methods if (reason := suite.lacks(spec)) is not None]
+
+
+def _check_names(suites: Sequence[Suite]) -> None:
+    """Refuse data sets that tables could not tell apart."""
+    first: dict[str, Suite] = {}
+    for suite in suites:
+        name = suite.data.protocol.label
+        if first.setdefault(name, suite).data.digest != suite.data.digest:
+            raise GridError(
+                f"--datasets: two data sets would both be called {name}, and no table holds both; "
+                "rename one, or give another --out"
+            )
+
+
+def _duration(cells: Sequence[Cell], records: Sequence[RunRecord]) -> str:
+    """Say how long cells may take, from the median of records of the same kind."""
+    seconds: dict[tuple[object, ...], list[float]] = {}
+    for record in records:
+        spent = sum(record.timings.get(stage, 0.0) for stage in _STAGES)
+        for kin in _alike(record.method, record.bits, (record.dataset, record.protocol)):
+            seconds.setdefault(kin, []).append(spent)
+    known: list[float] = []
+    for cell in cells:
+        key = cell.key
+        alike = _alike(key.method, key.bits, (key.dataset, key.protocol))
+        found = next((seconds[k] for k in alike if k in seconds), None)
+        known += [statistics.median(found)] if found else []
+    if not known:
+        return "time unknown until the first of them is stored"
+    total = sum(known) * len(cells) / len(known)
+    about = f"{total:.0f} s" if total < 120 else f"{total / 60:.0f} min"
+    return f"about {about} of training and scoring, one after the other"
+
+
+def _alike(method: str, bits: int, suite: tuple[str, str]) -> list[tuple[object, ...]]:
+    """Keys under which timings are alike, the closest first."""
+    base = method.partition("(")[0]
+    return [(*suite, method, bits), (*suite, base, bits), (*suite, base)]
+
+
+def check_cells(cells: Sequence[Cell]) -> None:
+    """Refuse cells that several ranks cannot share; yardsticks are left to rank 0.
+
+    Raises
+    ------
+    GridError
+        If a method is not fine-tuned, or a batch cannot be shared equally.
+    """
+    size = place().size
+    for cell in cells if size > 1 else ():
+        spec, n_train = cell.method, cell.suite.data.protocol.n_train
+        if spec.cls is not None and not spec.finetune:
+            raise GridError(
+                f"--methods {spec.name}: torchrun shares the steps of --finetune, and this cell "
+                "has none, it is work for one device; run it without torchrun, with --jobs or Dask"
+            )
+        batch = min(spec.recipe.batch_size, n_train)
+        if spec.finetune and batch % size:
+            raise GridError(
+                f"torchrun: {size} ranks cannot share the batch of {batch} images of {spec.name} "
+                f"equally; start another number, or set it with --set {spec.name}.batch_size=N"
+            )

@@ -1,0 +1,125 @@
+"""A data set seen through a backbone: what cells share, and how another process opens it anew."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+
+from benchmarks.features.backbones import backbone
+from benchmarks.features.base import Backbone
+from benchmarks.features.cache import source_of_pixels
+from benchmarks.grid.method_settings import GridError, MethodSpec
+from datasets import load
+from datasets.base import RetrievalDataset
+from datasets.contents import LoadOptions
+from datasets.progress import silent
+
+DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}
+"""Backbone by data set; natural images take `NATURAL_BACKBONE`."""
+NATURAL_BACKBONE = "efficientnet_lite0"
+NO_BACKBONE = "pixels"
+"""Stands in where features are given: it has no weights to load, and is never run."""
+
+
+@dataclass(frozen=True)
+class SuiteRequest:
+    """What a user asks for; small, and the same on any machine that sees the same files.
+
+    Attributes
+    ----------
+    dataset : str
+        Name, name and protocol, or kind and path.
+    options : LoadOptions
+    backbone : str or None
+        None chooses by the data set.
+    input_size : int or None
+        In pixels; None is what the backbone was trained at.
+    """
+
+    dataset: str
+    options: LoadOptions
+    backbone: str | None = None
+    input_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A data set under one protocol, seen through one backbone.
+
+    It is sent to another process as the request that it was opened by, and opened anew there.
+
+    Attributes
+    ----------
+    data : RetrievalDataset
+    backbone : Backbone
+    request : SuiteRequest or None
+        What it was opened by.
+    """
+
+    data: RetrievalDataset
+    backbone: Backbone
+    request: SuiteRequest | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., Suite], tuple[object, ...]]:
+        """Travel as a request; the digest tells whether the other side found the same."""
+        if self.request is None:
+            raise TypeError("Suite: one that was not opened by a request cannot be sent")
+        return _opened, (self.request, self.digest)
+
+    @property
+    def label(self) -> str:
+        """Name of the backbone and its input size; precomputed features have none."""
+        return "features" if self.data.features is not None else self.backbone.label
+
+    def lacks(self, spec: MethodSpec) -> str | None:
+        """Say what a method needs and this suite cannot give; None if nothing is missing."""
+        if spec.cls is None:
+            return None
+        data, cls = self.data, spec.cls
+        wanted = {"captions": data.captions, "hierarchy": data.hierarchy}
+        if cls.supervision != "none" and wanted[cls.supervision] is None:
+            return f"{spec.name} learns from {cls.supervision}, and {data.name} has none"
+        if data.images is not None:
+            return None
+        if cls.consumes == "tokens":
+            return f"{spec.name} needs tokens, and {data.name} has features only"
+        if spec.is_trained:
+            return f"{spec.name} needs augmented views, and {data.name} has features only"
+        return None
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the data, its split, the weights and the pixels that they see."""
+        parts = [self.data.digest, self.backbone.digest, self.label, source_of_pixels()]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def open_suite(request: SuiteRequest) -> Suite:
+    """Load the data set and the backbone.
+
+    Raises
+    ------
+    DatasetError, BackboneError
+        If one of them cannot be had.
+    """
+    data = load(request.dataset, request.options)
+    sent = replace(request, options=replace(request.options, progress=silent))
+    if data.features is not None:
+        return Suite(data, backbone(NO_BACKBONE, None), sent)
+    chosen = request.backbone or DEFAULT_BACKBONE.get(data.name, NATURAL_BACKBONE)
+    return Suite(data, backbone(chosen, request.input_size), sent)
+
+
+@lru_cache(maxsize=2)
+def _opened(request: SuiteRequest, digest: str) -> Suite:
+    """Open a suite that was sent, once in this process."""
+    suite = open_suite(request)
+    if suite.digest != digest:
+        raise GridError(
+            f"{request.dataset}: this process finds other data or weights than the one that "
+            "planned the grid; give both the same files and the same code"
+        )
+    return suite

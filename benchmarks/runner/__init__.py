@@ -1,0 +1,1 @@
+"""How cells run: in this process or elsewhere, leased, trained, scored and stored."""

@@ -1,0 +1,197 @@
+"""From cells to codes: build, train and encode; the part of a cell that several ranks share."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from benchmarks.features.base import Kind
+from benchmarks.grid.cells import Cell, seed_of
+from benchmarks.machine.memory import halving
+from benchmarks.runner.task_inputs import SuiteInputs
+from benchmarks.training.distributed.shared_batch import SharedBatch
+from benchmarks.training.distributed.torchrun import crew
+from benchmarks.training.trainer import Trainer, train_together
+from benchmarks.training.training_sets import EndToEnd, FreshViews, ViewBank
+from datasets.augment import AUGMENTATIONS
+from datasets.errors import lookup
+from datasets.image_source import ImageSource
+from methods import HashMethod
+from methods.base import TrainingSet
+
+_ENCODE_NUMBERS = 2**25
+"""Numbers gathered at a time when images are encoded."""
+
+
+class CellError(Exception):
+    """A cell that cannot be run; the message is one line meant for the user."""
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Add the time spent inside to a stage."""
+        self._wait()
+        start = time.perf_counter()
+        yield
+        self._wait()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+    def _wait(self) -> None:
+        """Until the device has done what it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def train_and_encode(
+    cells: Sequence[Cell], inputs: SuiteInputs, watch: Stopwatch, trainers: Sequence[Trainer]
+) -> list[tuple[Tensor, Tensor]]:
+    """Train from the cells' seeds, and encode.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        One, or several that differ in their seed alone and are trained together.
+    inputs : SuiteInputs
+        Of the cells' suite.
+    watch : Stopwatch
+    trainers : sequence of Trainer
+        One a cell.
+
+    Returns
+    -------
+    list of (Tensor, Tensor), bool, shape (N, K)
+        Codes of queries and database of each cell.
+    """
+    data = cells[0].suite.data
+    with crew().cell(cells[0].digest):
+        methods, training = _fitted(cells, inputs, watch, trainers)
+        codes = []
+        with watch("encode"):
+            for method in methods:
+                of = partial(_encode, method, training, cells[0], inputs)
+                query, database = (crew().spread(of, rows) for rows in (data.query, data.database))
+                codes.append((query, database))
+    return codes
+
+
+def _fitted(
+    cells: Sequence[Cell], inputs: SuiteInputs, watch: Stopwatch, trainers: Sequence[Trainer]
+) -> tuple[list[HashMethod], TrainingSet]:
+    """Build and train.
+
+    Where a step of an end-to-end training has no room on the device, the training starts again (or
+    goes on from its checkpoint), and keeps the activations of half as many images at a time.
+    """
+
+    def fit(at_once: int) -> tuple[list[HashMethod], TrainingSet]:
+        for trainer in trainers:
+            trainer.history.clear()
+        with crew().together():
+            methods, training = _prepared(cells, inputs, watch)
+        with crew().together(), watch("fit"):
+            if isinstance(training, EndToEnd):
+                training.at_once = at_once
+            if isinstance(training, SharedBatch):
+                training.connect(methods[0])
+            if len(methods) == 1:
+                methods[0].fit(training, trainers[0])
+            else:
+                train_together(trainers, methods, training)
+                for method in methods:
+                    method.finish()
+        return methods, training
+
+    spec = cells[0].method
+    if spec.cls is None or not spec.finetune:
+        return fit(0)
+    images = spec.cls.n_views * spec.recipe.batch_size // crew().size
+    return halving(fit, max(1, images))
+
+
+def _prepared(
+    cells: Sequence[Cell], inputs: SuiteInputs, watch: Stopwatch
+) -> tuple[list[HashMethod], TrainingSet]:
+    """Build the methods from the seeds of their cells, and what they are trained on."""
+    cls = cells[0].method.cls
+    assert cls is not None, "a yardstick is not fitted"
+    training = _training_set(cells[0], inputs, watch)
+    methods = []
+    for cell in cells:
+        torch.manual_seed(seed_of(cell.key))
+        method = cls(training.shape[-1], cell.key.bits, **cell.method.params)
+        methods.append(method.to(inputs.cache.device))
+        if len(cells) > 1:
+            method.prepare(training)  # from the same stream of random numbers as its weights
+    return methods, training
+
+
+def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> TrainingSet:
+    recipe, device = cell.method.recipe, inputs.cache.device
+    kind, backbone = _kind(cell), cell.suite.backbone
+    target = inputs.target(cell.method.learns_from, cell.text_encoder)
+    if cell.method.finetune:
+        augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
+        images = inputs.training_images()
+        kind_of_set = EndToEnd if crew().size == 1 else SharedBatch
+        return kind_of_set(images, backbone, kind, augmentation, device, target)
+    features = inputs.features(kind)
+    watch.seconds["features"] = features.seconds
+    plain = inputs.training_features(kind)
+    if not cell.method.is_trained:
+        return ViewBank(plain, None, device)
+    if cell.views == "bank":
+        bank = inputs.bank(recipe.augmentation, recipe.bank_size, kind)
+        watch.seconds["features"] += bank.seconds
+        return ViewBank(plain, bank.array, device, target)
+    augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
+    images = inputs.training_images()
+    frozen = backbone.to(device).frozen()
+    return FreshViews(plain, images, frozen, kind, augmentation, device, target)
+
+
+def _kind(cell: Cell) -> Kind:
+    """Say what the cell's method consumes."""
+    kind = "features" if cell.method.cls is None else cell.method.cls.consumes
+    if kind == "images":
+        raise CellError(
+            f"{cell.method.name}: trains on images, and this runner gives features and tokens of a "
+            "backbone; choose a method that consumes one of them, and --finetune to train both"
+        )
+    return kind
+
+
+def _encode(
+    method: HashMethod, training: TrainingSet, cell: Cell, inputs: SuiteInputs, rows: Tensor
+) -> Tensor:
+    """Codes of some rows, gathered a chunk at a time: tokens of all of them may not fit."""
+    if isinstance(training, EndToEnd):
+        read: Callable[[Tensor], Tensor] = partial(_extracted, training, inputs.images())
+    else:
+        read = partial(_gathered, inputs.features(_kind(cell)).array)
+
+    def codes(chunk: int) -> Tensor:
+        return torch.cat([method.encode(read(part), chunk) for part in rows.split(chunk)])
+
+    return halving(codes, max(1, _ENCODE_NUMBERS // math.prod(training.shape)))
+
+
+def _extracted(training: EndToEnd, images: ImageSource, rows: Tensor) -> Tensor:
+    return training.extract(images.read(rows))
+
+
+def _gathered(features: Tensor, rows: Tensor) -> Tensor:
+    return features.index_select(0, rows.to(features.device))  # a third of the time of an index

@@ -1,0 +1,147 @@
+"""Cells of the grid, from their keys to their records."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.evaluation.scoring import Scores, protocol_info, score_codes, score_floats
+from benchmarks.grid.cells import Cell, seed_of
+from benchmarks.machine.environment import Environment
+from benchmarks.runner.fit_and_encode import Stopwatch, train_and_encode
+from benchmarks.runner.task_inputs import SuiteInputs
+from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.distributed.torchrun import crew
+from benchmarks.training.trainer import OnEpoch, Trainer
+from results.store.record import RunRecord
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    inputs: SuiteInputs,
+    environment: Environment,
+    on_epoch: OnEpoch,
+    checkpoints: Sequence[Checkpoint] | None = None,
+) -> list[tuple[RunRecord, dict[str, np.ndarray]]]:
+    """Fit, encode, evaluate.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        One, or several that differ in their seed alone and are trained together.
+    inputs : SuiteInputs
+        Of the cells' suite.
+    environment : Environment
+        Versions and device, for the records.
+    on_epoch : callable
+        Told after each training epoch.
+    checkpoints : sequence of Checkpoint, optional
+        Where each training is kept, and goes on from.
+
+    Returns
+    -------
+    list of (RunRecord, dict of ndarray)
+        A record for each cell, and its arrays: packed codes, row numbers, AP of each query. A
+        training of several counts as much for each of them.
+
+    Raises
+    ------
+    CellError, FeatureError, TrainingError
+        If the cells cannot be done; the message says why.
+    """
+    device = inputs.cache.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    watch = Stopwatch(device=device)
+    trainers = [
+        Trainer(cell.method.recipe, seed_of(cell.key), on_epoch, matmul=cell.matmul)
+        for cell in cells
+    ]
+    for trainer, checkpoint in zip(trainers, checkpoints or (), strict=bool(checkpoints)):
+        trainer.checkpoint = checkpoint
+    trained: Sequence[tuple[Tensor, Tensor] | None] = [None] * len(cells)
+    if cells[0].method.cls is not None:
+        trained = train_and_encode(cells, inputs, watch, trainers)
+        for stage in ("fit", "encode"):
+            watch.seconds[stage] /= len(cells)
+    before = watch.seconds
+    results = []
+    for cell, trainer, codes in zip(cells, trainers, trained, strict=True):
+        watch.seconds = dict(before)
+        scores, arrays = _score(cell, codes, inputs, watch)
+        record = RunRecord(
+            dataset=cell.key.dataset,
+            protocol=cell.key.protocol,
+            backbone=cell.key.backbone,
+            method=cell.key.method,
+            kind=cell.kind,
+            bits=cell.key.bits,
+            seed=cell.key.seed,
+            digest=cell.digest,
+            settings=cell.settings,
+            protocol_info=protocol_info(cell.suite.data, cell.suite.digest),
+            metrics=scores.metrics,
+            curves=scores.curves,
+            history=trainer.history,
+            trained_with=[cell.key.seed for cell in cells],
+            timings=watch.seconds,
+            peak_memory_mib=_peak_memory_mib(device),
+            versions=environment.versions,
+            device=_device_name(cell, environment),
+            commit=environment.commit,
+            command=environment.command,
+            created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        )
+        results.append((record, arrays))
+    return results
+
+
+def _score(
+    cell: Cell, codes: tuple[Tensor, Tensor] | None, inputs: SuiteInputs, watch: Stopwatch
+) -> tuple[Scores, dict[str, np.ndarray]]:
+    """Evaluate one cell; yardsticks have not been encoded before."""
+    data, device = cell.suite.data, inputs.cache.device
+    arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
+    if cell.method.name == "float":
+        features = inputs.features("features")
+        watch.seconds["features"] = features.seconds
+        with watch("evaluate"):
+            scores = score_floats(features.array, data)
+    else:
+        query, database = _random_codes(cell) if codes is None else codes
+        with watch("evaluate"):
+            scores = score_codes(query, database, data, device)
+        arrays["query_codes"] = np.packbits(query.cpu().numpy(), axis=1)
+        arrays["database_codes"] = np.packbits(database.cpu().numpy(), axis=1)
+    arrays["query_ap"] = scores.query_ap
+    return scores, arrays
+
+
+def _random_codes(cell: Cell) -> tuple[Tensor, Tensor]:
+    """Fair coins: what codes are worth that know nothing."""
+    coins = torch.Generator().manual_seed(seed_of(cell.key))
+    query, database = (
+        torch.rand(len(rows), cell.key.bits, generator=coins) < 0.5
+        for rows in (cell.suite.data.query, cell.suite.data.database)
+    )
+    return query, database
+
+
+def _device_name(cell: Cell, environment: Environment) -> str:
+    """Say what the cell was trained on."""
+    n_ranks = crew().size if cell.method.finetune else 1
+    return environment.device_name if n_ranks == 1 else f"{n_ranks} x {environment.device_name}"
+
+
+def _peak_memory_mib(device: torch.device) -> float:
+    """Peak of the device's memory during the cell; on the CPU, of the process so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

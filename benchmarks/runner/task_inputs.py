@@ -1,0 +1,130 @@
+"""What the cells of a suite share: features, views, images and targets, had once in a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from benchmarks.features.base import Backbone, Kind
+from benchmarks.features.cache import Cached, FeatureCache
+from benchmarks.grid.cells import Cell
+from benchmarks.grid.tasks import Suite
+from benchmarks.training.targets import Target, target_of
+from datasets.base import RetrievalDataset
+from datasets.image_source import ImageSource
+from methods.base import Supervision
+
+T = TypeVar("T")
+
+Wants = frozenset[tuple[str, int, Kind]]
+"""What cells will ask for: augmentation (none is ""), views of an image, and kind."""
+
+
+def wanted(cells: Iterable[Cell]) -> Wants:
+    """Say what cells will ask for."""
+    found: set[tuple[str, int, Kind]] = set()
+    for cell in cells:
+        spec = cell.method
+        kind = "features" if spec.cls is None else spec.cls.consumes
+        if kind == "images" or spec.finetune or spec.name == "random":
+            continue
+        found.add(("", 1, kind))
+        if spec.is_trained and cell.views == "bank":
+            found.add((spec.recipe.augmentation, spec.recipe.bank_size, kind))
+    return frozenset(found)
+
+
+@dataclass
+class SuiteInputs:
+    """The features of a suite, fetched on first use and shared by its cells.
+
+    A failure is kept too: the cells that need the same features fail with the same message instead
+    of trying again.
+
+    Attributes
+    ----------
+    suite : Suite
+    cache : FeatureCache
+    wants : Wants
+        What will be asked for: features and tokens of the same views are extracted together.
+    """
+
+    suite: Suite
+    cache: FeatureCache
+    wants: Wants = frozenset()
+    _got: dict[object, Any] = field(default_factory=dict)
+
+    def features(self, kind: Kind) -> Cached:
+        """Unaugmented features or tokens of every image, on the device of the cache."""
+
+        def read() -> Cached:
+            beside = self._beside("", 1, kind)
+            return self._on_device(self.cache.features(*self._names, kind, beside))
+
+        return self._once(kind, read)
+
+    def training_features(self, kind: Kind) -> Tensor:
+        """Features or tokens of the training images, float32; one copy for all cells."""
+
+        def rows() -> Tensor:
+            found = self.features(kind).array
+            return found[self.suite.data.train.to(found.device)].float()
+
+        return self._once(("training", kind), rows)
+
+    def bank(self, augmentation: str, n_views: int, kind: Kind) -> Cached:
+        """Augmented views of the training images."""
+
+        def read() -> Cached:
+            beside = self._beside(augmentation, n_views, kind)
+            found = self.cache.bank(*self._names, augmentation, n_views, kind, beside)
+            return self._on_device(found)
+
+        return self._once((augmentation, n_views, kind), read)
+
+    def images(self) -> ImageSource:
+        """Images of the suite, ready to be read."""
+        return self._once("images", lambda: self.cache.images(self.suite.data))
+
+    def training_images(self) -> Tensor:
+        """Training images, uint8 (N, 3, H, W), on the device of the cache; one copy for all."""
+
+        def read() -> Tensor:
+            return self.images().read(self.suite.data.train).to(self.cache.device)
+
+        return self._once("training images", read)
+
+    def target(self, supervision: Supervision, text_encoder: str) -> Target | None:
+        """Build what a method that declares a supervision learns from."""
+
+        def embed(captions: Sequence[Sequence[str]]) -> Tensor:
+            return self.cache.captions(captions, text_encoder).array
+
+        name = (supervision, text_encoder)
+        return self._once(name, lambda: target_of(self.suite.data, supervision, embed))
+
+    def _beside(self, augmentation: str, n_views: int, kind: Kind) -> Kind | None:
+        """Say what else the same pass over the images should give."""
+        other: Kind = "tokens" if kind == "features" else "features"
+        return other if (augmentation, n_views, other) in self.wants else None
+
+    @property
+    def _names(self) -> tuple[RetrievalDataset, Backbone]:
+        return self.suite.data, self.suite.backbone
+
+    def _on_device(self, cached: Cached) -> Cached:
+        return Cached(cached.array.to(self.cache.device), cached.seconds)
+
+    def _once(self, name: object, get: Callable[[], T]) -> T:
+        if name not in self._got:
+            try:
+                self._got[name] = get()
+            except Exception as error:  # kept, and raised below and for every later cell
+                self._got[name] = error
+        got: T | Exception = self._got[name]
+        if isinstance(got, Exception):
+            raise got
+        return got

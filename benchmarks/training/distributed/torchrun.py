@@ -1,0 +1,79 @@
+"""Several processes for one training, a rank each: ``torchrun ... -m benchmarks.run --finetune``.
+
+Every rank runs the same command. Rank 0 leads: it alone leases cells, tells of them, stores and
+renders. The others follow: they train along, and encode their share. Tensors travel by NCCL between
+GPUs, by gloo between processes on the CPU; `benchmarks.training.distributed.rank_group` is how
+ranks agree on the rest.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import torch
+import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
+
+from benchmarks.machine.environment import place
+from benchmarks.training.distributed.rank_group import Crew
+
+_crew = Crew()
+
+
+def crew() -> Crew:
+    """Return the ranks that this process trains with; itself alone where none has joined."""
+    return _crew
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Crew]:
+    """Join the ranks that torchrun has started, on a device of this process.
+
+    Without torchrun there is nothing to join. When rank 0 leaves, the others are told to.
+    """
+    global _crew
+    here = place()
+    if here.size == 1:
+        yield _crew
+        return
+    on_cuda = device.startswith("cuda")
+    if on_cuda:
+        torch.cuda.set_device(device)
+    store, _, _ = next(rendezvous("env://"))
+    dist.init_process_group(
+        "nccl" if on_cuda else "gloo",
+        store=store,
+        rank=here.rank,
+        world_size=here.size,
+    )
+    _crew = Crew(here.rank, here.size, store)
+    try:
+        yield _crew
+    finally:
+        if _crew.parted:  # an orderly end would wait for tensors that never come
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
+        _crew.lead("")
+        _crew = Crew()
+    gc.collect()  # what still holds on to the group, in cycles, goes before it
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def leave(code: int) -> NoReturn:
+    """End this process with an exit code.
+
+    A rank ends without the interpreter's own end, in which threads of torch.distributed that are
+    still there may abort it: torchrun would take that for a failure.
+    """
+    if place().size > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

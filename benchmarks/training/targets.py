@@ -1,0 +1,108 @@
+"""Targets beside the images: what methods that declare a supervision learn from.
+
+A target gives distances between training images and nothing else; no label leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from datasets.base import RetrievalDataset
+from methods.base import Supervision
+
+
+class Target(Protocol):
+    """Distances between training images."""
+
+    def to(self, device: torch.device) -> Self:
+        """Move to a device; returns itself."""
+        ...
+
+    def distances(self, rows: Tensor, others: Tensor) -> Tensor:
+        """Distances in [0, 2] between training images, float32, shape (R, O).
+
+        Symmetric; an image is at distance 0 from itself, whatever is known of it.
+        """
+        ...
+
+
+class CaptionTarget:
+    """Cosine distances of sentence embeddings.
+
+    Parameters
+    ----------
+    embeddings : Tensor, float32, shape (N, E)
+        One an image.
+    """
+
+    def __init__(self, embeddings: Tensor) -> None:
+        self._x = F.normalize(embeddings, dim=1)
+
+    def to(self, device: torch.device) -> Self:
+        """Move to a device; returns itself."""
+        self._x = self._x.to(device)
+        return self
+
+    def distances(self, rows: Tensor, others: Tensor) -> Tensor:
+        """One minus the cosine, in [0, 2]."""
+        cosine = self._x[rows] @ self._x[others].T
+        return (1 - cosine).clamp_min(0).masked_fill(rows[:, None] == others, 0)
+
+
+class HierarchyTarget:
+    """Distances of classes in a tree; of several labels the two that are nearest count.
+
+    Parameters
+    ----------
+    labels : Tensor, bool, shape (N, C)
+        Kept here, and never handed out.
+    similarity : Tensor, float, shape (C, C)
+        Of classes, in [0, 1].
+    """
+
+    def __init__(self, labels: Tensor, similarity: Tensor) -> None:
+        # Images with the same labels are at the same distances from all others.
+        sets, self._set = labels.unique(dim=0, return_inverse=True)
+        nearest = torch.stack(
+            [similarity[own].amax(0) if own.any() else similarity[0] * 0 for own in sets]
+        )  # (S, C): class c and the closest label of set s
+        best = [nearest[:, own].amax(1) if own.any() else nearest[:, 0] * 0 for own in sets]
+        self._distance = 1 - torch.stack(best, 1).float()  # (S, S)
+
+    def to(self, device: torch.device) -> Self:
+        """Move to a device; returns itself."""
+        self._set, self._distance = self._set.to(device), self._distance.to(device)
+        return self
+
+    def distances(self, rows: Tensor, others: Tensor) -> Tensor:
+        """One minus the similarity of the classes, in [0, 1]; without a label 1 from all others."""
+        distance = self._distance[self._set[rows][:, None], self._set[others]]
+        return distance.masked_fill(rows[:, None] == others, 0)
+
+
+Embed = Callable[[Sequence[Sequence[str]]], Tensor]
+"""Captions of N images to their embeddings, float32 (N, E)."""
+
+
+def target_of(data: RetrievalDataset, supervision: Supervision, embed: Embed) -> Target | None:
+    """Build the target of the training images of a data set that has one.
+
+    Parameters
+    ----------
+    data : RetrievalDataset
+    supervision : "none", "captions" or "hierarchy"
+    embed : callable
+        What embeds captions, see `benchmarks.features.captions.embed`.
+    """
+    if supervision == "captions":
+        assert data.captions is not None, "checked when the grid was built"
+        return CaptionTarget(embed([data.captions[i] for i in data.train.tolist()]))
+    if supervision == "hierarchy":
+        assert data.hierarchy is not None, "checked when the grid was built"
+        return HierarchyTarget(data.labels[data.train], data.hierarchy)
+    return None

@@ -1,0 +1,306 @@
+"""Encoded images of any number: decoded by worker processes, resized once, kept on disk.
+
+A pass over all of them writes a memory-mapped uint8 array, so memory does not grow with the data
+set; see `datasets.files.disk` for how a pass that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+import io
+import os
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from joblib import cpu_count
+from joblib.externals.loky import ProcessPoolExecutor
+from numpy.typing import NDArray
+from torch import Tensor
+
+import datasets.files.decode
+from datasets.errors import DatasetError
+from datasets.files.decode import Item, decode_all, problems
+from datasets.files.disk import Arriving, Blocks, disk_array
+from datasets.image_source import ImageSource
+from datasets.progress import Progress, silent
+
+T = TypeVar("T")
+
+STORED_SIZE = 256
+"""Height and width, in pixels, at which images of many sizes are kept."""
+_CHUNK = 64
+"""Images that a worker takes at a time."""
+_END = 4096
+"""Bytes at either end of a file that are looked at."""
+ABSENT = "absent"
+_FEW = 1024
+"""Images below which starting workers takes longer than decoding."""
+_MOST_WORKERS = 8
+"""Worker processes; each takes about 150 MiB, torch included."""
+_IN_MEMORY = 2**30
+"""Bytes of pixels that may be decoded into memory where there is no folder to keep them in."""
+
+
+class Encoded(ABC):
+    """Encoded images by row number.
+
+    Attributes
+    ----------
+    kind : str
+        Where they lie: ``"files"``.
+    fingerprints : sequence of str
+        What tells these images from any others, without decoding one.
+    """
+
+    kind: str
+    fingerprints: Sequence[str]
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    @abstractmethod
+    def items(self, start: int = 0) -> Iterator[Item]:
+        """Yield names and encoded images from row `start` on, in the order of the rows."""
+
+    @abstractmethod
+    def subset(self, rows: Tensor) -> Encoded:
+        """Keep some rows, int64 (n,), ascending."""
+
+    def absent(self) -> Tensor:
+        """Rows that have no image, int64 (n,); found without decoding."""
+        return torch.empty(0, dtype=torch.int64)
+
+    def name(self, row: int) -> str:
+        """Name of one image, for messages."""
+        return next(iter(self.items(row)))[0]
+
+
+class FileItems(Encoded):
+    """Images in files of their own.
+
+    Parameters
+    ----------
+    root : Path
+        Folder that the names start from.
+    names : sequence of str
+        Paths below it, with ``/``; one a row.
+
+    Notes
+    -----
+    A file is told from others by its name, its size, and its first and last 4 KiB: images of one
+    size are told apart, and a set of any size is listed in seconds. What this cannot see is a file
+    that was replaced by one of the same size, beginning and end.
+    """
+
+    kind = "files"
+
+    def __init__(self, root: Path, names: Sequence[str]) -> None:
+        self.root = root
+        self.names = list(names)
+        # Many at a time, for disks and networks that take long to answer.
+        chunks = [self.names[i : i + _CHUNK] for i in range(0, len(self.names), _CHUNK)]
+        with ThreadPoolExecutor() as pool:
+            looks = pool.map(
+                lambda chunk: [f"{name}:{_look(f'{root}/{name}')}" for name in chunk], chunks
+            )
+            self.fingerprints = [look for found in looks for look in found]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def items(self, start: int = 0) -> Iterator[Item]:
+        """Yield paths, see `Encoded.items`; the workers read them."""
+        for row in range(start, len(self.names)):  # no slice: names are asked for one by one
+            path = self.root / self.names[row]
+            yield str(path), path
+
+    def subset(self, rows: Tensor) -> FileItems:
+        """Keep some files."""
+        kept = copy.copy(self)
+        kept.names = [self.names[i] for i in rows.tolist()]
+        kept.fingerprints = [self.fingerprints[i] for i in rows.tolist()]
+        return kept
+
+    def absent(self) -> Tensor:
+        """Rows whose file is not there, or empty."""
+        none = f":{ABSENT}"
+        rows = [i for i, look in enumerate(self.fingerprints) if look.endswith(none)]
+        return torch.tensor(rows).long()
+
+
+class EncodedImages(ImageSource):
+    """Images that are decoded in one pass when the first is read.
+
+    Parameters
+    ----------
+    encoded : Encoded
+        Where they come from.
+    size : int
+        Height and width at which they are kept, in pixels.
+    exact : bool
+        Whether an image of another size is an error; else it is stretched.
+    """
+
+    def __init__(self, encoded: Encoded, size: int = STORED_SIZE, *, exact: bool = False) -> None:
+        self.encoded = encoded
+        self.size = size
+        self._exact = exact
+        self._pixels: NDArray[np.uint8] | Path | None = None
+        self._arriving: Arriving | None = None
+        text = " ".join([encoded.kind, str(size), *encoded.fingerprints])
+        self.digest = hashlib.sha256(text.encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def prepare(self, folder: Path, progress: Progress) -> None:
+        """Decode all images into a file of `folder`, or find it there."""
+        self._pixels = disk_array(*self._pass(folder), progress).path
+
+    @contextmanager
+    def arriving(self, folder: Path, progress: Progress) -> Iterator[None]:
+        """Decode while a block of code runs, see `ImageSource.arriving`.
+
+        Progress is told of what is left to do after the block; inside of it, the block has its own.
+        """
+        if self._pass(folder)[0].with_suffix(".npy").is_file():
+            self.prepare(folder, progress)
+            yield
+            return
+        self._arriving = Arriving(*self._pass(folder))
+        try:
+            yield
+            self._arriving.finish(progress)
+            self._pixels = self._arriving.path
+        finally:
+            self._arriving.stop()
+            self._arriving = None
+
+    def _pass(self, folder: Path) -> tuple[Path, str, int, Blocks]:
+        """Where the decoded images lie, what they are, how many, and how they are made."""
+        key = hashlib.sha256((self.digest + _decoder()).encode()).hexdigest()
+        stem = folder / f"{self.size}px" / key[:24]
+        return stem, f"pixels of {len(self):,} images", len(self), self._blocks
+
+    def read(self, rows: Tensor) -> Tensor:
+        """Read some images, see `ImageSource.read`; the first call decodes all of them."""
+        if self._arriving is not None:
+            return torch.from_numpy(self._arriving.read(rows.numpy()))
+        if self._pixels is None:
+            n_bytes = len(self) * 3 * self.size**2
+            if n_bytes > _IN_MEMORY:
+                raise RuntimeError(
+                    f"EncodedImages.read: {n_bytes / 2**30:.1f} GiB of pixels are kept on disk; "
+                    "call prepare with a folder first"
+                )
+            self._pixels = np.concatenate(list(self._blocks(0)))
+        pixels = self._pixels
+        if isinstance(pixels, Path):  # opened for each call, so that no pages pile up
+            pixels = np.load(pixels, mmap_mode="r", allow_pickle=False)
+        return torch.from_numpy(pixels[rows.numpy()])
+
+    def name(self, row: int) -> str:
+        """Name of one image, for messages."""
+        return self.encoded.name(row)
+
+    def absent(self) -> Tensor:
+        """Rows that have no image, int64 (n,)."""
+        return self.encoded.absent()
+
+    def subset(self, rows: Tensor) -> EncodedImages:
+        """Keep some rows."""
+        return EncodedImages(self.encoded.subset(rows), self.size, exact=self._exact)
+
+    def problems(self, progress: Progress = silent) -> dict[int, str]:
+        """Decode every image and say what is wrong with which row."""
+        check = partial(problems, size=self.size, exact=self._exact)
+        found: dict[int, str] = {}
+        done = 0
+        for part in self._chunks(check, 0):
+            found |= {done + i: reason for i, reason in enumerate(part) if reason is not None}
+            done += len(part)
+            progress("images checked", done, len(self))
+        return found
+
+    def _blocks(self, start: int) -> Iterator[NDArray[Any]]:
+        return self._chunks(partial(decode_all, size=self.size, exact=self._exact), start)
+
+    def _chunks(self, work: Callable[[Sequence[Item]], T], start: int) -> Iterator[T]:
+        """Do some work on chunks of rows, by as many processes as there are cores, in order."""
+        items = self.encoded.items(start)
+        chunks = iter(lambda: list(islice(items, _CHUNK)), [])
+        n_workers = min(cpu_count(), _MOST_WORKERS)
+        if len(self) - start < _FEW or n_workers == 1:
+            return map(work, chunks)
+        return _in_order(work, chunks, n_workers)
+
+
+def _in_order(
+    work: Callable[[Sequence[Item]], T], chunks: Iterable[Sequence[Item]], n_workers: int
+) -> Iterator[T]:
+    """Results of worker processes in the order of the chunks, few of them at a time in memory."""
+    workers = ProcessPoolExecutor(n_workers)  # its own: joblib keeps one of another kind to reuse
+    waiting: deque[Future[T]] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append(workers.submit(work, chunk))
+            if len(waiting) == 2 * n_workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+        workers.shutdown(wait=True)  # killing workers races with the executor's own thread
+
+
+def image_size(encoded: Encoded, most: int = STORED_SIZE) -> int:
+    """Longer side of the first image that can be decoded, in pixels, at most `most`."""
+    from PIL import Image
+
+    for _, content in encoded.items():
+        try:
+            with Image.open(_file(content)) as image:
+                return min(most, max(image.size))
+        except (OSError, DatasetError):
+            continue
+    return most
+
+
+def _file(content: bytes | Path | None) -> Any:
+    if content is None:
+        raise DatasetError("no image bytes")
+    return io.BytesIO(content) if isinstance(content, bytes) else content
+
+
+def _look(path: str) -> str:
+    """Size of a file and a digest of its two ends, `ABSENT` if it is not there or empty."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+        try:
+            size = os.fstat(file).st_size
+            ends = os.pread(file, _END, 0)
+            if size > _END:
+                ends += os.pread(file, _END, max(_END, size - _END))
+        finally:
+            os.close(file)
+    except OSError:
+        return ABSENT
+    return f"{size}:{hashlib.sha256(ends).hexdigest()[:16]}" if size else ABSENT
+
+
+def _decoder() -> str:
+    """Source of what makes pixels: other code, other pixels."""
+    return inspect.getsource(datasets.files.decode)

@@ -1,0 +1,117 @@
+"""Features and labels in one file: ``features:PATH``, ``.npz`` or ``.safetensors``.
+
+=============  ====================================================================================
+``features``   float (N, D)
+``labels``     class numbers (N,), or 0/1 (N, C)
+``split``      optional, (N,): 0 or "train", 1 or "query", 2 or "database". Where no row is of the
+               database, the training rows are
+=============  ====================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datasets.contents import Contents, LoadOptions
+from datasets.errors import DatasetError, one_line
+from datasets.own.labels import from_matrix, from_values
+
+Array = NDArray[Any]
+SPLIT = {"train": "train", "query": "test", "database": "database"}
+"""Values of `split`, in the order of their numbers, and the parts that they name."""
+
+
+def load_features(path: Path, options: LoadOptions) -> Contents:
+    """Read precomputed features.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    options : LoadOptions
+
+    Returns
+    -------
+    Contents
+        Without images, so that no backbone is run.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read, lacks an array, or one has another shape or type.
+    """
+    who = f"features:{path}"
+    arrays = _read(path)
+    for name in ("features", "labels"):
+        if name not in arrays:
+            raise DatasetError(
+                f"{who}: expected arrays features and labels, found "
+                f"{', '.join(sorted(arrays)) or 'none'}"
+            )
+    features, labels = arrays["features"], arrays["labels"]
+    if features.ndim != 2 or features.dtype.kind != "f" or 0 in features.shape:
+        raise DatasetError(
+            f"{who}: features must be float (N, D), got {features.dtype} {features.shape}"
+        )
+    for name in ("labels", "split"):
+        if name in arrays and arrays[name].shape[:1] != features.shape[:1]:
+            raise DatasetError(
+                f"{who}: {name} must have a row for each of {len(features):,} features, got "
+                f"shape {arrays[name].shape}"
+            )
+    matrix, classes = _labels(who, labels)
+    parts = _parts(who, arrays["split"]) if "split" in arrays else {}
+    return Contents(
+        labels=matrix,
+        features=torch.from_numpy(features.astype(np.float32)),
+        parts=parts,
+        classes=classes,
+        notes=(f"{who}: {len(features):,} features of {features.shape[1]} numbers",),
+    )
+
+
+def _labels(who: str, labels: Array) -> tuple[Tensor, tuple[str, ...]]:
+    if labels.ndim == 1 and labels.dtype.kind in "iuU":
+        return from_values(who, labels, np.arange(len(labels)), len(labels))
+    if labels.ndim == 2 and labels.dtype.kind in "biuf" and labels.shape[1]:
+        return from_matrix(who, labels), ()
+    raise DatasetError(
+        f"{who}: labels must be class numbers (N,) or 0/1 (N, C), got {labels.dtype} {labels.shape}"
+    )
+
+
+def _parts(who: str, split: Array) -> dict[str, Tensor]:
+    known = np.array(list(SPLIT)) if split.dtype.kind == "U" else np.arange(len(SPLIT))
+    if split.ndim != 1 or split.dtype.kind not in "iuU" or not np.isin(split, known).all():
+        odd = split[~np.isin(split, known)].reshape(-1)[:1].tolist()
+        raise DatasetError(
+            f"{who}: split must be 0, 1, 2 or {', '.join(map(repr, SPLIT))} of each row, got "
+            f"{odd[0] if odd else split.dtype!r}"
+        )
+    rows = {
+        part: torch.from_numpy(np.flatnonzero(split == value))
+        for part, value in zip(SPLIT.values(), known, strict=True)
+    }
+    return {part: own for part, own in rows.items() if len(own)}
+
+
+def _read(path: Path) -> Mapping[str, Array]:
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file  # NumPy has no bfloat16
+
+            found = load_file(path).items()
+            return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in found}
+    except Exception as error:  # the readers raise what they like on a damaged file
+        raise DatasetError(f"features:{path}: cannot be read ({one_line(error)})") from error
+    raise DatasetError(f"features:{path}: expected a .npz or .safetensors file")

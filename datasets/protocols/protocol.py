@@ -1,0 +1,122 @@
+"""Named protocols as data: how many rows ask, train and answer, and which rows they are.
+
+The same Roman numeral means different things in different papers, so a protocol is named here by
+what it does, and `Protocol_.sizes` belongs into every output.
+
+Rows are drawn by the rules of `datasets.protocols.rules`, the same on every machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from torch import Tensor
+
+from datasets.errors import DatasetError, lookup
+from datasets.protocols.rules import RULES, Split
+
+
+@dataclass(frozen=True)
+class Protocol_:
+    """One way to split one data set and to score it.
+
+    Parameters
+    ----------
+    dataset, name : str
+        ``"cifar10"`` and ``"1k-5k"``.
+    n_query, n_train, n_database : int
+        Sizes of the three parts, in rows.
+    rule : str
+        Key of `datasets.protocols.rules.RULES`: which rows make up the parts.
+    cutoff : int
+        The k of mAP@k, in database items.
+    relevance : str
+        When a database item counts as relevant to a query.
+    source : str
+        Who uses this protocol. A note: it takes no part in the digest.
+
+    Examples
+    --------
+    >>> protocol = PROTOCOLS["cifar10"]["1k-5k"]
+    >>> protocol.label
+    'cifar10/1k-5k'
+    >>> protocol.sizes
+    '1,000 queries, 5,000 train, 59,000 database, mAP@1000'
+    """
+
+    dataset: str
+    name: str
+    n_query: int
+    n_train: int
+    n_database: int
+    rule: str
+    cutoff: int
+    relevance: str
+    source: str
+
+    @property
+    def label(self) -> str:
+        """Data set and protocol: what a user types, and the caption of a table."""
+        return f"{self.dataset}/{self.name}"
+
+    @property
+    def sizes(self) -> str:
+        """Sizes and cutoff for a human reader."""
+        return (
+            f"{self.n_query:,} queries, {self.n_train:,} train, {self.n_database:,} database, "
+            f"mAP@{self.cutoff}"
+        )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all fields but `source`, as canonical JSON, 64 hexadecimal digits."""
+        fields = {key: value for key, value in asdict(self).items() if key != "source"}
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def split(
+        self,
+        labels: Tensor,
+        parts: Mapping[str, Tensor] | None = None,
+        *,
+        allow_missing: bool = False,
+    ) -> Split:
+        """Choose the rows.
+
+        Parameters
+        ----------
+        labels : Tensor, bool, shape (N, C)
+            Labels of all rows; classes are balanced by them.
+        parts : Mapping[str, Tensor] or None
+            Row numbers of the parts that the data set comes in, for the rules that keep them:
+            ``{"train": ..., "test": ...}``.
+        allow_missing : bool
+            Take what there is where the rows are fewer than the sizes of this protocol.
+
+        Returns
+        -------
+        Split
+            Sorted rows.
+
+        Raises
+        ------
+        DatasetError
+            If the labels or parts cannot give the sizes of this protocol.
+        """
+        rule = lookup("split rule", self.rule, RULES)
+        split = rule(self, labels, parts or {})
+        for part, expected in (
+            ("train", self.n_train),
+            ("query", self.n_query),
+            ("database", self.n_database),
+        ):
+            rows: Tensor = getattr(split, part)
+            if len(rows) != expected and not allow_missing:
+                raise DatasetError(
+                    f"{self.label}: the protocol has {expected:,} {part} rows, these "
+                    f"{len(labels):,} rows give {len(rows):,}; is the copy complete?"
+                )
+        return Split(*(rows.sort().values for rows in split))

@@ -1,0 +1,1 @@
+"""One data set a file, and the trees over their classes."""

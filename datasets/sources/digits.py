@@ -1,0 +1,39 @@
+"""Handwritten digits, 1,797 grey images of 8 x 8 pixels: real data inside scikit-learn.
+
+References
+----------
+E. Alpaydin and C. Kaynak, Cascading Classifiers, Kybernetika 34(4), 1998.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from datasets.contents import Contents, LoadOptions
+from datasets.image_source import MemoryImages
+from datasets.protocols.protocol import Protocol_
+
+
+def load_digits(protocol: Protocol_, options: LoadOptions) -> Contents:
+    """Load the digits; grey levels 0..16 become 0..255, the same in all three channels.
+
+    Parameters
+    ----------
+    protocol : Protocol_
+        One of ``PROTOCOLS["digits"]``.
+    options : LoadOptions
+        Not used: the images come with scikit-learn.
+
+    Returns
+    -------
+    Contents
+        1,797 rows.
+    """
+    from sklearn import datasets as sklearn_datasets
+
+    bunch = sklearn_datasets.load_digits()
+    grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)  # (N, 8, 8)
+    images = torch.from_numpy(grey)[:, None].repeat(1, 3, 1, 1)
+    labels = torch.nn.functional.one_hot(torch.from_numpy(bunch.target).long(), 10).bool()
+    return Contents(labels, MemoryImages(images), classes=tuple("0123456789"))

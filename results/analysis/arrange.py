@@ -1,0 +1,187 @@
+"""From one reading of the store to a board: what is shown, what newer records set aside.
+
+Records that an equal cell with other settings or another source made obsolete are set aside here
+and counted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+import pandas as pd
+
+from results.analysis.board import HEADINGS, Board, Cell, Row, Section
+from results.analysis.frames import (
+    OPTIONAL,
+    costs_frame,
+    leaderboard,
+    method_key,
+    metric_key,
+    runs_frame,
+)
+from results.store.record import Failure, RunRecord
+from results.store.store import Scan
+
+
+def build(scan: Scan, method_order: Sequence[str] = ()) -> Board:
+    """Arrange one reading of the store for the report."""
+    shown, superseded = select(scan.records)
+    runs_of_rows: list[RunRecord | Failure] = [*scan.failures, *shown]
+    kinds = {row_of(run): run.kind for run in runs_of_rows}
+    runs = runs_frame(shown, method_order)
+    table = leaderboard(runs, method_order, kinds)
+    costs = leaderboard(costs_frame(shown, method_order), method_order, kinds)
+    cells = pd.concat([table, costs], ignore_index=True)
+    return Board(
+        records=tuple(shown),
+        runs=runs,
+        leaderboard=table,
+        costs=costs,
+        sections=tuple(_sections(shown, cells, scan.failures, kinds, method_order)),
+        notes=tuple(_notes(superseded, scan)),
+        method_order=tuple(method_order),
+    )
+
+
+def select(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
+    """Set aside the records that newer ones made obsolete.
+
+    Three rules, in this order. Records under one protocol name whose protocol or inputs (copy of
+    the data, weights) differ cannot share a table: those of the newest record stay. Records of one
+    method whose kinds differ cannot share a row: those of the newest record's kind stay. Records
+    of one method and number of bits whose settings differ cannot share a mean: the settings of the
+    newest record stay, and of these the newest record of each seed.
+
+    Returns
+    -------
+    shown, superseded : list of RunRecord
+        Both in the order given.
+    """
+    records = list(records)
+    made = {id(record): datetime.fromisoformat(record.created) for record in records}
+    newest = sorted(records, key=lambda record: made[id(record)], reverse=True)
+    protocols: dict[tuple[str, ...], tuple[str, str | None]] = {}
+    kinds: dict[tuple[str, ...], str] = {}
+    settings: dict[tuple[object, ...], str] = {}
+    seeds: set[tuple[object, ...]] = set()
+    kept: set[int] = set()
+    for record in newest:
+        table = (record.dataset, record.protocol, record.backbone)
+        entry = (*table, record.method, record.bits)
+        digest = (record.protocol_info["digest"], record.protocol_info.get("inputs"))
+        if protocols.setdefault(table, digest) != digest:
+            continue
+        if kinds.setdefault(row_of(record), record.kind) != record.kind:
+            continue
+        group = json.dumps(record.settings, sort_keys=True)
+        if settings.setdefault(entry, group) != group or (*entry, record.seed) in seeds:
+            continue
+        seeds.add((*entry, record.seed))
+        kept.add(id(record))
+    shown = [record for record in records if id(record) in kept]
+    return shown, [record for record in records if id(record) not in kept]
+
+
+def _sections(
+    records: Sequence[RunRecord],
+    table: pd.DataFrame,
+    failures: Sequence[Failure],
+    kinds: Mapping[tuple[str, ...], str],
+    method_order: Sequence[str],
+) -> Iterable[Section]:
+    cells: dict[tuple[str, str, str], dict[str, dict[tuple[str, int], Cell]]] = {}
+    for entry in table.itertuples(index=False, name=None):
+        dataset, protocol, backbone, method, bits, metric, mean, std, n, _, _, rank, _ = entry
+        methods = cells.setdefault((dataset, protocol, backbone), {})
+        methods.setdefault(method, {})[metric, bits] = Cell(
+            mean=mean,
+            std=None if pd.isna(std) else std,
+            n=n,
+            best=not pd.isna(rank) and rank == 1,
+        )
+    failed: dict[tuple[str, str, str], dict[str, set[int]]] = {}
+    for failure in failures:
+        key = (failure.dataset, failure.protocol, failure.backbone)
+        failed.setdefault(key, {}).setdefault(failure.method, set()).add(failure.bits)
+    first = {(record.dataset, record.protocol, record.backbone): record for record in records}
+    order = {kind: place for place, kind in enumerate(HEADINGS)}
+    for key, rows in cells.items():
+        lost = failed.get(key, {})
+        found = {metric for row in rows.values() for metric, _ in row}
+        usual = {metric for metric in found if not OPTIONAL.search(metric)}
+        metrics = sorted(usual or found, key=metric_key)
+        lengths = {bits for row in rows.values() for _, bits in row}.union(*lost.values())
+        main = _main_metric(first[key], metrics)
+        names = sorted({*rows, *lost}, key=lambda name: method_key(name, method_order))
+        kind_of = {name: kinds[*key, name] for name in names}
+        info = first[key].protocol_info
+        yield Section(
+            *key,
+            sizes=_sizes(info),
+            rule=f"Split: {info['rule']}. Relevant: {info['relevance']}.{_without_relevant(info)}",
+            metric=main,
+            further=tuple(metric for metric in metrics if metric != main),
+            bits=tuple(sorted(lengths - {0}) or (0,)),
+            seeds=_usual_seeds(rows, main),
+            by_query=main == f"mAP@{first[key].protocol_info['cutoff']}",
+            rows=tuple(
+                Row(
+                    name,
+                    kind=kind_of[name],
+                    cells=rows.get(name, {}),
+                    failed=frozenset(lost.get(name, ())),
+                )
+                for name in sorted(names, key=lambda name: order[kind_of[name]])
+            ),
+        )
+
+
+def _main_metric(record: RunRecord, metrics: Sequence[str]) -> str:
+    """Return the protocol's own metric, or the nearest that the records have."""
+    for wanted in (f"mAP@{record.protocol_info['cutoff']}", "mAP"):
+        if wanted in metrics:
+            return wanted
+    return metrics[0]
+
+
+def _usual_seeds(rows: dict[str, dict[tuple[str, int], Cell]], metric: str) -> int:
+    counts = Counter(
+        cell.n for row in rows.values() for (name, _), cell in row.items() if name == metric
+    )
+    return counts.most_common(1)[0][0]
+
+
+def _sizes(info: dict[str, object]) -> str:
+    return (
+        f"{info['n_query']:,} queries, {info['n_train']:,} training images, "
+        f"{info['n_database']:,} in the database, cutoff {info['cutoff']:,}"
+    )
+
+
+def _without_relevant(info: dict[str, object]) -> str:
+    """Say how many queries can find nothing, which score 0 in every row."""
+    count = info.get("n_query_without_relevant", 0)
+    return f" Queries without any relevant item, scored 0: {count:,}." if count else ""
+
+
+def _notes(superseded: Sequence[RunRecord], scan: Scan) -> Iterable[str]:
+    for failure in scan.failures:
+        yield f"Failed: {_cell_name(failure)} seed {failure.seed}: {failure.error}"
+    for reason in scan.skipped:
+        yield f"Skipped: {reason}"
+    for name, count in Counter(map(_cell_name, superseded)).items():
+        runs = "1 older run" if count == 1 else f"{count} older runs"
+        yield f"Superseded: {name}: {runs} with other settings or source, not shown"
+
+
+def row_of(run: RunRecord | Failure) -> tuple[str, ...]:
+    """Return data set, protocol, backbone and method: a row of one table."""
+    return run.dataset, run.protocol, run.backbone, run.method
+
+
+def _cell_name(run: RunRecord | Failure) -> str:
+    length = f"{run.bits} bits" if run.bits else "no codes"
+    return f"{run.dataset}/{run.protocol} {run.backbone} {run.method} {length}"

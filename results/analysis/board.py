@@ -1,0 +1,221 @@
+"""What a report shows, as plain data: tables, their rows and entries, and what was compared.
+
+A `Section` is one table of the report: one data set, protocol and backbone, so numbers that cannot
+be compared never share a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from results.analysis.statistics import ALPHA, Difference
+from results.store.record import RunRecord
+
+TIES = "Equal Hamming distances count as the mean over all their orders."
+HEADINGS = {
+    "method": "",
+    "captions": "learn from captions too, ranked apart",
+    "hierarchy": "learn from the classes' hierarchy too, ranked apart",
+    "yardstick": "yardsticks, not ranked",
+}
+"""What stands above the rows of each kind, in the order of a table."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of a table: a method at one number of bits under one metric."""
+
+    mean: float
+    std: float | None  # None where one seed gives no spread
+    n: int  # seeds
+    best: bool  # rank 1 among the rows of its kind in its column
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method or yardstick."""
+
+    method: str
+    kind: str  # one of `results.store.record.KINDS`
+    cells: dict[tuple[str, int], Cell]  # by metric and bits
+    failed: frozenset[int]  # bits at which a run failed
+
+    def cell(self, metric: str, bits: int) -> Cell | None:
+        """Return the entry at `bits`; a yardstick without codes holds for every length."""
+        return self.cells.get((metric, bits), self.cells.get((metric, 0)))
+
+    @property
+    def yardstick(self) -> bool:
+        """Whether the row only helps to judge the others."""
+        return self.kind == "yardstick"
+
+    @property
+    def codeless(self) -> bool:
+        """Whether one value holds for every length, as for a yardstick without codes."""
+        return bool(self.cells) and {bits for _, bits in self.cells} == {0}
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table: rows by kind, methods first and yardsticks last; columns are bits."""
+
+    dataset: str
+    protocol: str
+    backbone: str
+    sizes: str  # "1,000 queries, 5,000 training images, ..."
+    rule: str  # how the split was made, and what counts as relevant
+    metric: str  # of the main table
+    further: tuple[str, ...]  # the other metrics
+    bits: tuple[int, ...]
+    seeds: int  # the usual number of seeds of an entry
+    rows: tuple[Row, ...]
+    by_query: bool = False  # the main table's metric is the mean of the AP kept for each query
+    marks: Mapping[tuple[str, int], str] | None = None
+    """What tests allow to say: "best" or "second" by method and bits; None where none was made."""
+
+    @property
+    def title(self) -> str:
+        """Name of the section, as headings show it."""
+        return f"{self.dataset} / {self.protocol} / {self.backbone}"
+
+    @property
+    def blocks(self) -> tuple[tuple[str, tuple[Row, ...]], ...]:
+        """The rows of each kind that has any, under their heading; that of methods is empty."""
+        by_kind = [(text, self._of_kind(kind)) for kind, text in HEADINGS.items()]
+        return tuple((text, rows) for text, rows in by_kind if rows)
+
+    def _of_kind(self, kind: str) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.kind == kind)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Headings of the columns."""
+        return tuple(f"{bits} bits" if bits else "no codes" for bits in self.bits)
+
+    def label(self, row: Row) -> str:
+        """Return the name of a row, marked where the yardstick has no codes."""
+        return f"{row.method} (no codes)" if row.codeless and self.bits != (0,) else row.method
+
+    def entry(self, row: Row, bits: int) -> str:
+        """Return the main table's entry: ``0.457 ± 0.003``, ``failed`` or ``-`` (not run)."""
+        cell = row.cell(self.metric, bits)
+        if cell is None:
+            return "failed" if row.failed & {bits, 0} else "-"
+        spread = "" if cell.std is None else f" ± {cell.std:.3f}"
+        # One value of a row without codes is no gap: nothing in it depends on a seed.
+        usual = cell.n == self.seeds or (row.codeless and cell.n == 1)
+        count = "" if usual else f" (n={cell.n})"
+        return f"{cell.mean:.3f}{spread}{count}"
+
+    def best(self, row: Row, bits: int) -> bool:
+        """Whether the entry is the best of its column: by a test, or untested by its mean."""
+        if self.marks is not None:
+            return self.marks.get((row.method, bits)) == "best"
+        cell = row.cell(self.metric, bits)
+        return cell is not None and cell.best
+
+    def second(self, row: Row, bits: int) -> bool:
+        """Whether a test says that the entry beats all but the best of its column."""
+        return self.marks is not None and self.marks.get((row.method, bits)) == "second"
+
+    def means(self, row: Row, metric: str) -> str:
+        """Return a further metric's means at all bits: ``0.41 / 0.44 / 0.47``."""
+        cells = [row.cell(metric, bits) for bits in self.bits]
+        shown = ["-" if cell is None else f"{cell.mean:.3f}" for cell in cells]
+        return shown[0] if row.codeless else " / ".join(shown)
+
+    @property
+    def slashed_bits(self) -> str:
+        """The lengths in the order in which `means` shows them."""
+        return " / ".join(str(bits) for bits in self.bits)
+
+    def caption(self, best: str = "in bold", second: str = "underlined") -> str:
+        """Say what the main table's numbers are, and how it marks the best and the second."""
+        if self.seeds == 1:
+            spread = "one seed, so no spread and no interval"
+        else:
+            spread = f"mean ± standard deviation over n = {self.seeds} seeds"
+        entries = [self.entry(row, bits) for row in self.rows for bits in self.bits]
+        uneven = any("(n=" in entry for entry in entries)
+        other = " unless an entry says otherwise" if uneven else ""
+        kinds = {row.kind for row in self.rows} - {"yardstick"}
+        by_kind = ", by kind" if len(kinds) > 1 else ""
+        marked = f"Best mean of a column {best}, untested{by_kind}."
+        if self.marks is not None:
+            over = "queries" if self.seeds == 1 else "queries and seeds"
+            marked = (
+                f"Best of a column {best} and second {second}{by_kind}, where the difference to "
+                f"the next is significant (paired bootstrap over {over}, Holm over the column, "
+                "5 %)."
+            )
+        return f"{self.metric}, {spread}{other}. {marked}"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two methods under one metric; the difference is that of `first` over `second`."""
+
+    first: str
+    second: str
+    difference: Difference
+    p_holm: float
+    n: int  # queries of a column, or columns of a ranking
+
+    @property
+    def significant(self) -> bool:
+        """Whether the difference holds at 5 % among all that were tested with it."""
+        return self.p_holm < ALPHA
+
+
+@dataclass(frozen=True)
+class Column:
+    """All pairs of one kind in one column; the better mean comes first."""
+
+    section: Section
+    bits: int
+    kind: str
+    pairs: tuple[Pair, ...]
+
+    def pair(self, first: str, second: str) -> Pair | None:
+        """Return the pair in this order."""
+        return next((p for p in self.pairs if (p.first, p.second) == (first, second)), None)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Mean ranks of the methods of one kind over complete columns, best first."""
+
+    kind: str
+    methods: tuple[str, ...]
+    mean_ranks: tuple[float, ...]
+    columns: tuple[str, ...]
+    left_out: tuple[str, ...]  # methods and columns that would leave gaps
+    friedman: tuple[float, float] | None  # statistic and p; None below 3 methods or 2 columns
+    critical_difference: float | None  # of Nemenyi's test; None where Friedman's is
+    alike: tuple[tuple[str, ...], ...]  # groups that it does not tell apart
+    pairs: tuple[Pair, ...]  # Wilcoxon's signed ranks
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Everything that was compared."""
+
+    columns: tuple[Column, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
+
+
+@dataclass(frozen=True)
+class Board:
+    """Everything that the outputs of one report show."""
+
+    records: tuple[RunRecord, ...]  # those shown
+    runs: pd.DataFrame
+    leaderboard: pd.DataFrame
+    costs: pd.DataFrame  # what runs cost, in the columns of the leaderboard
+    sections: tuple[Section, ...]
+    notes: tuple[str, ...]  # superseded, skipped and failed, one line each
+    method_order: tuple[str, ...]
+    comparisons: Comparisons | None = None  # None where nothing was tested

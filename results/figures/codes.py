@@ -1,0 +1,279 @@
+"""Figures of the codes themselves: distances, correlation between bits, maps, what is found."""
+
+from __future__ import annotations
+
+import textwrap
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from results.analysis.board import Section
+from results.figures.style import COLOURS, INK, STYLE, WIDTHS, finish, label, panels
+from results.gallery.exhibits import TOP, Answer, Exhibit, exhibits, map_places
+from results.gallery.view import View
+from results.store.record import RunRecord
+
+RIGHT, WRONG = "#0072b2", "#d55e00"
+GREY = "#b4b4bb"
+CLASS_COLOURS = (*COLOURS, "#1a1a1a", "#b8b400")
+_EXACT = 2**20  # items that float32 surely counts exactly, and few enough to hold as floats
+
+
+def distance_histograms(view: View, section: Section) -> Figure | None:
+    """Draw the distances of relevant and of other pairs, each as a share, one panel a method."""
+    shown = []
+    for row in section.rows:
+        curves = [
+            r.curves["distances"] for r in view.longest(section, row) if "distances" in r.curves
+        ]
+        if curves and section.bits[-1]:
+            pairs = np.sum([curve["pairs"] for curve in curves], axis=0)
+            relevant = np.sum([curve["relevant"] for curve in curves], axis=0)
+            shown.append((row, relevant, pairs - relevant))
+    if not shown:
+        return None
+    figure, axes = panels([label(row) for row, *_ in shown], view.width, height=1.6, small=True)
+    for panel, (_, relevant, other) in zip(axes, shown, strict=True):
+        for counts, colour, name in (
+            (other, WRONG, "other"),
+            (relevant, RIGHT, "relevant"),
+        ):
+            if counts.sum():
+                panel.stairs(
+                    counts / counts.sum(),
+                    np.arange(len(counts) + 1) - 0.5,
+                    fill=True,
+                    facecolor=(colour, 0.3),
+                    edgecolor=colour,
+                    linewidth=1.1,
+                    hatch="////" if colour == WRONG else None,
+                    label=f"{name} pairs",
+                )
+        panel.set_xlabel("distance (bits)")
+        panel.set_ylabel("share of pairs")
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.yaxis.set_major_locator(MaxNLocator(4))
+    note = "every query with every database item, all seeds"
+    return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits; {note}.")
+
+
+def bit_correlation(view: View, section: Section) -> Figure | None:
+    """Draw the absolute correlation between bits over the database, one panel a method."""
+    shown = []
+    for row, record in view.examples(section):
+        codes = view.codes(record, "database")
+        if codes is not None and len(codes) > 1:
+            shown.append((row, record, correlation(codes)))
+    if not shown:
+        return None
+    titles = [f"{label(row)}: {_away(v):.2f}" for row, _, v in shown]
+    height = 2.3 if view.width == "page" else 1.7
+    figure, axes = panels(titles, view.width, height=height, small=True)
+    for panel, (*_, values) in zip(axes, shown, strict=True):
+        image = panel.imshow(values, cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
+        _bare(panel)
+    with mpl.rc_context(STYLE):
+        bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.02)
+        bar.set_label("|correlation|")
+        bar.outline.set_visible(False)
+    note = f"seed {shown[0][1].seed}; the number is the mean off the diagonal"
+    return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits, {note}.")
+
+
+def _away(values: NDArray[np.float64]) -> float:
+    """Mean off the diagonal; 0 for a single bit."""
+    n = len(values)
+    return float((values.sum() - n) / max(n * (n - 1), 1))
+
+
+def correlation(codes: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Absolute Pearson correlation between bits, float64 (K, K); a constant bit has 0 with others.
+
+    Examples
+    --------
+    >>> correlation(np.array([[0, 1, 1], [1, 0, 1]], bool))
+    array([[1., 1., 0.],
+           [1., 1., 0.],
+           [0., 0., 1.]])
+    """
+    together = np.zeros((codes.shape[1], codes.shape[1]))
+    for part in np.array_split(codes, -(-len(codes) // _EXACT)):
+        bits = part.astype(np.float32)
+        together += bits.T @ bits
+    together /= len(codes)
+    share = together.diagonal()
+    spread = np.sqrt(share * (1 - share))
+    scale = np.outer(spread, spread)
+    values = np.zeros_like(scale)
+    np.divide(together - np.outer(share, share), scale, out=values, where=scale > 0)
+    np.fill_diagonal(values, 1)
+    return np.abs(values).clip(0, 1)
+
+
+def tsne(view: View, section: Section) -> Figure | None:
+    """Draw maps of some database codes by t-SNE on Hamming distances, coloured by label.
+
+    References
+    ----------
+    van der Maaten and Hinton, "Visualizing data using t-SNE", JMLR 9, 2008.
+    """
+    shown = list(_maps(view, section))
+    if not shown:
+        return None
+    figure, axes = panels([name for name, *_ in shown], view.width, height=2.1, small=True)
+    common = _common_classes(np.concatenate([labels for *_, labels in shown]))
+    for panel, (_, points, labels) in zip(axes, shown, strict=True):
+        _scatter(panel, points, labels, common)
+    n = len(shown[0][1])
+    rest = " Grey: all other labels." if len(common) < shown[0][2].shape[1] else ""
+    note = (
+        f"{section.title}, {section.bits[-1]} bits; {n} database items, one colour a label.{rest}"
+    )
+    return finish(figure, axes, note)
+
+
+def embed(codes: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Place codes, bool (n, K), in the plane by t-SNE on Hamming distances, always alike."""
+    from sklearn.manifold import TSNE  # a second to import
+
+    signs = np.where(codes, 1, -1).astype(np.float32)
+    distances = (codes.shape[1] - signs @ signs.T).clip(0) / 2
+    model = TSNE(
+        metric="precomputed",
+        init="random",
+        perplexity=min(30.0, (len(codes) - 1) / 3),
+        max_iter=500,
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # many codes are equal: distances of 0 are meant
+        points: NDArray[np.float32] = model.fit_transform(distances)
+    return points
+
+
+def _maps(
+    view: View, section: Section
+) -> Iterator[tuple[str, NDArray[np.float32], NDArray[np.bool_]]]:
+    for row, record in view.examples(section):
+        codes = view.codes(record, "database")
+        labels = _map_labels(view, record)
+        if codes is not None and labels is not None and len(labels) > 9:
+            yield label(row), embed(codes[map_places(len(codes))]), labels
+
+
+def _map_labels(view: View, record: RunRecord) -> NDArray[np.bool_] | None:
+    samples, rows = view.samples(record), view.arrays(record).get("database_rows")
+    if samples is None or rows is None:
+        return None
+    return samples.labels_of(rows.astype(np.int64)[map_places(len(rows))])
+
+
+def _common_classes(labels: NDArray[np.bool_]) -> list[int]:
+    """Return the classes that get a colour: the most frequent."""
+    order: list[int] = np.argsort(-labels.sum(0), kind="stable").tolist()
+    return order[: len(CLASS_COLOURS)]
+
+
+def _scatter(
+    panel: Axes, points: NDArray[np.float32], labels: NDArray[np.bool_], common: list[int]
+) -> None:
+    other = ~labels[:, common].any(1)
+    panel.scatter(points[other, 0], points[other, 1], s=5, color=GREY, linewidths=0)
+    left = ~other
+    for place, number in enumerate(common):
+        chosen = labels[:, number] & left
+        left &= ~chosen
+        panel.scatter(
+            points[chosen, 0], points[chosen, 1], s=6, color=CLASS_COLOURS[place], linewidths=0
+        )
+    _bare(panel)
+    panel.spines[:].set_visible(False)
+
+
+def _bare(panel: Axes) -> None:
+    panel.grid(visible=False)
+    panel.set_xticks([])
+    panel.set_yticks([])
+
+
+def gallery(view: View, section: Section) -> Figure | None:
+    """Draw the best and worst queries of the section's best method, with what they found first."""
+    shown = exhibits(view, section)
+    if not shown:
+        return None
+
+    def quality(exhibit: Exhibit) -> tuple[bool, float]:
+        cell = exhibit.row.cell(section.metric, section.bits[-1])
+        return exhibit.row.kind == "method", -1.0 if cell is None else cell.mean
+
+    chosen = max(shown, key=quality)
+    samples = view.samples(chosen.record)
+    assert samples is not None, "an exhibit has its thumbnails"
+    answers = [*chosen.best, *chosen.worst]
+    width = WIDTHS[view.width]
+    top = TOP if view.width == "page" else TOP // 2
+    size = width / (top + 2.6)
+    with mpl.rc_context(STYLE):
+        height = (size + 0.08) * len(answers) + 0.85
+        figure = Figure(figsize=(width, height), dpi=100)  # photographs make large files
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(
+            len(answers), top + 1, squeeze=False, gridspec_kw=_tight(width, height)
+        )
+        for line, answer in zip(grid, answers, strict=True):
+            _show(line[0], samples.images_of(np.array([answer.row])), INK, "-")
+            line[0].set_ylabel(
+                f"AP {answer.ap:.2f}", rotation=0, ha="right", va="center", fontsize=7.5
+            )
+            _show_found(line[1:], samples.images_of(answer.found), answer)
+        grid[0][0].set_title("query", fontsize=7.5, weight="normal", loc="center")
+        grid[0][1].set_title(f"nearest {top}", fontsize=7.5, weight="normal")
+        letters = int(14 * width)
+        title = f"{label(chosen.row)}, {section.bits[-1]} bits, {section.title}"
+        figure.suptitle(
+            textwrap.fill(title, letters), x=0.01, ha="left", y=0.995, fontsize=8, parse_math=False
+        )
+        note = "Blue frame: right; orange, dashed: wrong. Best queries first, then the worst."
+        figure.text(0.01, 0.008, textwrap.fill(note, int(16 * width)), fontsize=7, alpha=0.8)
+    return figure
+
+
+_BESIDE: Any = {"rotation": 0, "ha": "right", "va": "center"}
+
+
+def _tight(width: float, height: float) -> dict[str, float]:
+    """Leave room for titles above, a note below and numbers at the left, the same in any size."""
+    room = {"bottom": 0.32 / height, "top": 1 - 0.52 / height, "left": 0.55 / width}
+    return {"right": 1 - 0.02 / width, "wspace": 0.12, "hspace": 0.12, **room}
+
+
+def _show_found(
+    line: NDArray[np.object_], images: NDArray[np.uint8] | None, answer: Answer
+) -> None:
+    for place, axes in enumerate(line):
+        if images is None or place >= len(images):
+            axes.set_axis_off()
+            continue
+        right = bool(answer.right[place])
+        _show(
+            axes,
+            images[place : place + 1],
+            RIGHT if right else WRONG,
+            "-" if right else (0, (3, 1.2)),
+        )
+
+
+def _show(axes: Axes, images: NDArray[np.uint8] | None, colour: str, dashes: object) -> None:
+    if images is not None:
+        axes.imshow(images[0], interpolation="nearest")
+    _bare(axes)
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=colour, linewidth=1.8, linestyle=dashes)

@@ -1,0 +1,81 @@
+"""The critical-difference diagram: average ranks over data sets and code lengths.
+
+References
+----------
+Demsar, "Statistical comparisons of classifiers over multiple data sets", JMLR 7, 2006.
+"""
+
+from __future__ import annotations
+
+import textwrap
+
+import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from results.analysis.comparisons import rank
+from results.analysis.statistics import CONFIDENCE
+from results.figures.style import DPI, INK, STYLE, WIDTHS, method_styles
+from results.gallery.view import View
+
+
+def critical_difference(view: View) -> Figure | None:
+    """Draw average ranks on a line; a bar joins what Nemenyi's test does not tell apart.
+
+    Ranks are those of `results.analysis.comparisons`, over the columns of all main tables.
+    """
+    ranking = rank(view.board, "method")
+    if ranking is None or ranking.critical_difference is None:
+        return None
+    names, ranks, critical = ranking.methods, ranking.mean_ranks, ranking.critical_difference
+    styles = method_styles(view.board)
+    half = (len(names) + 1) // 2
+    bars = [(ranks[names.index(g[0])], ranks[names.index(g[-1])]) for g in ranking.alike]
+    width = WIDTHS[view.width]
+    depth = 0.55 + 0.32 * len(bars)
+    height = 0.9 + 0.24 * half + 0.16 * len(bars)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        axes.set_axis_off()
+        low, high = 1, len(names)
+        share = (0.075 * max(map(len, names)) + 0.5) / width  # of a name, in the figure's width
+        margin = (high - low) * share / (1 - 2 * min(share, 0.45))
+        axes.set_xlim(low - margin, high + margin)
+        axes.set_ylim(depth + 0.55 * half + 0.3, -1.9)
+        axes.plot([low, high], [0, 0], color=INK, linewidth=0.9)
+        for tick in range(low, high + 1):
+            axes.plot([tick, tick], [0, -0.2], color=INK, linewidth=0.9)
+            axes.text(tick, -0.3, str(tick), ha="center", va="bottom", fontsize=7.5)
+        axes.plot([low, low + critical], [-1.25, -1.25], color=INK, linewidth=1.4, marker="|")
+        axes.text(low, -1.42, f"critical difference {critical:.2f}", fontsize=7.5)
+        for place, (first, last) in enumerate(bars):
+            ends = [first - 0.04, last + 0.04]
+            at = 0.4 + 0.32 * place
+            axes.plot(ends, [at, at], color=INK, linewidth=3, solid_capstyle="round")
+        for place, (name, of_name) in enumerate(zip(names, ranks, strict=True)):
+            left = place < half
+            at = depth + 0.55 * (place if left else len(names) - 1 - place) + 0.2
+            end = low - 0.04 * margin if left else high + 0.04 * margin
+            colour = styles[name]["color"]
+            axes.plot([of_name, of_name, end], [0, at, at], color=colour, linewidth=1.1)
+            text = f"{name} {of_name:.2f}"
+            axes.text(
+                end - 0.1 * margin if left else end + 0.1 * margin,
+                at,
+                text,
+                ha="right" if left else "left",
+                va="center",
+                fontsize=8,
+                parse_math=False,
+            )
+        gaps = ", ".join(ranking.left_out)
+        left_out = f" Left out, since not all have an entry: {gaps}." if gaps else ""
+        note = (
+            f"Average rank over {len(ranking.columns)} columns of data set and bits, 1 is best. "
+            f"A bar joins what does not differ at {1 - CONFIDENCE:.0%} (Nemenyi).{left_out}"
+        )
+        note = textwrap.fill(note, int(16 * width))
+        figure.supxlabel(note, fontsize=7, x=0.01, ha="left", alpha=0.8, parse_math=False)
+    return figure

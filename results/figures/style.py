@@ -1,0 +1,231 @@
+"""How every figure looks: sizes, colours, panels, legend, and the files it becomes.
+
+A figure is made, saved and forgotten without touching the state of a caller's session.
+A method keeps its colour and marker in every figure; both follow the given order of methods.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from markupsafe import escape
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from results.analysis.board import Board, Row, Section
+from results.analysis.frames import method_key
+from results.gallery.view import Width
+
+INK = "#26262a"  # text, axes and the yardsticks; on the page this one colour follows the theme
+# Okabe and Ito's palette for colour-blind readers, without its yellow (too faint on white), and
+# with two darker colours after it. Markers differ as well, so that grey prints stay readable.
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#7f5fc0",
+    "#8c6d46",
+)
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">", "p", "h")
+DASHES = {"float": (0, (5, 2)), "random": (0, (1, 1.6))}  # of the yardsticks
+OTHER_DASHES = (0, (5, 2, 1, 2))
+STYLE: Any = {
+    "font.size": 8.5,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.5,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.facecolor": "none",
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#8a8a92",
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 5,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "pdf.fonttype": 42,  # letters stay letters, as publishers ask
+    "svg.fonttype": "path",
+    "svg.hashsalt": "hashbench",  # the same figure gives the same bytes
+}
+
+WIDTHS: dict[Width, float] = {"column": 3.4, "page": 7.0}
+"""Inches: one of two columns of a paper, and both."""
+DPI = 160
+PANELS_A_ROW: dict[Width, int] = {"column": 1, "page": 3}
+
+
+def panels(
+    titles: Sequence[str], width: Width, *, height: float = 2.4, small: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Lay out one panel per title.
+
+    Parameters
+    ----------
+    titles : sequence of str
+        A dollar sign in one starts no mathematics.
+    width : "column" or "page"
+        Of the whole figure.
+    height : float
+        Of a row of panels, inches.
+    small : bool
+        Whether two panels fit into a column.
+    """
+    across = min(len(titles), max(PANELS_A_ROW[width], 2 if small else 1))
+    down = math.ceil(len(titles) / across)
+    with mpl.rc_context(STYLE):
+        size = (WIDTHS[width], height * down + 0.45)
+        figure = Figure(figsize=size, layout="constrained", dpi=DPI)
+        FigureCanvasAgg(figure)
+        axes = [figure.add_subplot(down, across, place + 1) for place in range(len(titles))]
+        letters = int(13.5 * WIDTHS[width] / across)  # that fit above a panel
+        for panel, title in zip(axes, titles, strict=True):
+            panel.set_title(textwrap.fill(title, letters), parse_math=False)
+            panel.yaxis.set_major_locator(MaxNLocator(6))
+    return figure, axes
+
+
+def section_panels(sections: Sequence[Section], width: Width) -> tuple[Figure, list[Axes]]:
+    """Lay out one panel per section, with its name."""
+    titles = [f"{s.dataset}/{s.protocol} {s.backbone}" for s in sections]
+    return panels(titles, width, height=2.8 if len(sections) == 1 else 2.4)
+
+
+def finish(figure: Figure, axes: Sequence[Axes], note: str) -> Figure:
+    """Add one legend for all panels and a line that says what is drawn."""
+    handles: dict[str, Any] = {}
+    for panel in axes:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    inches = figure.get_figwidth()
+    beside = len(axes) == 1 and inches > 5  # else above, in as many columns as fit
+    columns = 1 if beside else int(inches * 14 / (max(map(len, handles), default=0) + 7))
+    with mpl.rc_context(STYLE):
+        if handles:
+            legend = figure.legend(
+                handles.values(),
+                handles.keys(),
+                loc="outside right upper" if beside else "outside upper left",
+                ncols=max(1, min(len(handles), columns)),
+                handlelength=2.4,
+                columnspacing=1.4,
+            )
+            for text in legend.get_texts():
+                text.set_parse_math(False)
+            if not beside:  # the legend takes none of the panels' height
+                lines = math.ceil(len(handles) / max(1, min(len(handles), columns)))
+                figure.set_figheight(figure.get_figheight() + 0.16 * lines)
+        note = textwrap.fill(note, int(16 * inches))  # 16 letters fill an inch
+        figure.supxlabel(note, fontsize=7, x=0.01, ha="left", alpha=0.8, parse_math=False)
+    return figure
+
+
+def label(row: Row) -> str:
+    """Name of a row in a legend, marked where it learns from more than images."""
+    return row.method if row.kind in ("method", "yardstick") else f"{row.method} [{row.kind}]"
+
+
+def scale_by_bits(axes: Axes, bits: Sequence[int]) -> None:
+    """Set the tested lengths as the only ticks, on a scale where doubling is one step."""
+    axes.set_xlabel("code length (bits)")
+    if 0 in bits:  # yardsticks without codes are all there is
+        axes.set_xticks([])
+        return
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(bits, [str(length) for length in bits])
+    axes.set_xlim(bits[0] / 2**0.12, bits[-1] * 2**0.12)
+
+
+def method_styles(board: Board) -> dict[str, dict[str, Any]]:
+    """Return the line style of every row, the same in every figure of the board.
+
+    A variant such as ``nsh(tau=1)`` keeps the colour of its base and differs in marker and dashes.
+    """
+    rows = {row.method: row for section in board.sections for row in section.rows}
+    names = sorted(rows, key=lambda name: method_key(name, board.method_order))
+    bases = [name for name in board.method_order if name not in rows or not rows[name].yardstick]
+    bases += [name.split("(")[0] for name in names if not rows[name].yardstick]
+    bases = list(dict.fromkeys(bases))
+    marks = 0
+    styles: dict[str, dict[str, Any]] = {}
+    for name in names:
+        if rows[name].yardstick:
+            dashes = DASHES.get(name, OTHER_DASHES)
+            styles[name] = {"color": INK, "linestyle": dashes, "linewidth": 1.2, "zorder": 1.5}
+            continue
+        base = name.split("(")[0]
+        position = bases.index(base)
+        variant = name != base
+        marks += variant
+        styles[name] = {
+            "color": COLOURS[position % len(COLOURS)],
+            "marker": MARKERS[(position + 3 * marks * variant) % len(MARKERS)],
+            "markerfacecolor": "none" if variant else COLOURS[position % len(COLOURS)],
+            "markeredgecolor": COLOURS[position % len(COLOURS)] if variant else "white",
+            "markeredgewidth": 1.1 if variant else 0.6,
+            "linestyle": "--" if variant or position >= len(COLOURS) else "-",
+        }
+    return styles
+
+
+def save(figure: Figure, form: str) -> bytes:
+    """Return the figure as a file: `form` is ``pdf``, ``png`` or ``svg``."""
+    buffer = io.BytesIO()
+    undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
+    with mpl.rc_context(STYLE):
+        if figure.get_layout_engine() is not None:
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")  # laid out once for all forms
+        figure.savefig(
+            buffer,
+            format=form,
+            dpi=figure.get_dpi(),
+            metadata=undated[form],
+            facecolor="white" if form == "png" else "none",
+        )
+    return buffer.getvalue()
+
+
+def inline_svg(figure: Figure, stem: str, caption: str) -> str:
+    """Return the figure as an SVG element whose ink and paper are those of the page.
+
+    Its ids start with `stem`, so that two figures can share a page.
+    """
+    text = save(figure, "svg").decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    prefix = re.sub(r"[^A-Za-z0-9_-]", "_", stem)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", text)
+    text = text.replace("<svg", f'<svg role="img" aria-label="{escape(caption)}"', 1)
+    return text.replace(INK, "currentColor").replace("#ffffff", "var(--paper, #ffffff)")
+
+
+def inline_png(figure: Figure, stem: str, caption: str) -> str:
+    """Return the figure as an image element that holds its pixels; `stem` is not needed."""
+    data = base64.b64encode(save(figure, "png")).decode()
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(caption)}">'

@@ -1,0 +1,114 @@
+"""Labels and thumbnails of a few rows of a data set, for the gallery and the maps of codes.
+
+Records hold neither, so whoever has the data set at hand leaves those rows here that the records
+ask for (`results.gallery.exhibits.wanted`): ``samples/<dataset>/<protocol>/<labels8>.safetensors``,
+where `labels8` begins the digest of the labels, so that two copies of a data set never mix.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from results.store.files import write_atomic
+from results.store.record import RunRecord
+from results.store.store import ResultStore, StoreError, folder_name
+
+THUMBNAIL = 64
+"""Height and width of a thumbnail in pixels, at most."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Some rows of a data set.
+
+    Attributes
+    ----------
+    rows : ndarray, int64, shape (R,)
+        Row numbers whose labels are here, ascending.
+    labels : ndarray, bool, shape (R, C)
+    image_rows : ndarray, int64, shape (I,)
+        Row numbers whose thumbnails are here, ascending; none where the data set has no images.
+    images : ndarray, uint8, shape (I, H, W, 3)
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.bool_]
+    image_rows: NDArray[np.int64]
+    images: NDArray[np.uint8]
+
+    def labels_of(self, rows: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """Return the labels of some rows, bool (n, C), or None where one is missing."""
+        places = _places(self.rows, rows)
+        return None if places is None else self.labels[places]
+
+    def images_of(self, rows: NDArray[np.int64]) -> NDArray[np.uint8] | None:
+        """Return the thumbnails of some rows, uint8 (n, H, W, 3), or None where one is missing."""
+        places = _places(self.image_rows, rows)
+        return None if places is None else self.images[places]
+
+
+def read_samples(store: ResultStore, record: RunRecord) -> Samples | None:
+    """Return what is kept of a record's data set; None if nothing is, or nothing that fits."""
+    path = _path(store, record)
+    if path is None or not path.is_file():
+        return None
+    try:
+        arrays = safetensors.numpy.load_file(path)
+        samples = Samples(**arrays)
+    except (OSError, TypeError, safetensors.SafetensorError):
+        return None  # a picture fewer; the next run writes it anew
+    right = (
+        samples.labels.shape[:1] == samples.rows.shape
+        and samples.images.shape[:1] == samples.image_rows.shape
+        and samples.labels.ndim == 2
+        and samples.images.ndim == 4
+        and samples.images.dtype == np.uint8
+        and samples.labels.dtype == np.bool_
+    )
+    return samples if right else None
+
+
+def write_samples(store: ResultStore, record: RunRecord, samples: Samples) -> Path | None:
+    """Keep samples of a record's data set in place of those that were there.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    path = _path(store, record)
+    if path is None:
+        return None
+    arrays = {
+        "rows": samples.rows,
+        "labels": samples.labels,
+        "image_rows": samples.image_rows,
+        "images": samples.images,
+    }
+    packed = {name: np.require(array, requirements="C") for name, array in arrays.items()}
+    try:
+        write_atomic(path, safetensors.numpy.save(packed))
+    except OSError as error:
+        raise StoreError(f"{path.name}: cannot be written ({error.strerror})") from error
+    return path
+
+
+def _path(store: ResultStore, record: RunRecord) -> Path | None:
+    digest = record.protocol_info.get("labels")
+    if not isinstance(digest, str):  # of a record before labels were digested
+        return None
+    folder = store.root / "samples" / folder_name(record.dataset) / folder_name(record.protocol)
+    return folder / f"{folder_name(digest[:8])}.safetensors"
+
+
+def _places(have: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    places = np.searchsorted(have, rows)
+    if not len(have) or not np.array_equal(have[np.minimum(places, len(have) - 1)], rows):
+        return None
+    return places

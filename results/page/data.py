@@ -1,0 +1,99 @@
+"""What the page's script works on: the leaderboard and its runs as plain data, each text once."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pandas as pd
+
+from results.analysis.board import Board
+from results.analysis.frames import UNRANKED, metric_key
+from results.store.record import RunRecord
+
+COLUMNS = ("mean", "std", "n", "ci_low", "ci_high", "rank")
+_DIGITS = 6
+
+
+class Pool:
+    """Values by number, equal ones once."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._places: dict[str, int] = {}
+
+    def place(self, value: Any) -> int:
+        """Return the number of a value."""
+        place = self._places.setdefault(json.dumps(value), len(self.values))
+        if place == len(self.values):
+            self.values.append(value)
+        return place
+
+
+def page_data(board: Board) -> dict[str, Any]:
+    """Return the data of the page, ready for JSON.
+
+    An entry is a list: table, method, bits and metric by number, then `COLUMNS`; what is missing is
+    null. Runs of an entry are found by ``table method bits``.
+    """
+    tables = {(s.dataset, s.protocol, s.backbone): n for n, s in enumerate(board.sections)}
+    methods, metrics, texts = Pool(), Pool(), Pool()
+    names = sorted(set(board.leaderboard["metric"]), key=metric_key)
+    for name in sorted(names, key=lambda name: bool(re.match(UNRANKED, name))):  # health comes last
+        metrics.place(name)
+    entries = []
+    names = ["dataset", "protocol", "backbone", "method", "kind", "bits", "metric", *COLUMNS]
+    for row in board.leaderboard[names].itertuples(index=False, name=None):
+        dataset, protocol, backbone, method, kind, bits, metric, *numbers = row
+        who = methods.place([method, kind])
+        place = [tables[dataset, protocol, backbone], who, bits, metrics.place(metric)]
+        entries.append([*place, *map(_number, numbers)])
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for record in sorted(board.records, key=lambda record: record.seed):
+        table = tables[record.dataset, record.protocol, record.backbone]
+        key = f"{table} {methods.place([record.method, record.kind])} {record.bits}"
+        runs.setdefault(key, []).append(_run(record, metrics, texts))
+    return {
+        "tables": [
+            {
+                "dataset": s.dataset,
+                "protocol": s.protocol,
+                "backbone": s.backbone,
+                "metric": metrics.place(s.metric),
+                "about": f"{s.sizes}. {s.rule}",
+            }
+            for s in board.sections
+        ],
+        "methods": methods.values,
+        "metrics": metrics.values,
+        "entries": entries,
+        "runs": runs,
+        "texts": texts.values,
+    }
+
+
+def _run(record: RunRecord, metrics: Pool, texts: Pool) -> dict[str, Any]:
+    return {
+        "seed": record.seed,
+        "values": {metrics.place(name): _number(value) for name, value in record.metrics.items()},
+        "timings": {name: float(f"{value:.4g}") for name, value in record.timings.items()},
+        "memory": round(record.peak_memory_mib),
+        "created": record.created[:19],
+        "digest": record.digest[:8],
+        "epochs": len(record.history),
+        "settings": texts.place(record.settings),
+        "protocol": texts.place(record.protocol_info),
+        "versions": texts.place(record.versions),
+        "device": texts.place(record.device),
+        "commit": texts.place(record.commit),
+        "command": texts.place(record.command),
+    }
+
+
+def _number(value: Any) -> float | int | None:
+    """Return a number that JSON has, or None."""
+    if pd.isna(value):
+        return None
+    number = float(value)
+    return int(number) if number.is_integer() else round(number, _DIGITS)

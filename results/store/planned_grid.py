@@ -1,0 +1,125 @@
+"""The grid that a results folder is for: its cells, by name, as the last call planned them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from results.store.files import write_atomic
+from results.store.leases import Holder, read_lease
+from results.store.store import ResultStore, Scan, StoreError
+
+FILE = "plan.json"
+STATES = ("done", "running", "failed", "missing")
+State = Literal["done", "running", "failed", "missing"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One cell of a grid; fields as of `results.store.record.RunRecord`."""
+
+    dataset: str
+    protocol: str
+    backbone: str
+    method: str
+    bits: int
+    seed: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.protocol} {self.method} {self.bits} bits seed {self.seed}"
+
+
+class Standing(NamedTuple):
+    """Where a cell stands, and what its holder or its failure says."""
+
+    cell: Planned
+    state: State
+    note: str
+    holder: Holder | None
+
+
+def write_plan(store: ResultStore, cells: Sequence[Planned]) -> None:
+    """Keep the cells of a grid, in place of an earlier plan.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
+    text = json.dumps([vars(cell) for cell in cells], indent=0)
+    try:
+        write_atomic(store.root / FILE, text.encode())
+    except OSError as error:
+        raise StoreError(f"{FILE}: {error.strerror}") from error
+
+
+def read_plan(store: ResultStore) -> list[Planned]:
+    """Return the cells of the last grid; none if there has been none.
+
+    Raises
+    ------
+    StoreError
+        If the file is damaged.
+    """
+    path: Path = store.root / FILE
+    if not path.is_file():
+        return []
+    try:
+        cells: list[dict[str, Any]] = json.loads(path.read_bytes())
+        return [Planned(**cell) for cell in cells]
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(f"{FILE}: damaged ({error}); plan the grid again") from error
+
+
+def standings(store: ResultStore, scan: Scan | None = None) -> list[Standing]:
+    """Say where each cell of the last grid stands, by `scan` if the store was read already."""
+    scan = store.scan() if scan is None else scan
+    stored = {record.digest for record in scan.records}
+    failures = {failure.digest: failure.error for failure in scan.failures}
+    return [_standing(store, cell, stored, failures) for cell in read_plan(store)]
+
+
+def _standing(
+    store: ResultStore, cell: Planned, stored: set[str], failures: dict[str, str]
+) -> Standing:
+    if cell.digest in stored:
+        return Standing(cell, "done", "", None)
+    holder = read_lease(store.lease_path(**vars(cell)))
+    if holder is not None:
+        return Standing(cell, "running", holder.doing, holder)
+    if cell.digest in failures:
+        return Standing(cell, "failed", failures[cell.digest], None)
+    return Standing(cell, "missing", "", None)
+
+
+def gaps(found: Sequence[Standing]) -> list[str]:
+    """Name the cells that have no result yet, a line for each method of a table and state.
+
+    Failed cells are not among them: they have a line of their own wherever they are shown.
+
+    Examples
+    --------
+    >>> cells = [Planned("digits", "300-1497", "pixels", "lsh", 16, seed, "") for seed in (0, 2)]
+    >>> gaps([Standing(cell, "missing", "", None) for cell in cells])
+    ['Missing: digits/300-1497 pixels lsh: 16 bits (seeds 0, 2)']
+    """
+    rows: dict[tuple[str, str], dict[int, list[int]]] = {}
+    for cell, state, _, _ in found:
+        if state in ("running", "missing"):
+            row = f"{cell.dataset}/{cell.protocol} {cell.backbone} {cell.method}"
+            rows.setdefault((state, row), {}).setdefault(cell.bits, []).append(cell.seed)
+    return [
+        f"{state.capitalize()}: {row}: {', '.join(map(_length, lengths.items()))}"
+        for (state, row), lengths in sorted(rows.items())
+    ]
+
+
+def _length(item: tuple[int, list[int]]) -> str:
+    bits, seeds = item
+    listed = ", ".join(map(str, sorted(seeds)))
+    length = f"{bits} bits" if bits else "no codes"
+    return f"{length} (seed{'s' if len(seeds) > 1 else ''} {listed})"

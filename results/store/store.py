@@ -1,0 +1,337 @@
+"""Finished cells on disk: one JSON record and one file of arrays for each.
+
+A cell is one run: data set, protocol, backbone, method, bits, seed and the digest of all that
+shaped its number. Under ``runs/<dataset>/<protocol>/<backbone>/<method>/`` its record is
+``<bits>-<seed>-<digest8>.json``; its arrays lie beside it as ``.safetensors``. The arrays are
+written first, each file under a temporary name and renamed, so a record that can be seen is
+complete: the JSON is the commit point.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from results.store.files import write_atomic
+from results.store.leases import SUFFIX as LEASE_SUFFIX
+from results.store.record import Failure, RunRecord, check_failure, check_record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+CHECKPOINT_SUFFIX = ".checkpoint"
+
+
+class StoreError(Exception):
+    """A one-line message meant for the user."""
+
+
+class Scan(NamedTuple):
+    """One reading of the whole store."""
+
+    records: list[RunRecord]
+    skipped: list[str]  # "<file>: <reason>" for each record that cannot be read
+    failures: list[Failure]  # without those that a later record of the same cell made good
+
+
+class ResultStore:
+    """The records under one output folder.
+
+    Parameters
+    ----------
+    root : Path
+        The output folder; records lie under ``root/runs``.
+
+    Examples
+    --------
+    >>> store = ResultStore(Path("results"))
+    >>> key = ("digits", "300-1497", "timm:vgg16@224", "lsh", 16, 0, "ab" * 32)
+    >>> store.locate(*key).as_posix()
+    'results/runs/digits/300-1497/timm_vgg16@224/lsh/16-0-abababab.json'
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.runs = self.root / "runs"
+
+    def check_writable(self) -> None:
+        """Raise StoreError unless a file can be created in the folder of the records."""
+        try:
+            write_atomic(self.runs / ".writable", b"")
+            (self.runs / ".writable").unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"output folder {self.root}: cannot be written ({_reason(error)}); "
+                "make it writable or choose another with --out"
+            ) from error
+
+    def locate(
+        self,
+        dataset: str,
+        protocol: str,
+        backbone: str,
+        method: str,
+        bits: int,
+        seed: int,
+        digest: str,
+    ) -> Path:
+        """Path of a cell's record; `method` may carry its settings, as in ``nsh(tau=0.5)``."""
+        folders = (folder_name(part) for part in (dataset, protocol, backbone, _base(method)))
+        return self.runs.joinpath(*folders, f"{bits}-{seed}-{digest[:8]}.json")
+
+    def lease_path(self, **cell: Any) -> Path:
+        """Path of the lease by which runners share a cell; arguments as of `locate`."""
+        return self.locate(**cell).with_suffix(LEASE_SUFFIX)
+
+    def checkpoint_path(self, **cell: Any) -> Path:
+        """Path at which a cell's training is kept while it goes on; arguments as of `locate`."""
+        return self.locate(**cell).with_suffix(CHECKPOINT_SUFFIX)
+
+    def path(self, record: RunRecord | Failure) -> Path:
+        """Path of a record, or the path that a failed cell's record would have had."""
+        return self.locate(*_key(record), record.digest)
+
+    def has(
+        self,
+        dataset: str,
+        protocol: str,
+        backbone: str,
+        method: str,
+        bits: int,
+        seed: int,
+        digest: str,
+    ) -> bool:
+        """Whether the cell is stored: a record that can be read, and whole arrays beside it."""
+        path = self.locate(dataset, protocol, backbone, method, bits, seed, digest)
+        with contextlib.suppress(StoreError, OSError, safetensors.SafetensorError):
+            with safetensors.safe_open(path.with_suffix(".safetensors"), "numpy"):
+                pass  # the header tells how long the file has to be
+            return self.read(path).digest == digest
+        return False
+
+    def save(
+        self, record: RunRecord, arrays: Mapping[str, np.ndarray], *, force: bool = False
+    ) -> Path:
+        """Store a finished cell and clear its failure, if it had one.
+
+        A record that cannot be read (corrupt, or of another schema) is replaced without asking.
+
+        Parameters
+        ----------
+        record : RunRecord
+            Checked here, once.
+        arrays : mapping from str to ndarray
+            Packed codes, row numbers and per-query values.
+        force : bool
+            Replace a stored cell of the same digest.
+
+        Returns
+        -------
+        Path
+            The record's JSON file.
+
+        Raises
+        ------
+        StoreError
+            If the record breaks the schema (a non-finite number is named), if the cell is stored
+            already, or if the disk refuses.
+        """
+        path = self.path(record)
+        try:
+            data = asdict(record)
+            check_record(data)
+            text = json.dumps(data, indent=1, allow_nan=False)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise StoreError(f"record {self._short(path)}: {error}; nothing was saved") from error
+        if not force and self.has(*_key(record), record.digest):
+            raise StoreError(
+                f"record {self._short(path)} is stored already; replace it with --force "
+                "or choose another output folder with --out"
+            )
+        packed = {
+            name: np.require(array, requirements="C")
+            for name, array in arrays.items()  # safetensors wants rows without gaps
+        }
+        try:
+            write_atomic(path.with_suffix(".safetensors"), safetensors.numpy.save(packed))
+            write_atomic(path, text.encode())
+            _failed(path).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"record {self._short(path)} could not be written ({_reason(error)})"
+            ) from error
+        return path
+
+    def read(self, path: Path) -> RunRecord:
+        """Return the record in a JSON file.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read, breaks the schema or lies where another cell belongs.
+        """
+        try:
+            data = _strict_json(path)
+            check_record(data)
+            record = RunRecord(**data)
+            if self.path(record).parts[-5:] != path.parts[-5:]:
+                raise ValueError(f"its key belongs at {self._short(self.path(record))}")
+        except OSError as error:
+            raise StoreError(f"{self._short(path)}: {_reason(error)}") from error
+        except (ValueError, OverflowError, RecursionError) as error:
+            raise StoreError(f"{self._short(path)}: {error}") from error
+        return record
+
+    def arrays(self, path: Path) -> dict[str, np.ndarray]:
+        """Return the arrays beside a record.
+
+        Parameters
+        ----------
+        path : Path
+            The record's JSON file.
+        """
+        path = path.with_suffix(".safetensors")
+        try:
+            return dict(safetensors.numpy.load_file(path))
+        except OSError as error:
+            raise StoreError(f"{self._short(path)}: {_reason(error)}") from error
+        except safetensors.SafetensorError as error:
+            raise StoreError(f"{self._short(path)}: {error}; run the cell again") from error
+
+    def scan(self) -> Scan:
+        """Read everything once; what cannot be read is named and left out, never raised."""
+        records: list[RunRecord] = []
+        skipped: list[str] = []
+        failures: list[Failure] = []
+        for path in sorted(self.runs.rglob("*.json")):
+            try:
+                if path.name.endswith(".failed.json"):
+                    failures.append(self._read_failure(path))
+                else:
+                    records.append(self.read(path))
+            except StoreError as error:
+                skipped += [str(error)] if path.exists() else []  # gone: made good meanwhile
+        latest: dict[tuple[object, ...], datetime] = {}
+        for record in records:
+            made = datetime.fromisoformat(record.created)
+            latest[_key(record)] = max(made, latest.get(_key(record), made))
+        open_failures = [
+            failure
+            for failure in failures
+            if failure.cell not in latest
+            or datetime.fromisoformat(failure.created) > latest[failure.cell]
+        ]
+        return Scan(records, skipped, open_failures)
+
+    def records(self) -> list[RunRecord]:
+        """Return every record that can be read, in the order of their paths."""
+        return self.scan().records
+
+    def failures(self) -> list[Failure]:
+        """Return the failed cells that no later record made good."""
+        return self.scan().failures
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row per run and metric, as in ``runs.csv``."""
+        from results.analysis.frames import runs_frame
+
+        return runs_frame(self.records())
+
+    def mark_failed(
+        self,
+        *,
+        dataset: str,
+        protocol: str,
+        backbone: str,
+        method: str,
+        kind: str,
+        bits: int,
+        seed: int,
+        digest: str,
+        error: str,
+        traceback: str = "",
+    ) -> Path:
+        """Leave ``<bits>-<seed>-<digest8>.failed.json``; saving the cell removes it again."""
+        failure = Failure(
+            dataset,
+            protocol,
+            backbone,
+            method,
+            bits,
+            seed,
+            digest,
+            error=" ".join(error.split()),
+            traceback=traceback,
+            kind=kind,
+            created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        )
+        path = _failed(self.path(failure))
+        try:
+            write_atomic(path, json.dumps(asdict(failure), indent=1).encode())
+        except OSError as problem:
+            raise StoreError(f"{self._short(path)}: {_reason(problem)}") from problem
+        return path
+
+    def _read_failure(self, path: Path) -> Failure:
+        try:
+            data = _strict_json(path)
+            check_failure(data)
+            return Failure(**data)
+        except OSError as error:
+            raise StoreError(f"{self._short(path)}: {_reason(error)}") from error
+        except (ValueError, RecursionError) as error:
+            raise StoreError(f"{self._short(path)}: {error}") from error
+
+    def _short(self, path: Path) -> str:
+        """Return the path below the output folder, as messages show it."""
+        return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()
+
+
+def folder_name(part: str) -> str:
+    """Return `part` as one safe path component.
+
+    Examples
+    --------
+    >>> folder_name("timm:vgg16.tv_in1k@224"), folder_name("../x"), folder_name("..")
+    ('timm_vgg16.tv_in1k@224', '.._x', '__')
+    """
+    safe = re.sub(r"[^A-Za-z0-9._@=-]", "_", part)
+    return safe if safe.strip(".") else "_" * max(len(safe), 1)
+
+
+def _key(record: RunRecord | Failure) -> tuple[str, str, str, str, int, int]:
+    part = record
+    return part.dataset, part.protocol, part.backbone, part.method, part.bits, part.seed
+
+
+def _base(method: str) -> str:
+    return method.split("(")[0]
+
+
+def _failed(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.failed.json")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error) or type(error).__name__
+
+
+def _strict_json(path: Path) -> dict[str, Any]:
+    def refuse(constant: str) -> None:
+        raise ValueError(f"holds {constant}, which is no JSON number")
+
+    data = json.loads(path.read_bytes(), parse_constant=refuse)
+    if not isinstance(data, dict):
+        raise ValueError(f"expected a JSON object, got {type(data).__name__}")
+    return data

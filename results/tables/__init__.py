@@ -1,0 +1,1 @@
+"""The leaderboard and its companions as CSV, Markdown, LaTeX and plain text."""

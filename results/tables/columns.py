@@ -1,0 +1,76 @@
+"""Columns that a table shows where they are asked for: bounds of ties, time, speed and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from results.analysis.board import Row, Section
+
+COLUMNS = {
+    "ties": (
+        ("{metric}, worst order of ties", "{metric}:worst"),
+        ("{metric}, best order of ties", "{metric}:best"),
+    ),
+    "time": (("training (s)", "cost.fit_s"),),
+    "speed": (("encoding (images/s)", "cost.images_per_s"),),
+    "memory": (("peak memory (MiB)", "cost.memory_mib"),),
+}
+"""By the name that a user types: headings and metrics, with a place for the table's own."""
+_NOTES = {
+    "cost.fit_s": " Without the extraction of features.",
+    "cost.images_per_s": (
+        " From what the backbone gives to codes, or from images where the backbone is trained."
+    ),
+    "cost.memory_mib": " Peak of the GPU, or of the process where there is none.",
+}
+
+
+def note(metric: str) -> str:
+    """Say what a column counts, with a space before it; nothing where its name says it."""
+    return _NOTES.get(metric, "")
+
+
+def extra_columns(section: Section, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return headings and metrics of the columns asked for, in their own order.
+
+    Parameters
+    ----------
+    section : Section
+    names : sequence of str
+        Keys of `COLUMNS`.
+    """
+    return [
+        (heading.format(metric=section.metric), metric.format(metric=section.metric))
+        for name, columns in COLUMNS.items()
+        if name in names
+        for heading, metric in columns
+    ]
+
+
+def cost_metrics(names: Sequence[str]) -> list[str]:
+    """Return the metrics of `results.analysis.frames.costs_frame` among the columns asked for."""
+    metrics = [metric for name in names for _, metric in COLUMNS[name]]
+    return [metric for metric in metrics if metric.startswith("cost.")]
+
+
+def extra_entries(names: Sequence[str]) -> Callable[[Section, Row], list[str]]:
+    """Return what gives a row's means at all lengths, as in ``1,240 / 1,310``, by column."""
+
+    def entries(section: Section, row: Row) -> list[str]:
+        shown = []
+        for _, metric in extra_columns(section, names):
+            values = [extra_value(row, metric, bits) for bits in section.bits]
+            shown.append(values[0] if row.codeless else " / ".join(values))
+        return shown
+
+    return entries
+
+
+def extra_value(row: Row, metric: str, bits: int) -> str:
+    """Return a mean: three digits after the point, and of costs three digits or more."""
+    cell = row.cell(metric, bits)
+    if cell is None:
+        return "-"
+    if not metric.startswith("cost."):
+        return f"{cell.mean:.3f}"
+    return f"{cell.mean:,.0f}" if cell.mean >= 100 else f"{cell.mean:.3g}"

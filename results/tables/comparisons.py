@@ -1,0 +1,165 @@
+"""What was compared, as rows of ``statistics.csv`` and as a part of ``leaderboard.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from results.analysis.board import HEADINGS, Board, Column, Comparisons, Pair, Ranking, Section
+from results.analysis.comparisons import areas
+from results.analysis.statistics import nemenyi
+from results.tables.markup import markdown_escape
+
+COLUMNS = [
+    *("statistic", "dataset", "protocol", "backbone", "bits", "metric", "kind", "method", "other"),
+    *("n", "value", "ci_low", "ci_high", "p", "p_holm"),
+]
+NOTE = (
+    "Columns of one data set are not independent, so these p are on the bold side; few columns "
+    "allow no small ones. All pairs, with Wilcoxon's signed ranks: statistics.csv."
+)
+
+
+def statistics_frame(board: Board) -> pd.DataFrame:
+    """Return ``statistics.csv``, one row a statistic.
+
+    ``paired bootstrap``: the difference of `method` over `other` in one column, n queries.
+    ``area under bits``: n code lengths. Over n complete columns: ``mean rank``, ``friedman`` (the
+    value is chi-squared), ``critical difference`` (Nemenyi, 5 %), ``nemenyi`` (a difference of mean
+    ranks; its p holds for all pairs together) and ``wilcoxon`` (the mean difference).
+    """
+    comparisons = board.comparisons or Comparisons()
+    rows = [
+        *(row for column in comparisons.columns for row in _column_rows(column)),
+        *(row for section in board.sections for row in _area_rows(section)),
+        *(row for ranking in comparisons.rankings for row in _ranking_rows(ranking)),
+    ]
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return frame.astype({"bits": "Int64", "n": "Int64"})
+
+
+def _column_rows(column: Column) -> Iterator[dict[str, Any]]:
+    place = _place(column.section) | {"bits": column.bits, "kind": column.kind}
+    for pair in column.pairs:
+        yield {"statistic": "paired bootstrap"} | place | _pair(pair)
+
+
+def _area_rows(section: Section) -> Iterator[dict[str, Any]]:
+    kinds = {row.method: row.kind for row in section.rows}
+    for method, (area, lengths) in areas(section).items():
+        row = {"statistic": "area under bits", "kind": kinds[method], "method": method}
+        yield row | _place(section) | {"n": len(lengths), "value": area}
+
+
+def _ranking_rows(ranking: Ranking) -> Iterator[dict[str, Any]]:
+    base = {"kind": ranking.kind, "n": len(ranking.columns)}
+    for method, mean_rank in zip(ranking.methods, ranking.mean_ranks, strict=True):
+        yield base | {"statistic": "mean rank", "method": method, "value": mean_rank}
+    if ranking.friedman is not None:
+        value, p = ranking.friedman
+        yield base | {"statistic": "friedman", "value": value, "p": p}
+        gap = ranking.critical_difference
+        yield base | {"statistic": "critical difference", "value": gap}
+        for first, method in enumerate(ranking.methods):
+            for second, other in enumerate(ranking.methods[first + 1 :], start=first + 1):
+                value = ranking.mean_ranks[first] - ranking.mean_ranks[second]
+                p = nemenyi(np.array([value]), len(ranking.methods), len(ranking.columns))[0]
+                pair = {"method": method, "other": other, "value": value, "p": p}
+                yield base | {"statistic": "nemenyi"} | pair
+    for signed in ranking.pairs:
+        yield base | {"statistic": "wilcoxon"} | _pair(signed)
+
+
+def _place(section: Section) -> dict[str, Any]:
+    names = ("dataset", "protocol", "backbone", "metric")
+    return {name: getattr(section, name) for name in names}
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    value, low, high, p = pair.difference
+    names = {"method": pair.first, "other": pair.second, "n": pair.n, "p_holm": pair.p_holm}
+    return names | {"value": value, "ci_low": low, "ci_high": high, "p": p}
+
+
+def statistics_markdown(board: Board) -> list[str]:
+    """Return the lines of the section "Statistics"; none where nothing was compared."""
+    comparisons = board.comparisons or Comparisons()
+    lines: list[str] = []
+    for ranking in comparisons.rankings:
+        lines += _ranking_lines(ranking)
+    titles = dict.fromkeys(column.section.title for column in comparisons.columns)
+    for title in titles:
+        lines += _gap_lines([c for c in comparisons.columns if c.section.title == title])
+    return ["## Statistics", "", *lines] if lines else []
+
+
+def _ranking_lines(ranking: Ranking) -> list[str]:
+    heading = HEADINGS[ranking.kind]
+    which = f" of rows that {heading}" if heading else ""
+    columns = f"{len(ranking.columns)} columns" if len(ranking.columns) > 1 else "one column"
+    lines = [
+        f"Mean ranks{markdown_escape(which)} over {columns} (tables x code lengths):",
+        "",
+        f"| {' | '.join(map(markdown_escape, ranking.methods))} |",
+        f"|{' ---: |' * len(ranking.methods)}",
+        f"| {' | '.join(f'{rank:.2f}' for rank in ranking.mean_ranks)} |",
+        "",
+    ]
+    if ranking.friedman is None:
+        said = ["Too few methods or columns for a test."]
+    else:
+        statistic, p = ranking.friedman
+        said = [
+            f"Friedman: chi-squared {statistic:.2f}, p {_p(p)}. Critical difference of mean ranks "
+            f"(Nemenyi, 5 %): {ranking.critical_difference:.2f}.",
+            *(f"Not told apart: {markdown_escape(', '.join(group))}." for group in ranking.alike),
+            NOTE,
+        ]
+    if ranking.left_out:
+        said += [f"Left out, for gaps: {markdown_escape('; '.join(ranking.left_out))}."]
+    return [*lines, " ".join(said), ""]
+
+
+def _gap_lines(columns: list[Column]) -> list[str]:
+    """Return how far every method is behind the best of each column."""
+    shown = [column for column in columns if column.pairs]
+    lines: list[str] = []
+    for kind in dict.fromkeys(column.kind for column in shown):
+        of_kind = [column for column in shown if column.kind == kind]
+        methods = [row.method for row in of_kind[0].section.rows if row.kind == kind]
+        heading = f" ({HEADINGS[kind]})" if HEADINGS[kind] else ""
+        title = markdown_escape(f"{of_kind[0].section.title}{heading}")
+        lines += [
+            f"{title}: behind the best of the column, with the 95 % interval of the paired "
+            "bootstrap; in bold where it is significant after Holm's correction. Area: under "
+            "the line of the metric against log2 bits, per doubling.",
+            "",
+            f"| method | {' | '.join(f'{column.bits} bits' for column in of_kind)} | area |",
+            f"| --- |{' ---: |' * (len(of_kind) + 1)}",
+        ]
+        for method in methods:
+            entries = [_gap(column, method) for column in of_kind]
+            area = areas(of_kind[0].section).get(method)
+            entries += ["-" if area is None else f"{area[0]:.3f}"]
+            lines += [f"| {markdown_escape(method)} | {' | '.join(entries)} |"]
+        lines += [""]
+    return lines
+
+
+def _gap(column: Column, method: str) -> str:
+    best = column.pairs[0].first
+    if method == best:
+        return "best"
+    pair = column.pair(best, method)
+    if pair is None:
+        return "-"
+    value, low, high, _ = pair.difference
+    entry = f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return f"**{entry}**" if pair.significant else entry
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
