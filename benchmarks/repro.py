@@ -16,11 +16,11 @@ from benchmarks.features.cache import FeatureCache, FeatureError
 from benchmarks.features.captions import DEFAULT_ENCODER, TextError
 from benchmarks.grid.cells import Cell, RunKey, Views
 from benchmarks.grid.method_settings import GridError, MethodSpec, chosen_methods, method_spec
-from benchmarks.grid.tasks import Suite
+from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import DeviceError, environment
 from benchmarks.runner.fit_and_encode import CellError
 from benchmarks.runner.make_record import run_cells
-from benchmarks.runner.task_inputs import SuiteInputs
+from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.trainer import Matmul, TrainingError
 from datasets import load
 from datasets.arguments import add_data_arguments, load_options
@@ -53,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = options.dataset or f"{record.dataset}/{record.protocol}"
         settings = record.settings
         network = backbone(settings["backbone"]["name"], settings["backbone"]["input_size"])
-        suite = Suite(load(name, load_options(options)), network)
-        cell = stored_cell(record, suite, [options.method] if options.method else ["all"])
-        inputs = SuiteInputs(suite, FeatureCache(options.cache, env.device))
+        task = Task(load(name, load_options(options)), network)
+        cell = stored_cell(record, task, [options.method] if options.method else ["all"])
+        inputs = TaskInputs(task, FeatureCache(options.cache, env.device))
         seeds = record.trained_with
         cells = [replace(cell, key=replace(cell.key, seed=seed)) for seed in seeds]
         results = run_cells(cells, inputs, env, lambda epoch, epochs, losses: None)
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return SOME_FAILED if changed else OK
 
 
-def stored_cell(record: RunRecord, suite: Suite, methods: Sequence[str]) -> Cell:
+def stored_cell(record: RunRecord, task: Task, methods: Sequence[str]) -> Cell:
     """Rebuild the cell that a record came from, whose method is one of `methods`.
 
     Raises
@@ -85,7 +85,7 @@ def stored_cell(record: RunRecord, suite: Suite, methods: Sequence[str]) -> Cell
     views: Views = settings["views"] or "bank"
     encoder = settings["text_encoder"] or DEFAULT_ENCODER
     matmul: Matmul = settings.get("matmul") or "highest"
-    return Cell(key, suite, _spec(settings["method"], methods), views, encoder, matmul)
+    return Cell(key, task, _spec(settings["method"], methods), views, encoder, matmul)
 
 
 def _spec(settings: Mapping[str, object], methods: Sequence[str]) -> MethodSpec:

@@ -21,9 +21,10 @@ from benchmarks.grid.planning import Plan, check_cells, expand_grids
 from benchmarks.grid.presets import DEFAULT, read_preset
 from benchmarks.machine.environment import DeviceError, Environment, environment, own_device, place
 from benchmarks.runner.executors import EXECUTORS, Executor, in_processes, local, on_dask, run_all
+from benchmarks.runner.follower import follow
 from benchmarks.runner.progress import Display, Watcher
-from benchmarks.runner.task_inputs import wanted
-from benchmarks.runner.worker import Bench, Outcome, follow
+from benchmarks.runner.run_settings import Outcome, RunSettings
+from benchmarks.runner.task_inputs import needs_of
 from benchmarks.samples import keep_samples, known
 from benchmarks.training.distributed.rank_group import Crew
 from benchmarks.training.distributed.torchrun import joined, leave
@@ -83,13 +84,13 @@ def _main(arguments: Sequence[str] | None) -> int:
             return fail(
                 f"cache folder {options.cache}: {error.strerror}; choose another with --cache"
             )
-        bench = _bench(options, here, plan.todo)
+        settings = _run_settings(options, here, plan.todo)
         with joined(options.device) as crew:
             if not leads:
-                follow(bench, plan.cells, crew)
+                follow(settings, plan.cells, crew)
                 return OK
             write_plan(store, plan.planned())
-            failed = _run(plan.todo, store, options, bench, crew)
+            failed = _run(plan.todo, store, options, settings, crew)
         tidy(store)
     except _USER_ERRORS as error:
         return fail(error)
@@ -99,8 +100,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         board = load_board(store, list(METHODS))
         print(leaderboard_plain(board))
         if not options.no_report:
-            suites = dict.fromkeys(cell.suite for cell in plan.cells)
-            keep_samples(store, board, known([suite.data for suite in suites]))
+            tasks = dict.fromkeys(cell.task for cell in plan.cells)
+            keep_samples(store, board, known([task.data for task in tasks]))
             render_board(board, store)
     except StoreError as error:
         return fail(error)
@@ -176,9 +177,11 @@ def _plan(grids: Sequence[argparse.Namespace], store: ResultStore, *, force: boo
     return Plan(cells, todo, skipped)
 
 
-def _bench(options: argparse.Namespace, here: Environment, todo: Sequence[Cell]) -> Bench:
+def _run_settings(
+    options: argparse.Namespace, here: Environment, todo: Sequence[Cell]
+) -> RunSettings:
     on_cuda = here.device.type == "cuda"
-    return Bench(
+    return RunSettings(
         out=options.out.resolve(),
         cache=options.cache.resolve(),
         device=options.device,
@@ -188,7 +191,7 @@ def _bench(options: argparse.Namespace, here: Environment, todo: Sequence[Cell])
         deterministic=options.deterministic,
         command=here.command,
         stack=options.stack == "on" or (options.stack == "auto" and on_cuda),
-        wants=wanted(todo),
+        needs=needs_of(todo),
     )
 
 
@@ -196,7 +199,7 @@ def _run(
     todo: Sequence[Cell],
     store: ResultStore,
     options: argparse.Namespace,
-    bench: Bench,
+    settings: RunSettings,
     crew: Crew,
 ) -> list[Outcome]:
     """Run cells; returns what failed."""
@@ -211,7 +214,7 @@ def _run(
     with _executor(options) as executor, Display(len(todo)) as display:
         elsewhere = executor is not local
         with Watcher(display, store, todo) if elsewhere else nullcontext():
-            return run_all(executor, bench, todo, display.doing, done)
+            return run_all(executor, settings, todo, display.doing, done)
 
 
 def _executor_name(options: argparse.Namespace) -> str:

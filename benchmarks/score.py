@@ -24,7 +24,7 @@ from benchmarks.evaluation.scoring import protocol_info, score_codes
 from benchmarks.evaluation.submission import Codes, SubmissionError, read_codes
 from benchmarks.features.backbones import backbone
 from benchmarks.grid.method_settings import YARDSTICKS
-from benchmarks.grid.tasks import Suite
+from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import DeviceError, Environment, environment
 from datasets import load
 from datasets.arguments import add_data_arguments, load_options
@@ -90,8 +90,8 @@ def score(
     """
     label, inputs = UNKNOWN, hashlib.sha256(f"{UNKNOWN} {data.digest}".encode()).hexdigest()
     if options.backbone != UNKNOWN:
-        suite = Suite(data, backbone(options.backbone, options.input_size))
-        label, inputs = suite.label, suite.digest
+        task = Task(data, backbone(options.backbone, options.input_size))
+        label, inputs = task.label, task.digest
     tensors = {part: torch.from_numpy(values) for part, values in codes.items()}
     scores = score_codes(tensors["query"], tensors["database"], data, env.device)
     packed = {f"{part}_codes": np.packbits(values, axis=1) for part, values in codes.items()}

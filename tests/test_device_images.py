@@ -11,8 +11,8 @@ from benchmarks.features import device_images as module
 from benchmarks.features.backbones import backbone
 from benchmarks.features.cache import FeatureCache
 from benchmarks.features.device_images import DeviceImages, read_ahead, to_host
-from benchmarks.grid.tasks import Suite
-from benchmarks.runner.task_inputs import SuiteInputs
+from benchmarks.grid.tasks import Task
+from benchmarks.runner.task_inputs import TaskInputs
 from datasets import load
 from datasets.image_source import ImageSource, MemoryImages
 
@@ -140,8 +140,8 @@ def test_features_come_back_as_float16():
 def test_training_images_are_read_once_for_all_cells_of_a_suite(tmp_path, monkeypatch):
     data = load("synthetic")
     source = Counting(data.images.read(torch.arange(len(data.images))))
-    suite = Suite(replace(data, images=source), backbone("pixels"))
-    inputs = SuiteInputs(suite, FeatureCache(tmp_path, CPU))
+    task = Task(replace(data, images=source), backbone("pixels"))
+    inputs = TaskInputs(task, FeatureCache(tmp_path, CPU))
     assert inputs.training_images() is inputs.training_images()
     assert torch.equal(inputs.training_images(), data.images.read(data.train))
     assert source.asked == [data.train.tolist()]

@@ -15,11 +15,11 @@ from joblib.externals.loky import get_reusable_executor
 
 from benchmarks import run
 from benchmarks.grid import planning
-from benchmarks.grid import tasks as suites
+from benchmarks.grid import tasks as tasks
 from benchmarks.grid.method_settings import GridError
 from benchmarks.runner import executors
 from benchmarks.runner.executors import in_processes, local, on_dask, run_all
-from benchmarks.runner.worker import Bench, Outcome
+from benchmarks.runner.run_settings import Outcome, RunSettings
 from results.store.store import ResultStore
 
 GRID = ["--methods", "lsh", "itq", "cibhash", "--datasets", "synthetic", "--bits", "8"]
@@ -32,12 +32,12 @@ def cells():
     return planning.expand_grids(run._grids(GRID, "quick"))[0]
 
 
-def bench(folder, **more):
-    return Bench(out=folder / "out", cache=folder / "cache", threads=1, **more)
+def settings(folder, **more):
+    return RunSettings(out=folder / "out", cache=folder / "cache", threads=1, **more)
 
 
 def do(executor, folder, cells, done=lambda outcome: None):
-    return run_all(executor, bench(folder), cells, lambda key, doing: None, done)
+    return run_all(executor, settings(folder), cells, lambda key, doing: None, done)
 
 
 def content(folder):
@@ -86,7 +86,7 @@ def test_a_worker_stays_though_it_grows_by_mapped_features(tmp_path):
     pytest.importorskip("psutil", reason="loky looks at memory only where psutil is installed")
     workers = get_reusable_executor(max_workers=1)
     try:
-        pids = [workers.submit(grow, bench(tmp_path)).result(timeout=120) for _ in range(3)]
+        pids = [workers.submit(grow, settings(tmp_path)).result(timeout=120) for _ in range(3)]
     finally:
         workers.shutdown(kill_workers=True)
     assert len(set(pids)) == 1
@@ -98,7 +98,7 @@ def test_seeds_that_train_together_leave_the_records_of_the_cells_alone(
 ):
     done = lambda outcome: None  # noqa: E731
     tell = lambda key, doing: None  # noqa: E731
-    assert run_all(executor, bench(tmp_path, stack=True), cells, tell, done) == []
+    assert run_all(executor, settings(tmp_path, stack=True), cells, tell, done) == []
     found = content(tmp_path)
     assert found.keys() == expected.keys()
     for digest, (_, arrays) in found.items():
@@ -195,9 +195,9 @@ def letter(cell):
 
 def test_a_worker_that_finds_no_data_fails_the_cell_and_says_so(cells, monkeypatch, tmp_path):
     sent = letter(cells[0])
-    suites._opened.cache_clear()
-    monkeypatch.setattr(suites, "load", lambda name, options: 1 / 0)
-    (outcome,) = executors._open(bench(tmp_path), [sent])
+    tasks._opened.cache_clear()
+    monkeypatch.setattr(tasks, "load", lambda name, options: 1 / 0)
+    (outcome,) = executors._open(settings(tmp_path), [sent])
     assert (outcome.state, outcome.digest) == ("failed", cells[0].digest)
     assert outcome.note == "division by zero"
 
@@ -205,7 +205,7 @@ def test_a_worker_that_finds_no_data_fails_the_cell_and_says_so(cells, monkeypat
 def test_a_worker_with_other_code_stores_nothing(cells, monkeypatch, tmp_path):
     sent = letter(cells[0])
     monkeypatch.setattr("benchmarks.grid.method_settings.source_digest", lambda cls: "another")
-    (outcome,) = executors._open(bench(tmp_path), [sent])
+    (outcome,) = executors._open(settings(tmp_path), [sent])
     assert outcome.state == "failed"
     assert "has other code or data than the runner; start it again" in outcome.note
     assert not list(tmp_path.rglob("*.json"))

@@ -12,11 +12,11 @@ from benchmarks.features.base import BackboneError
 from benchmarks.features.cache import FeatureCache
 from benchmarks.grid.cells import expand
 from benchmarks.grid.method_settings import COMMON, method_spec
-from benchmarks.grid.tasks import Suite
+from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import environment
 from benchmarks.runner import fit_and_encode as fitting
 from benchmarks.runner.make_record import run_cells
-from benchmarks.runner.task_inputs import SuiteInputs
+from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.trainer import Trainer
 from benchmarks.training.training_sets import EndToEnd
@@ -188,16 +188,16 @@ def test_codes_come_from_the_trained_backbone(vit, tmp_path, monkeypatch, name):
         return seen
 
     monkeypatch.setattr(fitting, "_fitted", look)
-    suite = Suite(load("synthetic"), backbone(vit, 32))
+    task = Task(load("synthetic"), backbone(vit, 32))
     spec = method_spec(name, {"epochs": 1, "backbone_lr": 1e-2}, finetune=True)
-    (run_of,) = expand([suite], [spec], [8], 1)
-    inputs = SuiteInputs(suite, FeatureCache(tmp_path, CPU))
+    (run_of,) = expand([task], [spec], [8], 1)
+    inputs = TaskInputs(task, FeatureCache(tmp_path, CPU))
     ((_, arrays),) = run_cells([run_of], inputs, environment("cpu"), lambda *epoch: None)
     (method,), training = seen
-    images = suite.data.images.read(suite.data.database)
+    images = task.data.images.read(task.data.database)
     stored = np.unpackbits(arrays["database_codes"], axis=1).astype(bool)
     np.testing.assert_array_equal(stored, method.encode(training.extract(images)).numpy())
-    frozen = inputs.features(spec.cls.consumes).array[suite.data.database]
+    frozen = inputs.features(spec.cls.consumes).array[task.data.database]
     assert (stored != method.encode(frozen).numpy()).any()
 
 
@@ -236,10 +236,10 @@ def test_activations_of_a_few_images_at_a_time_give_the_same_gradients(vit, kind
 def test_a_training_without_room_starts_again_with_fewer_images_at_a_time(
     vit, tmp_path, monkeypatch
 ):
-    suite = Suite(load("synthetic"), backbone(vit, 32))
+    task = Task(load("synthetic"), backbone(vit, 32))
     spec = method_spec("cibhash", {"epochs": 2, "batch_size": 24}, finetune=True)
-    (run_of,) = expand([suite], [spec], [8], 1)
-    inputs, tried, told = SuiteInputs(suite, FeatureCache(tmp_path, CPU)), [], []
+    (run_of,) = expand([task], [spec], [8], 1)
+    inputs, tried, told = TaskInputs(task, FeatureCache(tmp_path, CPU)), [], []
 
     def codes():
         on_epoch = lambda epoch, epochs, losses: told.append(epoch)  # noqa: E731
@@ -247,7 +247,7 @@ def test_a_training_without_room_starts_again_with_fewer_images_at_a_time(
         assert len(record.history) == 2
         return np.unpackbits(arrays["database_codes"], axis=1)
 
-    whole, real, an_epoch = codes(), EndToEnd.extract_sparing, len(suite.data.train) // 24
+    whole, real, an_epoch = codes(), EndToEnd.extract_sparing, len(task.data.train) // 24
 
     def in_little_memory(training, images):
         tried.append(training.at_once)
@@ -266,11 +266,11 @@ def test_a_training_that_never_has_room_fails(vit, tmp_path, monkeypatch):
     def no_memory(training, images):
         raise torch.OutOfMemoryError("as CUDA says it")
 
-    suite = Suite(load("synthetic"), backbone(vit, 32))
+    task = Task(load("synthetic"), backbone(vit, 32))
     spec = method_spec("cibhash", {"batch_size": 2}, finetune=True)
-    (run_of,) = expand([suite], [spec], [8], 1)
+    (run_of,) = expand([task], [spec], [8], 1)
     monkeypatch.setattr(EndToEnd, "extract_sparing", no_memory)
-    inputs = SuiteInputs(suite, FeatureCache(tmp_path, CPU))
+    inputs = TaskInputs(task, FeatureCache(tmp_path, CPU))
     with pytest.raises(torch.OutOfMemoryError):
         run_cells([run_of], inputs, environment("cpu"), print)
 

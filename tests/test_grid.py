@@ -7,21 +7,21 @@ from benchmarks.evaluation.counters.choice import MAX_BITS
 from benchmarks.features.backbones import backbone
 from benchmarks.grid.cells import RunKey, expand, seed_of
 from benchmarks.grid.method_settings import GridError, method_spec
-from benchmarks.grid.tasks import Suite
+from benchmarks.grid.tasks import Task
 from datasets import load
 
 KEY = RunKey("digits", "300-1497", "pixels", "cibhash", 32, 0)
 
 
 @pytest.fixture(scope="module")
-def suite():
-    return Suite(load("synthetic"), backbone("pixels"))
+def task():
+    return Task(load("synthetic"), backbone("pixels"))
 
 
-def digest(suite, **options):
+def digest(task, **options):
     spec = method_spec("cibhash", options.get("overrides"), options.get("epochs"))
     how = (options.get("views", "bank"), "lsa", options.get("matmul", "highest"))
-    cells = expand([suite], [spec], [16], 2, *how)
+    cells = expand([task], [spec], [16], 2, *how)
     return cells[options.get("seed", 0)].digest
 
 
@@ -41,35 +41,35 @@ def test_an_ablation_starts_from_the_seed_of_the_run_it_is_compared_with():
     assert seed_of(changed) == seed_of(KEY)
 
 
-def test_digest_covers_every_setting(suite):
+def test_digest_covers_every_setting(task):
     digests = [
-        digest(suite),
-        digest(suite, seed=1),
-        digest(suite, epochs=7),
-        digest(suite, overrides={"tau": 0.5}),
-        digest(suite, overrides={"lr": 0.01}),
-        digest(suite, views="fresh"),
-        digest(suite, matmul="high"),
-        digest(suite, matmul="medium"),
-        digest(Suite(suite.data, backbone("pixels", 4))),
+        digest(task),
+        digest(task, seed=1),
+        digest(task, epochs=7),
+        digest(task, overrides={"tau": 0.5}),
+        digest(task, overrides={"lr": 0.01}),
+        digest(task, views="fresh"),
+        digest(task, matmul="high"),
+        digest(task, matmul="medium"),
+        digest(Task(task.data, backbone("pixels", 4))),
     ]
     assert len(set(digests)) == len(digests)
-    assert digest(suite) == digests[0]
+    assert digest(task) == digests[0]
 
 
-def test_digest_covers_the_text_encoder_of_methods_that_read_captions(suite):
+def test_digest_covers_the_text_encoder_of_methods_that_read_captions(task):
     def digests(name):
         spec = method_spec(name)
-        cells = [expand([suite], [spec], [16], 1, "bank", text)[0] for text in ("lsa", "minilm")]
+        cells = [expand([task], [spec], [16], 1, "bank", text)[0] for text in ("lsa", "minilm")]
         return {cell.digest for cell in cells}
 
     assert len(digests("kl_hash_captions")) == 2
     assert len(digests("kl_hash")) == 1
 
 
-def test_the_precision_of_a_training_is_no_setting_of_a_closed_form(suite):
+def test_the_precision_of_a_training_is_no_setting_of_a_closed_form(task):
     specs = [method_spec("lsh"), method_spec("cibhash")]
-    rows = [expand([suite], specs, [16], 1, matmul=matmul) for matmul in ("highest", "medium")]
+    rows = [expand([task], specs, [16], 1, matmul=matmul) for matmul in ("highest", "medium")]
     (lsh, cibhash), (same, other) = rows
     assert (lsh.digest, lsh.key) == (same.digest, same.key)
     assert cibhash.key.method == "cibhash"
@@ -79,15 +79,15 @@ def test_the_precision_of_a_training_is_no_setting_of_a_closed_form(suite):
 @pytest.mark.parametrize(
     "source", ["specs.source_digest", "grid.source_of_pixels", "grid.training_source"]
 )
-def test_digest_covers_the_code_of_method_and_augmentation(suite, monkeypatch, source):
-    before = digest(suite)
+def test_digest_covers_the_code_of_method_and_augmentation(task, monkeypatch, source):
+    before = digest(task)
     monkeypatch.setattr(f"benchmarks.{source}", lambda *given: "changed")
-    assert digest(suite) != before
+    assert digest(task) != before
 
 
-def test_expand_orders_cells_by_suite_and_gives_float_one_cell(suite):
+def test_expand_orders_cells_by_suite_and_gives_float_one_cell(task):
     specs = [method_spec("lsh"), method_spec("random"), method_spec("float")]
-    keys = [cell.key for cell in expand([suite], specs, [16, 32], 2)]
+    keys = [cell.key for cell in expand([task], specs, [16, 32], 2)]
     assert [(k.method, k.bits, k.seed) for k in keys] == [
         *[("lsh", b, s) for b in (16, 32) for s in (0, 1)],
         *[("random", b, s) for b in (16, 32) for s in (0, 1)],
@@ -97,34 +97,34 @@ def test_expand_orders_cells_by_suite_and_gives_float_one_cell(suite):
 
 
 @pytest.mark.parametrize(("bits", "seeds", "flag"), [([0], 1, "--bits"), ([16], 0, "--seeds")])
-def test_counts_below_one_are_refused(suite, bits, seeds, flag):
+def test_counts_below_one_are_refused(task, bits, seeds, flag):
     with pytest.raises(GridError, match=f"{flag}: must be at least 1, got 0"):
-        expand([suite], [method_spec("lsh")], bits, seeds)
+        expand([task], [method_spec("lsh")], bits, seeds)
 
 
-def test_codes_longer_than_can_be_counted_are_refused(suite):
+def test_codes_longer_than_can_be_counted_are_refused(task):
     with pytest.raises(GridError, match=f"--bits: must be at most {MAX_BITS}, got {MAX_BITS + 1}"):
-        expand([suite], [method_spec("lsh")], [16, MAX_BITS + 1], 1)
-    assert expand([suite], [method_spec("lsh")], [MAX_BITS], 1)
+        expand([task], [method_spec("lsh")], [16, MAX_BITS + 1], 1)
+    assert expand([task], [method_spec("lsh")], [MAX_BITS], 1)
 
 
-def test_size_of_a_bank_is_refused_where_views_are_fresh(suite):
+def test_size_of_a_bank_is_refused_where_views_are_fresh(task):
     spec = method_spec("nsh", {"bank_size": 4})
     with pytest.raises(GridError, match=r"--set nsh\.bank_size: does nothing with --views fresh"):
-        expand([suite], [spec], [16], 1, "fresh")
-    assert expand([suite], [spec], [16], 1, "bank")
+        expand([task], [spec], [16], 1, "fresh")
+    assert expand([task], [spec], [16], 1, "bank")
 
 
-def test_fresh_views_show_in_the_label_of_trained_methods(suite):
+def test_fresh_views_show_in_the_label_of_trained_methods(task):
     specs = [method_spec("lsh"), method_spec("cibhash")]
-    keys = [cell.key.method for cell in expand([suite], specs, [8], 1, "fresh")]
+    keys = [cell.key.method for cell in expand([task], specs, [8], 1, "fresh")]
     assert keys == ["lsh", "cibhash(views=fresh)"]
 
 
-def test_digest_of_a_suite_tells_weights_and_sizes_apart(suite):
-    other = Suite(suite.data, backbone("pixels", 4))
-    assert len({suite.digest, other.digest}) == 2
-    assert Suite(load("synthetic"), backbone("pixels")).digest == suite.digest
+def test_digest_of_a_suite_tells_weights_and_sizes_apart(task):
+    other = Task(task.data, backbone("pixels", 4))
+    assert len({task.digest, other.digest}) == 2
+    assert Task(load("synthetic"), backbone("pixels")).digest == task.digest
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_digest_of_a_suite_tells_weights_and_sizes_apart(suite):
         ("float", None),
     ],
 )
-def test_what_a_suite_lacks_is_said_before_training(suite, name, words):
+def test_what_a_suite_lacks_is_said_before_training(task, name, words):
     bare = replace(
-        suite.data, images=None, features=torch.randn(600, 4), captions=None, hierarchy=None
+        task.data, images=None, features=torch.randn(600, 4), captions=None, hierarchy=None
     )
-    assert Suite(bare, suite.backbone).lacks(method_spec(name)) == words
-    assert suite.lacks(method_spec(name)) is None
+    assert Task(bare, task.backbone).lacks(method_spec(name)) == words
+    assert task.lacks(method_spec(name)) is None

@@ -10,8 +10,9 @@ from benchmarks.features.cache import FeatureCache
 from benchmarks.features.extractor import FIXED
 from benchmarks.grid.planning import expand_grids
 from benchmarks.run import _grids, main
-from benchmarks.runner.task_inputs import wanted
-from benchmarks.runner.worker import Bench, work
+from benchmarks.runner.run_settings import RunSettings
+from benchmarks.runner.task_inputs import needs_of
+from benchmarks.runner.worker import run_leased
 from datasets import load
 from results.store.store import ResultStore
 
@@ -46,20 +47,22 @@ def cells(*arguments):
     ],
 )
 def test_what_cells_want(arguments, expected):
-    assert wanted(cells(*arguments)) == expected
+    assert needs_of(cells(*arguments)) == expected
 
 
 def test_a_backbone_that_is_trained_too_needs_nothing_kept():
-    found = wanted(cells("--methods", "cibhash", "--finetune", "--backbone", "efficientnet_lite0"))
+    found = needs_of(
+        cells("--methods", "cibhash", "--finetune", "--backbone", "efficientnet_lite0")
+    )
     assert found == set()
 
 
 def test_features_and_tokens_of_a_grid_come_from_one_pass(tmp_path):
     told = []
     todo = cells("--methods", "cibhash", "wch")
-    bench = Bench(tmp_path / "out", tmp_path / "cache", wants=wanted(todo))
+    settings = RunSettings(tmp_path / "out", tmp_path / "cache", needs=needs_of(todo))
     for cell in todo:
-        (outcome,) = work(bench, [cell], told.append)
+        (outcome,) = run_leased(settings, [cell], told.append)
         assert outcome.state == "done", outcome.note
     passes = {line.partition(":")[0] for line in told if "synthetic" in line}
     assert passes == {
@@ -105,11 +108,11 @@ def test_one_pass_gives_features_and_tokens_where_both_are_wanted(data, tmp_path
     second = "tokens" if first == "features" else "features"
     together, alone = FeatureCache(tmp_path / "a", CPU), FeatureCache(tmp_path / "b", CPU)
     net = Both()
-    for kind, beside in ((first, second), (second, first)):
+    for kind, also in ((first, second), (second, first)):
         expected = alone.features(data, PIXELS, kind).array
-        assert torch.equal(together.features(data, net, kind, beside).array, expected)
+        assert torch.equal(together.features(data, net, kind, also).array, expected)
         expected = alone.bank(data, PIXELS, "cibhash", 2, kind).array
-        found = together.bank(data, net, "cibhash", 2, kind, beside).array
+        found = together.bank(data, net, "cibhash", 2, kind, also).array
         assert torch.equal(found, expected)
     n_batches = math.ceil(len(data.images) / FIXED["cpu"]) + math.ceil(
         2 * len(data.train) / FIXED["cpu"]

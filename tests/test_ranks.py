@@ -17,10 +17,11 @@ from benchmarks import run
 from benchmarks.features.backbones import backbone
 from benchmarks.grid.cells import expand
 from benchmarks.grid.method_settings import GridError, method_spec
-from benchmarks.grid.tasks import Suite
+from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import own_device
-from benchmarks.runner import worker as work
-from benchmarks.runner.worker import Bench, follow
+from benchmarks.runner import worker as run_leased
+from benchmarks.runner.follower import follow
+from benchmarks.runner.run_settings import RunSettings
 from benchmarks.training.distributed.rank_group import Crew
 from datasets import load
 from results.store.store import ResultStore
@@ -174,7 +175,9 @@ def test_a_cell_that_failed_before_comes_last(two, vit, tmp_path, monkeypatch):
     """It may end all ranks again, and no other cell should wait for that."""
     store, orders = ResultStore(tmp_path / "out"), []
     monkeypatch.setattr(run, "joined", lambda device: nullcontext(Crew(0, 2, HashStore())))
-    monkeypatch.setattr(run, "run_all", lambda executor, bench, todo, *_: orders.append(todo) or [])
+    monkeypatch.setattr(
+        run, "run_all", lambda executor, settings, todo, *_: orders.append(todo) or []
+    )
     run.main(arguments(vit, tmp_path, "cibhash", "wch"))
     store.mark_failed(**orders[0][0].place, kind="method", error="once")
     run.main(arguments(vit, tmp_path, "cibhash", "wch"))
@@ -197,12 +200,12 @@ def test_a_rank_with_other_data_than_rank_0_does_not_follow(tmp_path):
     words = HashStore()
     Crew(0, 2, words).lead("ab")
     with pytest.raises(GridError, match="rank 1 has other code or data than rank 0"):
-        follow(Bench(tmp_path, tmp_path), [], Crew(1, 2, words))
+        follow(RunSettings(tmp_path, tmp_path), [], Crew(1, 2, words))
 
 
 def test_a_follower_that_cannot_tell_rank_0_notes_the_failure(vit, tmp_path, monkeypatch):
-    suite, spec = Suite(load("synthetic"), backbone(vit, 32)), method_spec("cibhash", finetune=True)
-    (cell,) = expand([suite], [spec], [8], 1)
+    task, spec = Task(load("synthetic"), backbone(vit, 32)), method_spec("cibhash", finetune=True)
+    (cell,) = expand([task], [spec], [8], 1)
     words = HashStore()
     Crew(0, 2, words).lead(cell.digest)
     crew = Crew(1, 2, words)
@@ -212,9 +215,9 @@ def test_a_follower_that_cannot_tell_rank_0_notes_the_failure(vit, tmp_path, mon
         crew.parted = True
         raise ValueError("alone")
 
-    monkeypatch.setattr(work, "train_and_encode", train_and_encode)
+    monkeypatch.setattr(run_leased, "train_and_encode", train_and_encode)
     with pytest.raises(SystemExit):
-        follow(Bench(tmp_path, tmp_path), [cell], crew)
+        follow(RunSettings(tmp_path, tmp_path), [cell], crew)
     (failure,) = ResultStore(tmp_path).failures()
     assert failure.error == "alone"
     assert "in train_and_encode" in failure.traceback

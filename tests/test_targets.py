@@ -7,9 +7,9 @@ from benchmarks.features import cache as features
 from benchmarks.features.backbones import backbone
 from benchmarks.features.cache import FeatureCache
 from benchmarks.features.captions import TextError, check_encoder, embed, encoder_digest
-from benchmarks.grid.tasks import Suite
+from benchmarks.grid.tasks import Task
 from benchmarks.machine.torchvision_stub import import_beside_torchvision
-from benchmarks.runner.task_inputs import SuiteInputs
+from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.targets import CaptionTarget, HierarchyTarget, target_of
 from benchmarks.training.training_sets import ViewBank
 from datasets import load
@@ -169,8 +169,8 @@ def test_another_encoder_other_weights_or_source_embed_anew(tmp_path, monkeypatc
 
 def test_a_run_leaves_its_embeddings_in_the_cache(tmp_path, monkeypatch):
     data = load("synthetic")
-    suite = SuiteInputs(Suite(data, backbone("pixels")), FeatureCache(tmp_path, CPU))
-    target = suite.target("captions", "lsa")
+    task = TaskInputs(Task(data, backbone("pixels")), FeatureCache(tmp_path, CPU))
+    target = task.target("captions", "lsa")
     own = [data.captions[i] for i in data.train.tolist()]
     n = len(own)
     assert torch.equal(all_distances(target, n), all_distances(CaptionTarget(embed(own)), n))

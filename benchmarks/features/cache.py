@@ -65,11 +65,11 @@ class FeatureCache:
         data: RetrievalDataset,
         backbone: Backbone,
         kind: Kind = "features",
-        beside: Kind | None = None,
+        also: Kind | None = None,
     ) -> Cached:
         """Features of every image of a data set, unaugmented.
 
-        Float16, shape (N, D), or (N, T, D) where `kind` asks for tokens. `beside` is what will be
+        Float16, shape (N, D), or (N, T, D) where `kind` asks for tokens. `also` is what will be
         asked for as well: one pass gives both.
 
         Raises
@@ -86,7 +86,7 @@ class FeatureCache:
 
         views = Views(images, torch.arange(len(images)), (), draw)
         key = [data.data_digest]
-        return self._array(f"of {data.name}", key, views, backbone, kind, beside)
+        return self._array(f"of {data.name}", key, views, backbone, kind, also)
 
     def bank(
         self,
@@ -95,11 +95,11 @@ class FeatureCache:
         augmentation: str,
         n_views: int,
         kind: Kind = "features",
-        beside: Kind | None = None,
+        also: Kind | None = None,
     ) -> Cached:
         """Features of augmented views of every training image.
 
-        Float16, shape (N, V, D), or (N, V, T, D) where `kind` asks for tokens. `beside` is as in
+        Float16, shape (N, V, D), or (N, V, T, D) where `kind` asks for tokens. `also` is as in
         `features`.
 
         The augmentation of a view is drawn for its image and view number alone, so it does not
@@ -123,7 +123,7 @@ class FeatureCache:
 
         what = f"of {n_views} views of the training images of {data.name}"
         views = Views(images, data.train, (n_views,), draw)
-        return self._array(what, views_key, views, backbone, kind, beside)
+        return self._array(what, views_key, views, backbone, kind, also)
 
     def captions(self, captions: Sequence[Sequence[str]], encoder: str) -> Cached:
         """Embeddings of the captions of images, float32, shape (N, E), see `captions.embed`.
@@ -174,7 +174,7 @@ class FeatureCache:
         views: Views,
         backbone: Backbone,
         kind: Kind,
-        beside: Kind | None,
+        also: Kind | None,
     ) -> Cached:
         """Read an array from the cache, or compute it block by block."""
 
@@ -203,7 +203,7 @@ class FeatureCache:
             found = stored[kinds.index(kind)]
             return Cached(torch.from_numpy(found.array), found.seconds)
 
-        if beside is not None and not any(is_stored(stem(each)) for each in (kind, beside)):
+        if also is not None and not any(is_stored(stem(each)) for each in (kind, also)):
             with suppress(BackboneError, FeatureError):  # what is asked for may be had all the same
                 return computed(("features", "tokens"))
         return computed((kind,))

@@ -1,6 +1,6 @@
 """Settings as data: what a cell of the grid is, how it is named, seeded and identified.
 
-Cells are methods x bits x seeds x suites, a suite being a data set under one protocol seen through
+Cells are methods x bits x seeds x tasks, a task being a data set under one protocol seen through
 one backbone.
 """
 
@@ -19,7 +19,7 @@ from benchmarks.evaluation.counters.choice import MAX_BITS
 from benchmarks.features.cache import source_of_pixels
 from benchmarks.features.captions import DEFAULT_ENCODER
 from benchmarks.grid.method_settings import GridError, MethodSpec
-from benchmarks.grid.tasks import Suite
+from benchmarks.grid.tasks import Task
 from benchmarks.training.trainer import Matmul
 from results.store.record import SCHEMA
 
@@ -95,7 +95,7 @@ class Cell:
     """One run to do."""
 
     key: RunKey
-    suite: Suite
+    task: Task
     method: MethodSpec
     views: Views
     text_encoder: str = DEFAULT_ENCODER
@@ -122,7 +122,7 @@ class Cell:
     @property
     def settings(self) -> dict[str, Any]:
         """All that shapes the numbers of this cell, its seed aside, as JSON data."""
-        data, backbone = self.suite.data, self.suite.backbone
+        data, backbone = self.task.data, self.task.backbone
         return {
             "dataset": {"name": data.name, "digest": data.digest},
             "protocol": {"name": data.protocol.name, "digest": data.protocol.digest},
@@ -166,7 +166,7 @@ def stacks(cells: Sequence[Cell]) -> list[list[Cell]]:
 
 
 def expand(
-    suites: Sequence[Suite],
+    tasks: Sequence[Task],
     methods: Sequence[MethodSpec],
     bits: Sequence[int],
     n_seeds: int,
@@ -176,7 +176,7 @@ def expand(
 ) -> list[Cell]:
     """All cells of a grid, those that share features next to each other.
 
-    The yardstick `float` has no codes and no randomness: one cell a suite, with 0 bits and seed 0.
+    The yardstick `float` has no codes and no randomness: one cell a task, with 0 bits and seed 0.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def expand(
         raise GridError(f"--bits: must be at most {MAX_BITS}, got {long[0]}; give a smaller one")
 
     def cells() -> Iterator[Cell]:
-        for suite in suites:
+        for task in tasks:
             for spec in methods:
                 marks: dict[str, Any] = {}
                 if views == "fresh" and spec.is_trained and not spec.finetune:
@@ -208,8 +208,8 @@ def expand(
                 sizes = [0] if spec.name == "float" else bits
                 for b in sizes:
                     for seed in range(1 if spec.name == "float" else n_seeds):
-                        names = (suite.data.name, suite.data.protocol.name, suite.label)
+                        names = (task.data.name, task.data.protocol.name, task.label)
                         key = RunKey(*names, labelled.label, b, seed)
-                        yield Cell(key, suite, spec, views, text_encoder, matmul)
+                        yield Cell(key, task, spec, views, text_encoder, matmul)
 
     return list(cells())

@@ -16,7 +16,7 @@ from benchmarks.grid.method_settings import (
     method_spec,
     parse_overrides,
 )
-from benchmarks.grid.tasks import Suite, SuiteRequest, open_suite
+from benchmarks.grid.tasks import Task, TaskRequest, open_task
 from benchmarks.machine.environment import place
 from datasets import full_name
 from datasets.arguments import load_options
@@ -48,10 +48,10 @@ class Plan:
 
     def lines(self, records: Sequence[RunRecord]) -> Iterator[str]:
         """Describe it to the user; `records` tell how long such cells took before."""
-        for suite in dict.fromkeys(cell.suite for cell in self.cells):
-            protocol = suite.data.protocol
-            yield f"{protocol.label} on {suite.label}: {protocol.sizes}"
-            yield from (f"  {note}" for note in suite.data.notes)
+        for task in dict.fromkeys(cell.task for cell in self.cells):
+            protocol = task.data.protocol
+            yield f"{protocol.label} on {task.label}: {protocol.sizes}"
+            yield from (f"  {note}" for note in task.data.notes)
         yield from (f"skipped: {reason}" for reason in self.skipped)
         n_stored = len(self.cells) - len(self.todo)
         line = f"{len(self.cells)} cells, {n_stored} stored, {len(self.todo)} to run"
@@ -63,7 +63,7 @@ class Plan:
 
 
 def expand_grids(grids: Sequence[argparse.Namespace]) -> tuple[list[Cell], list[str]]:
-    """Build the cells of one grid or more; each once, and those of a suite next to each other.
+    """Build the cells of one grid or more; each once, and those of a task next to each other.
 
     Of all methods, those that a data set cannot feed are left out, with the reason; a method that
     was named is an error then.
@@ -84,20 +84,20 @@ def expand_grids(grids: Sequence[argparse.Namespace]) -> tuple[list[Cell], list[
     GridError, DatasetError, BackboneError
         If anything that was named cannot be had.
     """
-    suites: dict[SuiteRequest, Suite] = {}
+    tasks: dict[TaskRequest, Task] = {}
     cells: dict[str, Cell] = {}
     skipped: list[str] = []
     for options in grids:
-        own, reasons = _cells(options, suites)
+        own, reasons = _cells(options, tasks)
         cells |= {cell.digest: cell for cell in own}
         skipped += reasons
-    _check_names(list(suites.values()))
-    place = {suite: i for i, suite in enumerate(suites.values())}
-    return sorted(cells.values(), key=lambda cell: place[cell.suite]), list(dict.fromkeys(skipped))
+    _check_names(list(tasks.values()))
+    place = {task: i for i, task in enumerate(tasks.values())}
+    return sorted(cells.values(), key=lambda cell: place[cell.task]), list(dict.fromkeys(skipped))
 
 
 def _cells(
-    options: argparse.Namespace, suites: dict[SuiteRequest, Suite]
+    options: argparse.Namespace, tasks: dict[TaskRequest, Task]
 ) -> tuple[list[Cell], list[str]]:
     overrides = parse_overrides(options.set)
     known = chosen_methods(options.methods)
@@ -108,38 +108,38 @@ def _cells(
     check_encoder(options.text_encoder)
     settings = (options.epochs, options.recipe, options.finetune)
     methods = [method_spec(name, overrides.get(name), *settings, known) for name in known]
-    own = [_suite(name, options, suites) for name in options.datasets]
-    skipped = [reason for suite in own for reason in _lacks(suite, methods)]
+    own = [_task(name, options, tasks) for name in options.datasets]
+    skipped = [reason for task in own for reason in _lacks(task, methods)]
     if skipped and "all" not in options.methods:
         raise GridError(f"--methods: {skipped[0]}; choose another data set, or leave it out")
     bits = list(dict.fromkeys(options.bits))
     how = (options.views, options.text_encoder, options.matmul)
     cells = expand(own, methods, bits, options.seeds, *how)
-    return [cell for cell in cells if cell.suite.lacks(cell.method) is None], skipped
+    return [cell for cell in cells if cell.task.lacks(cell.method) is None], skipped
 
 
-def _suite(name: str, options: argparse.Namespace, suites: dict[SuiteRequest, Suite]) -> Suite:
-    """Open a suite, once for all grids."""
+def _task(name: str, options: argparse.Namespace, tasks: dict[TaskRequest, Task]) -> Task:
+    """Open a task, once for all grids."""
     data_options = load_options(options)
-    request = SuiteRequest(full_name(name), data_options, options.backbone, options.input_size)
-    if request not in suites:
-        suites[request] = open_suite(request)
-    return suites[request]
+    request = TaskRequest(full_name(name), data_options, options.backbone, options.input_size)
+    if request not in tasks:
+        tasks[request] = open_task(request)
+    return tasks[request]
 
 
-def _lacks(suite: Suite, methods: Sequence[MethodSpec]) -> list[str]:
-    """Say which methods the suite cannot feed, and check that its backbone can be trained."""
+def _lacks(task: Task, methods: Sequence[MethodSpec]) -> list[str]:
+    """Say which methods the task cannot feed, and check that its backbone can be trained."""
     if any(spec.finetune for spec in methods):
-        suite.backbone.check_trainable()
-    return [reason for spec in methods if (reason := suite.lacks(spec)) is not None]
+        task.backbone.check_trainable()
+    return [reason for spec in methods if (reason := task.lacks(spec)) is not None]
 
 
-def _check_names(suites: Sequence[Suite]) -> None:
+def _check_names(tasks: Sequence[Task]) -> None:
     """Refuse data sets that tables could not tell apart."""
-    first: dict[str, Suite] = {}
-    for suite in suites:
-        name = suite.data.protocol.label
-        if first.setdefault(name, suite).data.digest != suite.data.digest:
+    first: dict[str, Task] = {}
+    for task in tasks:
+        name = task.data.protocol.label
+        if first.setdefault(name, task).data.digest != task.data.digest:
             raise GridError(
                 f"--datasets: two data sets would both be called {name}, and no table holds both; "
                 "rename one, or give another --out"
@@ -166,10 +166,10 @@ def _duration(cells: Sequence[Cell], records: Sequence[RunRecord]) -> str:
     return f"about {about} of training and scoring, one after the other"
 
 
-def _alike(method: str, bits: int, suite: tuple[str, str]) -> list[tuple[object, ...]]:
+def _alike(method: str, bits: int, task: tuple[str, str]) -> list[tuple[object, ...]]:
     """Keys under which timings are alike, the closest first."""
     base = method.partition("(")[0]
-    return [(*suite, method, bits), (*suite, base, bits), (*suite, base)]
+    return [(*task, method, bits), (*task, base, bits), (*task, base)]
 
 
 def check_cells(cells: Sequence[Cell]) -> None:
@@ -182,7 +182,7 @@ def check_cells(cells: Sequence[Cell]) -> None:
     """
     size = place().size
     for cell in cells if size > 1 else ():
-        spec, n_train = cell.method, cell.suite.data.protocol.n_train
+        spec, n_train = cell.method, cell.task.data.protocol.n_train
         if spec.cls is not None and not spec.finetune:
             raise GridError(
                 f"--methods {spec.name}: torchrun shares the steps of --finetune, and this cell "

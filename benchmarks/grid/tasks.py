@@ -25,7 +25,7 @@ NO_BACKBONE = "pixels"
 
 
 @dataclass(frozen=True)
-class SuiteRequest:
+class TaskRequest:
     """What a user asks for; small, and the same on any machine that sees the same files.
 
     Attributes
@@ -46,7 +46,7 @@ class SuiteRequest:
 
 
 @dataclass(frozen=True)
-class Suite:
+class Task:
     """A data set under one protocol, seen through one backbone.
 
     It is sent to another process as the request that it was opened by, and opened anew there.
@@ -55,18 +55,18 @@ class Suite:
     ----------
     data : RetrievalDataset
     backbone : Backbone
-    request : SuiteRequest or None
+    request : TaskRequest or None
         What it was opened by.
     """
 
     data: RetrievalDataset
     backbone: Backbone
-    request: SuiteRequest | None = None
+    request: TaskRequest | None = None
 
-    def __reduce__(self) -> tuple[Callable[..., Suite], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., Task], tuple[object, ...]]:
         """Travel as a request; the digest tells whether the other side found the same."""
         if self.request is None:
-            raise TypeError("Suite: one that was not opened by a request cannot be sent")
+            raise TypeError("Task: one that was not opened by a request cannot be sent")
         return _opened, (self.request, self.digest)
 
     @property
@@ -75,7 +75,7 @@ class Suite:
         return "features" if self.data.features is not None else self.backbone.label
 
     def lacks(self, spec: MethodSpec) -> str | None:
-        """Say what a method needs and this suite cannot give; None if nothing is missing."""
+        """Say what a method needs and this task cannot give; None if nothing is missing."""
         if spec.cls is None:
             return None
         data, cls = self.data, spec.cls
@@ -97,7 +97,7 @@ class Suite:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def open_suite(request: SuiteRequest) -> Suite:
+def open_task(request: TaskRequest) -> Task:
     """Load the data set and the backbone.
 
     Raises
@@ -108,18 +108,18 @@ def open_suite(request: SuiteRequest) -> Suite:
     data = load(request.dataset, request.options)
     sent = replace(request, options=replace(request.options, progress=silent))
     if data.features is not None:
-        return Suite(data, backbone(NO_BACKBONE, None), sent)
+        return Task(data, backbone(NO_BACKBONE, None), sent)
     chosen = request.backbone or DEFAULT_BACKBONE.get(data.name, NATURAL_BACKBONE)
-    return Suite(data, backbone(chosen, request.input_size), sent)
+    return Task(data, backbone(chosen, request.input_size), sent)
 
 
 @lru_cache(maxsize=2)
-def _opened(request: SuiteRequest, digest: str) -> Suite:
-    """Open a suite that was sent, once in this process."""
-    suite = open_suite(request)
-    if suite.digest != digest:
+def _opened(request: TaskRequest, digest: str) -> Task:
+    """Open a task that was sent, once in this process."""
+    task = open_task(request)
+    if task.digest != digest:
         raise GridError(
             f"{request.dataset}: this process finds other data or weights than the one that "
             "planned the grid; give both the same files and the same code"
         )
-    return suite
+    return task

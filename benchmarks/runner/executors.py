@@ -32,7 +32,8 @@ from joblib.externals.loky import process_executor
 
 from benchmarks.grid.cells import Cell, RunKey, stacks
 from benchmarks.grid.method_settings import GridError
-from benchmarks.runner.worker import Bench, Outcome, work
+from benchmarks.runner.run_settings import Outcome, RunSettings
+from benchmarks.runner.worker import run_leased
 from datasets.errors import one_line
 from results.store.store import ResultStore, StoreError
 
@@ -49,22 +50,22 @@ _WAIT = 1.0
 Tell = Callable[[RunKey, str], None]
 Stack = Sequence[Cell]
 """Cells that one worker runs together; usually one."""
-Executor = Callable[[Bench, Sequence[Stack], Tell], Iterator[Outcome]]
+Executor = Callable[[RunSettings, Sequence[Stack], Tell], Iterator[Outcome]]
 
 
-def local(bench: Bench, todo: Sequence[Stack], tell: Tell) -> Iterator[Outcome]:
+def local(settings: RunSettings, todo: Sequence[Stack], tell: Tell) -> Iterator[Outcome]:
     """Run cells in this process."""
     for stack in todo:
-        yield from work(bench, stack, partial(tell, stack[0].key))
+        yield from run_leased(settings, stack, partial(tell, stack[0].key))
 
 
 def in_processes(jobs: int) -> Executor:
     """Run cells in `jobs` processes of this machine."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
 
-    def run(bench: Bench, todo: Sequence[Stack], tell: Tell) -> Iterator[Outcome]:
+    def run(settings: RunSettings, todo: Sequence[Stack], tell: Tell) -> Iterator[Outcome]:
         with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=threads):
-            yield from _parallel(replace(bench, threads=threads), todo)
+            yield from _parallel(replace(settings, threads=threads), todo)
 
     return run
 
@@ -87,9 +88,9 @@ def on_dask(scheduler: str | None, jobs: int) -> Iterator[Executor]:
     threads = max(1, (os.cpu_count() or 1) // jobs) if scheduler is None else None
     with _client(Client, scheduler, jobs) as client:
 
-        def run(bench: Bench, todo: Sequence[Stack], tell: Tell) -> Iterator[Outcome]:
+        def run(settings: RunSettings, todo: Sequence[Stack], tell: Tell) -> Iterator[Outcome]:
             with parallel_config("dask", client=client):
-                yield from _parallel(replace(bench, threads=threads), todo)
+                yield from _parallel(replace(settings, threads=threads), todo)
 
         yield run
 
@@ -110,17 +111,17 @@ _Letter = tuple[RunKey, str, bytes]
 """A cell that travels: its names, its digest, and itself."""
 
 
-def _parallel(bench: Bench, todo: Sequence[Stack]) -> Iterator[Outcome]:
+def _parallel(settings: RunSettings, todo: Sequence[Stack]) -> Iterator[Outcome]:
     parallel = Parallel(return_as="generator_unordered", batch_size=1)
     letters = (
         [(cell.key, cell.digest, bytes(ForkingPickler.dumps(cell))) for cell in stack]
         for stack in todo
     )
-    outcomes: Iterator[list[Outcome]] = parallel(delayed(_open)(bench, each) for each in letters)
+    outcomes: Iterator[list[Outcome]] = parallel(delayed(_open)(settings, each) for each in letters)
     return chain.from_iterable(outcomes)
 
 
-def _open(bench: Bench, letters: Sequence[_Letter]) -> list[Outcome]:
+def _open(settings: RunSettings, letters: Sequence[_Letter]) -> list[Outcome]:
     """Open cells where they arrive, and run them.
 
     What a worker does not find fails the cell and not the worker. A cell that comes out as another
@@ -142,12 +143,12 @@ def _open(bench: Bench, letters: Sequence[_Letter]) -> list[Outcome]:
             cells.append(cell)
         except Exception as error:  # one failure is one cell
             failed.append(Outcome(key, digest, "failed", one_line(error)))
-    return [*failed, *work(bench, cells)]
+    return [*failed, *run_leased(settings, cells)]
 
 
 def run_all(
     executor: Executor,
-    bench: Bench,
+    settings: RunSettings,
     cells: Sequence[Cell],
     tell: Tell,
     done: Callable[[Outcome], None],
@@ -158,7 +159,7 @@ def run_all(
     ----------
     executor : callable
         `local`, or what `in_processes` or `on_dask` gives.
-    bench : Bench
+    settings : RunSettings
     cells : sequence of Cell
     tell : callable
         Told what a cell is doing, where this process knows.
@@ -170,7 +171,7 @@ def run_all(
     list of Outcome
         Of the cells that failed.
     """
-    store = ResultStore(bench.out)
+    store = ResultStore(settings.out)
     waiting = {cell.digest: cell for cell in cells}
     deaths: Counter[str] = Counter()  # of workers, by the cell that they were on; "" for none
     failed: list[Outcome] = []
@@ -184,8 +185,8 @@ def run_all(
         before = len(waiting)
         batch = _next(waiting, deaths)
         try:
-            together = stacks(batch) if bench.stack else [[cell] for cell in batch]
-            for outcome in executor(bench, together, tell):
+            together = stacks(batch) if settings.stack else [[cell] for cell in batch]
+            for outcome in executor(settings, together, tell):
                 if outcome.state != "busy" and outcome.digest in waiting:
                     settle(outcome)
         except Exception as error:  # workers died; what they did is stored

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -15,7 +12,8 @@ from torch import Tensor
 from benchmarks.features.base import Kind
 from benchmarks.grid.cells import Cell, seed_of
 from benchmarks.machine.memory import halving
-from benchmarks.runner.task_inputs import SuiteInputs
+from benchmarks.runner.stopwatch import Stopwatch
+from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.distributed.shared_batch import SharedBatch
 from benchmarks.training.distributed.torchrun import crew
 from benchmarks.training.trainer import Trainer, train_together
@@ -34,30 +32,8 @@ class CellError(Exception):
     """A cell that cannot be run; the message is one line meant for the user."""
 
 
-@dataclass
-class Stopwatch:
-    """Seconds by stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Add the time spent inside to a stage."""
-        self._wait()
-        start = time.perf_counter()
-        yield
-        self._wait()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
-
-    def _wait(self) -> None:
-        """Until the device has done what it was given."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-
-
 def train_and_encode(
-    cells: Sequence[Cell], inputs: SuiteInputs, watch: Stopwatch, trainers: Sequence[Trainer]
+    cells: Sequence[Cell], inputs: TaskInputs, watch: Stopwatch, trainers: Sequence[Trainer]
 ) -> list[tuple[Tensor, Tensor]]:
     """Train from the cells' seeds, and encode.
 
@@ -65,8 +41,8 @@ def train_and_encode(
     ----------
     cells : sequence of Cell
         One, or several that differ in their seed alone and are trained together.
-    inputs : SuiteInputs
-        Of the cells' suite.
+    inputs : TaskInputs
+        Of the cells' task.
     watch : Stopwatch
     trainers : sequence of Trainer
         One a cell.
@@ -76,7 +52,7 @@ def train_and_encode(
     list of (Tensor, Tensor), bool, shape (N, K)
         Codes of queries and database of each cell.
     """
-    data = cells[0].suite.data
+    data = cells[0].task.data
     with crew().cell(cells[0].digest):
         methods, training = _fitted(cells, inputs, watch, trainers)
         codes = []
@@ -89,7 +65,7 @@ def train_and_encode(
 
 
 def _fitted(
-    cells: Sequence[Cell], inputs: SuiteInputs, watch: Stopwatch, trainers: Sequence[Trainer]
+    cells: Sequence[Cell], inputs: TaskInputs, watch: Stopwatch, trainers: Sequence[Trainer]
 ) -> tuple[list[HashMethod], TrainingSet]:
     """Build and train.
 
@@ -123,7 +99,7 @@ def _fitted(
 
 
 def _prepared(
-    cells: Sequence[Cell], inputs: SuiteInputs, watch: Stopwatch
+    cells: Sequence[Cell], inputs: TaskInputs, watch: Stopwatch
 ) -> tuple[list[HashMethod], TrainingSet]:
     """Build the methods from the seeds of their cells, and what they are trained on."""
     cls = cells[0].method.cls
@@ -139,9 +115,9 @@ def _prepared(
     return methods, training
 
 
-def _training_set(cell: Cell, inputs: SuiteInputs, watch: Stopwatch) -> TrainingSet:
+def _training_set(cell: Cell, inputs: TaskInputs, watch: Stopwatch) -> TrainingSet:
     recipe, device = cell.method.recipe, inputs.cache.device
-    kind, backbone = _kind(cell), cell.suite.backbone
+    kind, backbone = _kind(cell), cell.task.backbone
     target = inputs.target(cell.method.learns_from, cell.text_encoder)
     if cell.method.finetune:
         augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
@@ -175,7 +151,7 @@ def _kind(cell: Cell) -> Kind:
 
 
 def _encode(
-    method: HashMethod, training: TrainingSet, cell: Cell, inputs: SuiteInputs, rows: Tensor
+    method: HashMethod, training: TrainingSet, cell: Cell, inputs: TaskInputs, rows: Tensor
 ) -> Tensor:
     """Codes of some rows, gathered a chunk at a time: tokens of all of them may not fit."""
     if isinstance(training, EndToEnd):

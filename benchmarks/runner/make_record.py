@@ -14,8 +14,9 @@ from torch import Tensor
 from benchmarks.evaluation.scoring import Scores, protocol_info, score_codes, score_floats
 from benchmarks.grid.cells import Cell, seed_of
 from benchmarks.machine.environment import Environment
-from benchmarks.runner.fit_and_encode import Stopwatch, train_and_encode
-from benchmarks.runner.task_inputs import SuiteInputs
+from benchmarks.runner.fit_and_encode import train_and_encode
+from benchmarks.runner.stopwatch import Stopwatch
+from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.distributed.torchrun import crew
 from benchmarks.training.trainer import OnEpoch, Trainer
@@ -24,7 +25,7 @@ from results.store.record import RunRecord
 
 def run_cells(
     cells: Sequence[Cell],
-    inputs: SuiteInputs,
+    inputs: TaskInputs,
     environment: Environment,
     on_epoch: OnEpoch,
     checkpoints: Sequence[Checkpoint] | None = None,
@@ -35,8 +36,8 @@ def run_cells(
     ----------
     cells : sequence of Cell
         One, or several that differ in their seed alone and are trained together.
-    inputs : SuiteInputs
-        Of the cells' suite.
+    inputs : TaskInputs
+        Of the cells' task.
     environment : Environment
         Versions and device, for the records.
     on_epoch : callable
@@ -85,7 +86,7 @@ def run_cells(
             seed=cell.key.seed,
             digest=cell.digest,
             settings=cell.settings,
-            protocol_info=protocol_info(cell.suite.data, cell.suite.digest),
+            protocol_info=protocol_info(cell.task.data, cell.task.digest),
             metrics=scores.metrics,
             curves=scores.curves,
             history=trainer.history,
@@ -103,10 +104,10 @@ def run_cells(
 
 
 def _score(
-    cell: Cell, codes: tuple[Tensor, Tensor] | None, inputs: SuiteInputs, watch: Stopwatch
+    cell: Cell, codes: tuple[Tensor, Tensor] | None, inputs: TaskInputs, watch: Stopwatch
 ) -> tuple[Scores, dict[str, np.ndarray]]:
     """Evaluate one cell; yardsticks have not been encoded before."""
-    data, device = cell.suite.data, inputs.cache.device
+    data, device = cell.task.data, inputs.cache.device
     arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
     if cell.method.name == "float":
         features = inputs.features("features")
@@ -128,7 +129,7 @@ def _random_codes(cell: Cell) -> tuple[Tensor, Tensor]:
     coins = torch.Generator().manual_seed(seed_of(cell.key))
     query, database = (
         torch.rand(len(rows), cell.key.bits, generator=coins) < 0.5
-        for rows in (cell.suite.data.query, cell.suite.data.database)
+        for rows in (cell.task.data.query, cell.task.data.database)
     )
     return query, database
 

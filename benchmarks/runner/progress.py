@@ -20,7 +20,7 @@ from rich.progress import (
 )
 
 from benchmarks.grid.cells import Cell, RunKey
-from benchmarks.runner.worker import Outcome
+from benchmarks.runner.run_settings import Outcome
 from results.store.leases import read_lease
 from results.store.store import ResultStore
 

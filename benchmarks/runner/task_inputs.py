@@ -1,4 +1,4 @@
-"""What the cells of a suite share: features, views, images and targets, had once in a process."""
+"""What the cells of a task share: features, views, images and targets, had once in a process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks.features.base import Backbone, Kind
 from benchmarks.features.cache import Cached, FeatureCache
 from benchmarks.grid.cells import Cell
-from benchmarks.grid.tasks import Suite
+from benchmarks.grid.tasks import Task
 from benchmarks.training.targets import Target, target_of
 from datasets.base import RetrievalDataset
 from datasets.image_source import ImageSource
@@ -19,11 +19,11 @@ from methods.base import Supervision
 
 T = TypeVar("T")
 
-Wants = frozenset[tuple[str, int, Kind]]
+Needs = frozenset[tuple[str, int, Kind]]
 """What cells will ask for: augmentation (none is ""), views of an image, and kind."""
 
 
-def wanted(cells: Iterable[Cell]) -> Wants:
+def needs_of(cells: Iterable[Cell]) -> Needs:
     """Say what cells will ask for."""
     found: set[tuple[str, int, Kind]] = set()
     for cell in cells:
@@ -38,31 +38,31 @@ def wanted(cells: Iterable[Cell]) -> Wants:
 
 
 @dataclass
-class SuiteInputs:
-    """The features of a suite, fetched on first use and shared by its cells.
+class TaskInputs:
+    """The features of a task, fetched on first use and shared by its cells.
 
     A failure is kept too: the cells that need the same features fail with the same message instead
     of trying again.
 
     Attributes
     ----------
-    suite : Suite
+    task : Task
     cache : FeatureCache
-    wants : Wants
+    needs : Needs
         What will be asked for: features and tokens of the same views are extracted together.
     """
 
-    suite: Suite
+    task: Task
     cache: FeatureCache
-    wants: Wants = frozenset()
+    needs: Needs = frozenset()
     _got: dict[object, Any] = field(default_factory=dict)
 
     def features(self, kind: Kind) -> Cached:
         """Unaugmented features or tokens of every image, on the device of the cache."""
 
         def read() -> Cached:
-            beside = self._beside("", 1, kind)
-            return self._on_device(self.cache.features(*self._names, kind, beside))
+            also = self._also("", 1, kind)
+            return self._on_device(self.cache.features(*self._names, kind, also))
 
         return self._once(kind, read)
 
@@ -71,7 +71,7 @@ class SuiteInputs:
 
         def rows() -> Tensor:
             found = self.features(kind).array
-            return found[self.suite.data.train.to(found.device)].float()
+            return found[self.task.data.train.to(found.device)].float()
 
         return self._once(("training", kind), rows)
 
@@ -79,21 +79,21 @@ class SuiteInputs:
         """Augmented views of the training images."""
 
         def read() -> Cached:
-            beside = self._beside(augmentation, n_views, kind)
-            found = self.cache.bank(*self._names, augmentation, n_views, kind, beside)
+            also = self._also(augmentation, n_views, kind)
+            found = self.cache.bank(*self._names, augmentation, n_views, kind, also)
             return self._on_device(found)
 
         return self._once((augmentation, n_views, kind), read)
 
     def images(self) -> ImageSource:
-        """Images of the suite, ready to be read."""
-        return self._once("images", lambda: self.cache.images(self.suite.data))
+        """Images of the task, ready to be read."""
+        return self._once("images", lambda: self.cache.images(self.task.data))
 
     def training_images(self) -> Tensor:
         """Training images, uint8 (N, 3, H, W), on the device of the cache; one copy for all."""
 
         def read() -> Tensor:
-            return self.images().read(self.suite.data.train).to(self.cache.device)
+            return self.images().read(self.task.data.train).to(self.cache.device)
 
         return self._once("training images", read)
 
@@ -104,16 +104,16 @@ class SuiteInputs:
             return self.cache.captions(captions, text_encoder).array
 
         name = (supervision, text_encoder)
-        return self._once(name, lambda: target_of(self.suite.data, supervision, embed))
+        return self._once(name, lambda: target_of(self.task.data, supervision, embed))
 
-    def _beside(self, augmentation: str, n_views: int, kind: Kind) -> Kind | None:
+    def _also(self, augmentation: str, n_views: int, kind: Kind) -> Kind | None:
         """Say what else the same pass over the images should give."""
         other: Kind = "tokens" if kind == "features" else "features"
-        return other if (augmentation, n_views, other) in self.wants else None
+        return other if (augmentation, n_views, other) in self.needs else None
 
     @property
     def _names(self) -> tuple[RetrievalDataset, Backbone]:
-        return self.suite.data, self.suite.backbone
+        return self.task.data, self.task.backbone
 
     def _on_device(self, cached: Cached) -> Cached:
         return Cached(cached.array.to(self.cache.device), cached.seconds)

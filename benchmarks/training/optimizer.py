@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.training.stacked_seeds import Heads
+from benchmarks.training.stacked_seeds import SeedGroup
 from methods.base import Recipe
 
 _VANISHED = 1e-30
@@ -16,13 +16,13 @@ _VANISHED = 1e-30
 steps, and below 1.2e-38, where floats are denormal, a CPU takes several times as long for it."""
 
 
-class HeadsOptimizer:
+class SeedGroupOptimizer:
     """The optimizer of a recipe, whose state can be taken apart by member.
 
     Parameters
     ----------
     recipe : Recipe
-    heads : Heads
+    group : SeedGroup
         Trained at the recipe's rate.
     backbone : sequence of Parameter
         Of a backbone in training, at a rate of their own; else empty.
@@ -33,12 +33,12 @@ class HeadsOptimizer:
     def __init__(
         self,
         recipe: Recipe,
-        heads: Heads,
+        group: SeedGroup,
         backbone: Sequence[nn.Parameter],
         device: torch.device,
     ) -> None:
-        self._heads = heads
-        self._own = heads.parameters()
+        self._group = group
+        self._own = group.parameters()
         self._all: list[Tensor] = [*self._own, *backbone]
         self._rates = [recipe.lr, *([recipe.backbone_lr] if backbone else [])]
         on_cuda = device.type == "cuda"
@@ -90,13 +90,13 @@ class HeadsOptimizer:
                 if self._is_shared(name, int(i)):
                     joined = value
                 else:
-                    joined = self._heads.join([tensors[key] for tensors in kept])
+                    joined = self._group.join([tensors[key] for tensors in kept])
                 if joined.shape == parameter.shape:  # fused optimizers go by the order in memory
                     joined = torch.empty_like(parameter).copy_(joined)
                 self.torch.state[parameter][name] = joined.to(parameter.device)
 
     def _part(self, name: str, i: int, value: Tensor, member: int) -> Tensor:
-        return value if self._is_shared(name, i) else self._heads.part(value, member)
+        return value if self._is_shared(name, i) else self._group.part(value, member)
 
     def _is_shared(self, name: str, i: int) -> bool:
         """Whether a piece of state is no moment of a stacked parameter."""

@@ -1,10 +1,10 @@
-"""One step of a training: of one method, or of several that differ in their seed alone.
+"""The seeds of a training side by side: one method, or several as one stack of parameters.
 
-`Alone` computes a loss as the method states it. `Stacked` holds the parameters of S methods as one
-tensor each and maps the loss over them (`torch.func.vmap`), so that a device is asked for S times
-the arithmetic at a time and for no more kernels (an operator without a rule for that, `pdist`, is
-called for each member). Every term of a loss is a row of S numbers, and
-seeds share nothing but the call: each is trained as it would be alone, to rounding.
+`OneSeed` computes a loss as the method states it. `StackedSeeds` holds the parameters of S methods
+as one tensor each and maps the loss over them (`torch.func.vmap`), so that a device is asked for S
+times the arithmetic at a time and for no more kernels (an operator without a rule for that,
+`pdist`, is called for each member). Every term of a loss is a row of S numbers, and seeds share
+nothing but the call: each is trained as it would be alone, to rounding.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from methods.base import Batch, HashMethod
 
 
-class Heads(Protocol):
+class SeedGroup(Protocol):
     """S methods in training. A batch for them has S in front of every axis."""
 
     methods: Sequence[HashMethod]
@@ -46,12 +46,12 @@ class Heads(Protocol):
         """Put such parts together."""
         ...
 
-    def settle(self) -> None:
+    def copy_back(self) -> None:
         """Give every method what it has learned."""
         ...
 
 
-class Alone:
+class OneSeed:
     """One method, as it is."""
 
     def __init__(self, method: HashMethod) -> None:
@@ -79,17 +79,17 @@ class Alone:
         """Return the only one."""
         return parts[0]
 
-    def settle(self) -> None:
+    def copy_back(self) -> None:
         """Do nothing: the method was trained in place."""
 
 
-class Stacked:
+class StackedSeeds:
     """Several methods of one class and one size, as one stack of parameters.
 
     Parameters
     ----------
     methods : sequence of HashMethod
-        They keep their own parameters until `settle`.
+        They keep their own parameters until `copy_back`.
     """
 
     def __init__(self, methods: Sequence[HashMethod]) -> None:
@@ -137,7 +137,7 @@ class Stacked:
         return torch.stack(list(parts))
 
     @torch.no_grad()
-    def settle(self) -> None:
+    def copy_back(self) -> None:
         """Copy each row of the stack into its method."""
         for member, method in enumerate(self.methods):
             own = self.weights(member)
@@ -161,6 +161,6 @@ def _named(method: HashMethod) -> dict[str, Tensor]:
     return dict(method.named_parameters()) | dict(method.named_buffers())
 
 
-def heads_of(methods: Sequence[HashMethod]) -> Heads:
+def seed_group(methods: Sequence[HashMethod]) -> SeedGroup:
     """Put methods into the form in which they are trained."""
-    return Alone(methods[0]) if len(methods) == 1 else Stacked(methods)
+    return OneSeed(methods[0]) if len(methods) == 1 else StackedSeeds(methods)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from benchmarks.training.stacked_seeds import Heads
+from benchmarks.training.stacked_seeds import SeedGroup
 from methods.base import Batch
 
 _WARM_UP = 3
@@ -17,7 +17,7 @@ class Step:
 
     Parameters
     ----------
-    heads : Heads
+    group : SeedGroup
     optimizer : torch.optim.Optimizer
 
     Attributes
@@ -30,8 +30,8 @@ class Step:
         Steps for which that sum has not been finite.
     """
 
-    def __init__(self, heads: Heads, optimizer: torch.optim.Optimizer) -> None:
-        self._heads = heads
+    def __init__(self, group: SeedGroup, optimizer: torch.optim.Optimizer) -> None:
+        self._group = group
         self._optimizer = optimizer
         self.names: list[str] = []
         self.totals = torch.empty(0)
@@ -46,7 +46,7 @@ class Step:
         self, views: Tensor, index: Tensor, progress: Tensor, noise: Tensor | None
     ) -> None:
         """Take one step; nothing is read back."""
-        terms = self._heads.loss(Batch(views, index, progress, noise))
+        terms = self._group.loss(Batch(views, index, progress, noise))
         losses = torch.stack(list(terms.values()))  # (L, S)
         self._optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()
@@ -59,7 +59,7 @@ class Step:
         self.failed += ~self.totals.isfinite()
 
 
-class Captured:
+class CudaGraphStep:
     """A step as one CUDA graph: the device goes through its kernels without the host.
 
     The first steps are taken as they are; they are part of the training. Then the step is recorded,

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.training.checkpoint import Checkpoint, History, random_state, restore_random_state
-from benchmarks.training.optimizer import HeadsOptimizer
-from benchmarks.training.stacked_seeds import heads_of
-from benchmarks.training.step import Captured, Step
+from benchmarks.training.optimizer import SeedGroupOptimizer
+from benchmarks.training.stacked_seeds import seed_group
+from benchmarks.training.step import CudaGraphStep, Step
 from methods.base import HashMethod, Recipe, TrainingSet
 
 _AHEAD = 32
@@ -174,23 +174,23 @@ class _Training:
         self._members = members
         self._data = data
         self._recipe = members[0].trainer.recipe
-        self._heads = heads_of([member.method for member in members])
+        self._group = seed_group([member.method for member in members])
         self._device = next(members[0].method.state()).device
-        if not self._heads.parameters():
+        if not self._group.parameters():
             raise TrainingError(
                 f"{type(members[0].method).__name__}: a trained method needs parameters, got none; "
                 "define fit for a closed form"
             )
         backbone = list(data.parameters())
-        self._optimizer = HeadsOptimizer(self._recipe, self._heads, backbone, self._device)
+        self._optimizer = SeedGroupOptimizer(self._recipe, self._group, backbone, self._device)
         for i, member in enumerate(members):
             if member.kept:
                 self._restore(i, member)
         if any(member.kept for member in members):
             self._optimizer.restore([member.kept for member in members])
-        self._losses = Step(self._heads, self._optimizer.torch)
+        self._losses = Step(self._group, self._optimizer.torch)
         captures = self._device.type == "cuda" and members[0].method.stacks
-        self._step = Captured(self._losses) if captures and not backbone else self._losses
+        self._step = CudaGraphStep(self._losses) if captures and not backbone else self._losses
 
     def run(self, done: int) -> None:
         """Train from the epoch after `done` on."""
@@ -204,7 +204,7 @@ class _Training:
             self._end_epoch()
             mean = _mean([member.trainer.history[-1] for member in self._members])
             lead.trainer.on_epoch(epoch + 1, epochs, mean)
-        self._heads.settle()
+        self._group.copy_back()
         for member in self._members:
             _check_parameters(member.method, self._data, epochs)
             member.method.eval()
@@ -260,7 +260,7 @@ class _Training:
     def _weights(self, i: int) -> dict[str, Tensor]:
         """Parameters and buffers of a method, parameters of a backbone in training."""
         backbone = {f"backbone.{j}": p for j, p in enumerate(self._data.parameters())}
-        return {f"method.{k}": v for k, v in self._heads.weights(i).items()} | backbone
+        return {f"method.{k}": v for k, v in self._group.weights(i).items()} | backbone
 
     def _tensors(self, i: int, member: _Member) -> dict[str, Tensor]:
         """All that the training of one member changes."""

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from benchmarks.training.checkpoint import Checkpoint
-from benchmarks.training.stacked_seeds import Stacked
+from benchmarks.training.stacked_seeds import StackedSeeds
 from benchmarks.training.trainer import Trainer, TrainingError, _Training, train_together
 from benchmarks.training.training_sets import ViewBank
 from methods import METHODS, HashMethod, Recipe
@@ -82,7 +82,7 @@ def test_a_stacked_loss_is_a_row_of_the_losses_alone():
     methods = [started("nsh", seed, data) for seed in SEEDS]
     views = torch.randn(3, 2, 6, 12)
     one = batch_of(methods[0], views[0])
-    terms = Stacked(methods).loss(replace(one, views=views, index=one.index.expand(3, -1)))
+    terms = StackedSeeds(methods).loss(replace(one, views=views, index=one.index.expand(3, -1)))
     for i, method in enumerate(methods):
         for name, value in method.loss(batch_of(method, views[i])).items():
             torch.testing.assert_close(terms[name][i], value)

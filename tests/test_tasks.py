@@ -4,14 +4,14 @@ import pickle
 
 import pytest
 
-from benchmarks.grid import tasks as suites
+from benchmarks.grid import tasks as tasks
 from benchmarks.grid.method_settings import GridError, chosen_methods, method_spec
 from benchmarks.grid.planning import expand_grids
-from benchmarks.grid.tasks import Suite, SuiteRequest, open_suite
+from benchmarks.grid.tasks import Task, TaskRequest, open_task
 from benchmarks.run import _grids
 from datasets.contents import LoadOptions
 
-REQUEST = SuiteRequest("synthetic/tiny", LoadOptions())
+REQUEST = TaskRequest("synthetic/tiny", LoadOptions())
 
 
 def sent(value):
@@ -24,7 +24,7 @@ def test_a_cell_arrives_whole_and_small():
         arrived = sent(cell)
         assert (arrived.key, arrived.digest) == (cell.key, cell.digest)
         assert len(pickle.dumps(cell)) < 10_000
-    assert sent(cells[0]).suite is sent(cells[1]).suite
+    assert sent(cells[0]).task is sent(cells[1]).task
 
 
 def test_a_method_from_a_file_arrives(tmp_path):
@@ -39,14 +39,14 @@ def test_a_method_from_a_file_arrives(tmp_path):
 
 
 def test_other_data_on_the_other_side_are_refused(monkeypatch):
-    message = pickle.dumps(open_suite(REQUEST))
-    suites._opened.cache_clear()
-    monkeypatch.setattr(Suite, "digest", "another")
+    message = pickle.dumps(open_task(REQUEST))
+    tasks._opened.cache_clear()
+    monkeypatch.setattr(Task, "digest", "another")
     with pytest.raises(GridError, match="finds other data or weights"):
         pickle.loads(message)
 
 
 def test_a_suite_without_a_request_cannot_be_sent():
-    suite = open_suite(REQUEST)
+    task = open_task(REQUEST)
     with pytest.raises(TypeError, match="not opened by a request"):
-        pickle.dumps(Suite(suite.data, suite.backbone))
+        pickle.dumps(Task(task.data, task.backbone))

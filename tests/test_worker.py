@@ -9,8 +9,8 @@ import pytest
 from benchmarks.features.cache import FeatureCache
 from benchmarks.grid.planning import expand_grids
 from benchmarks.run import _grids
-from benchmarks.runner import worker as work
-from benchmarks.runner.worker import Bench
+from benchmarks.runner import worker as run_leased
+from benchmarks.runner.run_settings import RunSettings
 from results.store.leases import SUFFIX, Lease
 from results.store.store import ResultStore
 
@@ -22,13 +22,13 @@ def cell():
     return expand_grids(_grids([*GRID, "--epochs", "3"], "quick"))[0][0]
 
 
-def bench(folder, **more):
-    return Bench(out=folder / "out", cache=folder / "cache", device="cpu", **more)
+def settings(folder, **more):
+    return RunSettings(out=folder / "out", cache=folder / "cache", device="cpu", **more)
 
 
 def test_a_cell_tells_its_epochs_losses_and_speed(cell, tmp_path):
     told = []
-    (outcome,) = work.work(bench(tmp_path), [cell], told.append)
+    (outcome,) = run_leased.run_leased(settings(tmp_path), [cell], told.append)
     assert outcome.state == "done"
     assert outcome.note.startswith("mAP@100 0.")
     epochs = [line for line in told if line.startswith("epoch")]
@@ -36,29 +36,29 @@ def test_a_cell_tells_its_epochs_losses_and_speed(cell, tmp_path):
     assert "contrastive" in epochs[-1]
     assert epochs[-1].endswith(" images/s")
     assert any(line.startswith("features of synthetic: 600/600") for line in told)
-    assert work.work(bench(tmp_path), [cell])[0].state == "stored"
+    assert run_leased.run_leased(settings(tmp_path), [cell])[0].state == "stored"
     assert not list(tmp_path.rglob(f"*{SUFFIX}"))
 
 
 def test_a_cell_of_another_runner_is_busy(cell, tmp_path):
     path = ResultStore(tmp_path / "out").lease_path(**cell.place)
     with Lease.acquire(path):
-        assert work.work(bench(tmp_path), [cell])[0].state == "busy"
+        assert run_leased.run_leased(settings(tmp_path), [cell])[0].state == "busy"
 
 
 def test_a_folder_that_cannot_be_written_fails_the_cell(cell, tmp_path):
     (tmp_path / "out").write_text("a file")
-    (outcome,) = work.work(bench(tmp_path), [cell])
+    (outcome,) = run_leased.run_leased(settings(tmp_path), [cell])
     assert outcome.state == "failed"
     assert outcome.note == f"results folder {tmp_path}/out: Not a directory"
 
 
 def test_force_replaces_what_is_stored(cell, tmp_path):
-    work.work(bench(tmp_path), [cell])
+    run_leased.run_leased(settings(tmp_path), [cell])
     store = ResultStore(tmp_path / "out")
     (first,) = store.records()
     time.sleep(0.01)
-    assert work.work(bench(tmp_path, force=True), [cell])[0].state == "done"
+    assert run_leased.run_leased(settings(tmp_path, force=True), [cell])[0].state == "done"
     (second,) = store.records()
     assert second.created > first.created
     assert second.metrics == first.metrics
@@ -73,14 +73,14 @@ def test_what_failed_for_one_cell_fails_for_all_of_a_call_and_is_tried_again_by_
         tried.append(rest)
         raise OSError(28, "No space left on device")
 
-    given = bench(tmp_path)
+    given = settings(tmp_path)
     monkeypatch.setattr(FeatureCache, "features", full)
-    notes = [work.work(given, [cell])[0].note for _ in range(2)]
+    notes = [run_leased.run_leased(given, [cell])[0].note for _ in range(2)]
     assert notes == ["[Errno 28] No space left on device"] * 2
     assert len(tried) == 1
     monkeypatch.undo()
-    assert work.work(given, [cell])[0].state == "failed"
-    assert work.work(bench(tmp_path), [cell])[0].state == "done"
+    assert run_leased.run_leased(given, [cell])[0].state == "failed"
+    assert run_leased.run_leased(settings(tmp_path), [cell])[0].state == "done"
 
 
 def test_cells_of_one_process_take_turns(cell, tmp_path, monkeypatch):
@@ -93,9 +93,12 @@ def test_cells_of_one_process_take_turns(cell, tmp_path, monkeypatch):
         inside.pop()
         return []
 
-    monkeypatch.setattr(work, "_run", slow)
+    monkeypatch.setattr(run_leased, "_run", slow)
     cells = [replace(cell, key=replace(cell.key, seed=seed)) for seed in range(3)]
-    threads = [threading.Thread(target=work.work, args=(bench(tmp_path), [c])) for c in cells]
+    threads = [
+        threading.Thread(target=run_leased.run_leased, args=(settings(tmp_path), [c]))
+        for c in cells
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -109,7 +112,7 @@ def seeds_of(cell, n):
 
 def test_seeds_train_together_and_each_has_its_record(cell, tmp_path):
     told = []
-    outcomes = work.work(bench(tmp_path), seeds_of(cell, 3), told.append)
+    outcomes = run_leased.run_leased(settings(tmp_path), seeds_of(cell, 3), told.append)
     assert [outcome.state for outcome in outcomes] == ["done"] * 3
     assert len([line for line in told if line.startswith("epoch")]) == 3
     records = ResultStore(tmp_path / "out").records()
@@ -122,9 +125,9 @@ def test_seeds_train_together_and_each_has_its_record(cell, tmp_path):
 
 def test_only_what_is_missing_of_a_stack_is_run(cell, tmp_path):
     cells = seeds_of(cell, 3)
-    work.work(bench(tmp_path), cells[1:2])
+    run_leased.run_leased(settings(tmp_path), cells[1:2])
     with Lease.acquire(ResultStore(tmp_path / "out").lease_path(**cells[2].place)):
-        states = {o.key.seed: o.state for o in work.work(bench(tmp_path), cells)}
+        states = {o.key.seed: o.state for o in run_leased.run_leased(settings(tmp_path), cells)}
     assert states == {0: "done", 1: "stored", 2: "busy"}
     records = ResultStore(tmp_path / "out").records()
     assert {r.seed: r.trained_with for r in records} == {0: [0], 1: [1]}
@@ -133,7 +136,7 @@ def test_only_what_is_missing_of_a_stack_is_run(cell, tmp_path):
 def test_a_stack_that_fails_is_run_one_by_one_so_that_one_failure_is_one_cell(
     cell, tmp_path, monkeypatch
 ):
-    real, tried = work.run_cells, []
+    real, tried = run_leased.run_cells, []
 
     def run_cells(cells, *rest):
         seeds = [cell.key.seed for cell in cells]
@@ -142,8 +145,10 @@ def test_a_stack_that_fails_is_run_one_by_one_so_that_one_failure_is_one_cell(
             raise ValueError("out of luck")
         return real(cells, *rest)
 
-    monkeypatch.setattr(work, "run_cells", run_cells)
-    states = {o.key.seed: o.state for o in work.work(bench(tmp_path), seeds_of(cell, 3))}
+    monkeypatch.setattr(run_leased, "run_cells", run_cells)
+    states = {
+        o.key.seed: o.state for o in run_leased.run_leased(settings(tmp_path), seeds_of(cell, 3))
+    }
     assert states == {0: "done", 1: "failed", 2: "done"}
     assert tried == [[0, 1, 2], [0], [1], [2]]
     assert len(list(tmp_path.rglob("*.failed.json"))) == 1

@@ -1,0 +1,50 @@
+"""A rank that follows rank 0: train the cells that it names, share by share, and store nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from benchmarks.grid.cells import Cell, seed_of
+from benchmarks.grid.method_settings import GridError
+from benchmarks.runner.fit_and_encode import train_and_encode
+from benchmarks.runner.run_settings import RunSettings
+from benchmarks.runner.stopwatch import Stopwatch
+from benchmarks.runner.worker import inputs_of, mark_failed
+from benchmarks.training.checkpoint import Checkpoint
+from benchmarks.training.distributed.rank_group import Crew
+from benchmarks.training.trainer import Trainer
+from results.store import ResultStore
+
+
+def follow(settings: RunSettings, cells: Sequence[Cell], crew: Crew) -> None:
+    """Train along with rank 0, cell by cell, until it says that there are no more.
+
+    Parameters
+    ----------
+    settings : RunSettings
+    cells : sequence of Cell
+        Of the whole grid: rank 0 chooses.
+    crew : Crew
+        Of which this process is not rank 0.
+    """
+    store = ResultStore(settings.out)
+    known = {cell.digest: cell for cell in cells}
+    for digest in crew.orders():
+        if digest not in known:
+            raise GridError(
+                f"rank {crew.rank} has other code or data than rank 0; start all ranks from the "
+                "same checkout"
+            )
+        cell = known[digest]
+        inputs = inputs_of(settings, cell.task)
+        checkpoint = Checkpoint(store.checkpoint_path(**cell.place), digest, math.inf)
+        recipe, seed = cell.method.recipe, seed_of(cell.key)
+        trainer = Trainer(recipe, seed, checkpoint=checkpoint, matmul=cell.matmul)
+        try:
+            train_and_encode([cell], inputs, Stopwatch(), [trainer])
+        except Exception as error:  # rank 0 notes it too, unless it cannot be told
+            if crew.parted:
+                checkpoint.clear()
+                mark_failed(store, cell, error)
+            crew.stop_if_parted()

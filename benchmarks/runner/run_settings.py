@@ -1,0 +1,84 @@
+"""What every process of a run is told, and what it reports of a cell."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from benchmarks.grid.cells import RunKey
+from benchmarks.runner.task_inputs import Needs
+from results.store.leases import STALE
+
+State = Literal["done", "stored", "busy", "failed"]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What every process needs to run cells; small, so that it can be sent.
+
+    Attributes
+    ----------
+    out : Path
+        Folder of the results.
+    cache : Path
+        Folder of the features.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:<i>"``.
+    force : bool
+        Replace stored cells.
+    cell_timeout : float or None
+        Seconds that a cell may take.
+    checkpoint_every : float
+        Seconds between two checkpoints of a training, at the least.
+    deterministic : bool
+        Ask torch for its strict mode.
+    threads : int or None
+        Of torch in this process; None leaves them as they are.
+    command : str
+        What the user called.
+    stack : bool
+        Train the seeds of a cell together.
+    needs : Needs
+        What the cells of this call will ask for of images.
+    stale : float
+        Seconds after which the lease of a runner that shows no sign of life is taken over.
+    call : str
+        Tells this call from all others: what failed in one is tried again in the next, also by a
+        worker that outlives them.
+    """
+
+    out: Path
+    cache: Path
+    device: str = "cpu"
+    force: bool = False
+    cell_timeout: float | None = None
+    checkpoint_every: float = 60.0
+    deterministic: bool = False
+    threads: int | None = None
+    command: str = ""
+    stack: bool = False
+    needs: Needs = frozenset()
+    stale: float = STALE
+    call: str = field(default_factory=lambda: secrets.token_hex(4))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a cell.
+
+    Attributes
+    ----------
+    key : RunKey
+    digest : str
+        Which cell.
+    state : "done", "stored" (by another runner), "busy" (another works on it) or "failed"
+    note : str
+        The metric, or the error.
+    """
+
+    key: RunKey
+    digest: str
+    state: State
+    note: str
