@@ -103,10 +103,13 @@ class Cell:
 
     @property
     def kind(self) -> str:
-        """What a record counts as: rows of different kinds are never ranked together."""
-        if self.method.cls is None:
-            return "yardstick"
-        return "method" if self.method.learns_from == "none" else self.method.learns_from
+        """What a record counts as, see `MethodSpec.kind`."""
+        return self.method.kind
+
+    @property
+    def seed(self) -> int:
+        """Seed of the run, from which everything random in it follows, see `seed_of`."""
+        return seed_of(self.key)
 
     @property
     def place(self) -> dict[str, Any]:
@@ -159,7 +162,7 @@ def stacks(cells: Sequence[Cell]) -> list[list[Cell]]:
     found: dict[str, list[Cell]] = {}
     for cell in cells:
         cls = cell.method.cls
-        together = cls is not None and cls.stacks and not cell.method.finetune
+        together = cls.stacks and not cell.method.finetune
         kin = json.dumps(cell.settings, sort_keys=True) if together else cell.digest
         found.setdefault(kin, []).append(cell)
     return list(found.values())
@@ -205,9 +208,8 @@ def expand(
                 if matmul != "highest" and spec.is_trained:
                     marks["matmul"] = matmul
                 labelled = replace(spec, changes=spec.changes | marks)
-                sizes = [0] if spec.name == "float" else bits
-                for b in sizes:
-                    for seed in range(1 if spec.name == "float" else n_seeds):
+                for b in bits if spec.has_codes else [0]:
+                    for seed in range(n_seeds if spec.has_codes else 1):
                         names = (task.data.name, task.data.protocol.name, task.label)
                         key = RunKey(*names, labelled.label, b, seed)
                         yield Cell(key, task, spec, views, text_encoder, matmul)
