@@ -20,6 +20,7 @@ def tensor_digest(*tensors: Tensor) -> str:
 
     Examples
     --------
+    >>> import torch
     >>> tensor_digest(torch.zeros(2, dtype=torch.uint8))[:16]
     '56f5278aa55a55f9'
     """

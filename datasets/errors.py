@@ -50,7 +50,7 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
     >>> lookup("data set", "cifra10", {"digits": 1, "cifar10": 2})
     Traceback (most recent call last):
         ...
-    datasets.base.UnknownName: unknown data set 'cifra10'; did you mean 'cifar10'? \
+    datasets.errors.UnknownName: unknown data set 'cifra10'; did you mean 'cifar10'? \
 known: digits, cifar10
     """
     if name in known:

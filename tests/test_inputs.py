@@ -34,7 +34,6 @@ def cells(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--methods", "random"], set()),
         (["--methods", "lsh"], {("", 1, "features")}),
         (["--methods", "float"], {("", 1, "features")}),
         (["--methods", "cibhash"], {("", 1, "features"), ("cibhash", 10, "features")}),

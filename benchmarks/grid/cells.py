@@ -21,6 +21,7 @@ from benchmarks.features.captions import DEFAULT_ENCODER
 from benchmarks.grid.method_settings import GridError, MethodSpec
 from benchmarks.grid.tasks import Task
 from benchmarks.training.trainer import Matmul
+from datasets.digests import code_digest
 from results.store.record import SCHEMA
 
 Views = Literal["bank", "fresh"]
@@ -85,9 +86,7 @@ _TRAINING = (
 @cache
 def training_source() -> str:
     """SHA-256 of all code between features and codes: another loop, another number."""
-    pieces = (import_module(name) for name in _TRAINING)
-    source = "\n".join(inspect.getsource(piece) for piece in pieces)
-    return hashlib.sha256(source.encode()).hexdigest()
+    return code_digest(*(inspect.getsource(import_module(name)) for name in _TRAINING))
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ class MethodSpec:
         """All that shapes a number of this method at a code length, as JSON data."""
         settings: dict[str, Any] = {
             "name": self.name,
-            "class": f"{self.cls.__module__}:{self.cls.__qualname__}",
+            "class": self.cls.__qualname__,
             "source": source_digest(self.cls),
             "params": self.params,
         }
