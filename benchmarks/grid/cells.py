@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, Literal
@@ -23,23 +23,9 @@ from benchmarks.grid.tasks import Task
 from benchmarks.training.trainer import Matmul
 from datasets.digests import code_digest
 from results.store.record import SCHEMA
+from results.store.run_key import Address, RunKey
 
 Views = Literal["bank", "fresh"]
-
-
-@dataclass(frozen=True)
-class RunKey:
-    """Names of one cell, as tables and folders show them."""
-
-    dataset: str
-    protocol: str
-    backbone: str
-    method: str
-    bits: int
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.dataset}/{self.protocol} {self.method} {self.bits} bits seed {self.seed}"
 
 
 def seed_of(key: RunKey) -> int:
@@ -111,9 +97,9 @@ class Cell:
         return seed_of(self.key)
 
     @property
-    def place(self) -> dict[str, Any]:
+    def address(self) -> Address:
         """Names and digest, by which the store knows the cell."""
-        return {**asdict(self.key), "digest": self.digest}
+        return Address(**vars(self.key), digest=self.digest)
 
     @property
     def _views(self) -> str | None:

@@ -38,7 +38,7 @@ def follow(settings: RunSettings, cells: Sequence[Cell], crew: Crew) -> None:
             )
         cell = known[digest]
         inputs = inputs_of(settings, cell.task)
-        checkpoint = Checkpoint(store.checkpoint_path(**cell.place), digest, math.inf)
+        checkpoint = Checkpoint(store.checkpoint_path(cell.address), digest, math.inf)
         trainer = Trainer(cell.method.recipe, cell.seed, checkpoint=checkpoint, matmul=cell.matmul)
         try:
             fit_and_encode([cell], inputs, Stopwatch(), [trainer])
