@@ -15,7 +15,7 @@ from benchmarks.machine.memory import halving
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.distributed.shared_batch import SharedBatch
-from benchmarks.training.distributed.torchrun import crew
+from benchmarks.training.distributed.torchrun import current_group
 from benchmarks.training.trainer import Trainer, train_together
 from benchmarks.training.training_sets import EndToEnd, FreshViews, ViewBank
 from datasets.augment import AUGMENTATIONS
@@ -52,14 +52,14 @@ def train_and_encode(
     list of (Tensor, Tensor), bool, shape (N, K)
         Codes of queries and database of each cell.
     """
-    data = cells[0].task.data
-    with crew().cell(cells[0].digest):
+    data, group = cells[0].task.data, current_group()
+    with group.cell(cells[0].digest):
         methods, training = _fitted(cells, inputs, watch, trainers)
         codes = []
         with watch("encode"):
             for method in methods:
                 of = partial(_encode, method, training, cells[0], inputs)
-                query, database = (crew().spread(of, rows) for rows in (data.query, data.database))
+                query, database = (group.spread(of, rows) for rows in (data.query, data.database))
                 codes.append((query, database))
     return codes
 
@@ -76,9 +76,9 @@ def _fitted(
     def fit(at_once: int) -> tuple[list[HashMethod], TrainingSet]:
         for trainer in trainers:
             trainer.history.clear()
-        with crew().together():
+        with current_group().together():
             methods, training = _prepared(cells, inputs, watch)
-        with crew().together(), watch("fit"):
+        with current_group().together(), watch("fit"):
             if isinstance(training, EndToEnd):
                 training.at_once = at_once
             if isinstance(training, SharedBatch):
@@ -94,7 +94,7 @@ def _fitted(
     spec = cells[0].method
     if spec.cls is None or not spec.finetune:
         return fit(0)
-    images = spec.cls.n_views * spec.recipe.batch_size // crew().size
+    images = spec.cls.n_views * spec.recipe.batch_size // current_group().size
     return halving(fit, max(1, images))
 
 
@@ -122,7 +122,7 @@ def _training_set(cell: Cell, inputs: TaskInputs, watch: Stopwatch) -> TrainingS
     if cell.method.finetune:
         augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
         images = inputs.training_images()
-        kind_of_set = EndToEnd if crew().size == 1 else SharedBatch
+        kind_of_set = EndToEnd if current_group().size == 1 else SharedBatch
         return kind_of_set(images, backbone, kind, augmentation, device, target)
     features = inputs.features(kind)
     watch.seconds["features"] = features.seconds

@@ -31,7 +31,7 @@ class RankError(Exception):
     """What went wrong on another rank; the message is one line meant for the user."""
 
 
-class Words(Protocol):
+class KeyValueStore(Protocol):
     """Where ranks leave word, by key: what they need of torch's `Store`."""
 
     def set(self, key: str, value: str, /) -> None:
@@ -51,7 +51,7 @@ class Words(Protocol):
         ...
 
 
-class Crew:
+class RankGroup:
     """The ranks of one training, as one of them sees them.
 
     Parameters
@@ -60,28 +60,28 @@ class Crew:
         Of this process; 0 leads.
     size : int
         How many there are.
-    words : Words or None
+    store : KeyValueStore or None
         None where there is one rank.
 
     Attributes
     ----------
-    parted : bool
+    out_of_step : bool
         Whether this rank left a cell by an error that the others could not be told of, as they are
         in the middle of a step: this process has to end, and torchrun then ends the others.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1, words: Words | None = None) -> None:
+    def __init__(self, rank: int = 0, size: int = 1, store: KeyValueStore | None = None) -> None:
         self.rank, self.size = rank, size
-        self.parted = False
+        self.out_of_step = False
         self._failed = False  # whether the last stage did, on whichever rank
-        self._words = words
+        self._store = store
         self._orders = itertools.count()
         self._stages = itertools.count()
 
     def lead(self, digest: str) -> None:
         """Tell the others which cell is next; "" for none."""
-        if self.rank == 0 and self._words is not None:
-            self._words.set(f"crew/order/{next(self._orders)}", digest)
+        if self.rank == 0 and self._store is not None:
+            self._store.set(f"rank_group/order/{next(self._orders)}", digest)
 
     @contextmanager
     def cell(self, digest: str) -> Iterator[None]:
@@ -90,15 +90,15 @@ class Crew:
         try:
             yield
         except BaseException:
-            self.parted = self._words is not None and (self.parted or not self._failed)
+            self.out_of_step = self._store is not None and (self.out_of_step or not self._failed)
             raise
 
     def orders(self) -> Iterator[str]:
         """Digests of the cells that rank 0 goes through, as it comes to them."""
-        assert self._words is not None, "one rank alone has nobody to follow"
+        assert self._store is not None, "one rank alone has nobody to follow"
         for number in self._orders:
-            self._wait([f"crew/order/{number}"], None)
-            digest = self._words.get(f"crew/order/{number}").decode()
+            self._wait([f"rank_group/order/{number}"], None)
+            digest = self._store.get(f"rank_group/order/{number}").decode()
             if not digest:
                 return
             yield digest
@@ -114,7 +114,7 @@ class Crew:
         RankError
             If another rank was the first to fail.
         """
-        if self._words is None:
+        if self._store is None:
             yield
             return
         self._failed = False
@@ -129,18 +129,18 @@ class Crew:
 
     def _agree(self, error: BaseException | None) -> list[_Failure]:
         """Say how a stage went here; returns what went wrong anywhere, the first failure first."""
-        assert self._words is not None
-        stage = f"crew/stage/{next(self._stages)}"
+        assert self._store is not None
+        stage = f"rank_group/stage/{next(self._stages)}"
         word = _WELL
         if error is not None:
-            order = self._words.add(f"{stage}/failures", 1)
+            order = self._store.add(f"{stage}/failures", 1)
             word = str(_Failure.of(order, self.rank, error))
-        self._words.set(f"{stage}/{self.rank}", word)
+        self._store.set(f"{stage}/{self.rank}", word)
         keys = [f"{stage}/{rank}" for rank in range(self.size)]
         if not self._wait(keys, None if error is None else GRACE):
-            self.parted = True
+            self.out_of_step = True
             keys = [f"{stage}/{self.rank}"]
-        said = [self._words.get(key).decode() for key in keys]
+        said = [self._store.get(key).decode() for key in keys]
         return sorted(_Failure.read(text) for text in said if text != _WELL)
 
     def _settle(self, failures: list[_Failure], own: BaseException | None) -> None:
@@ -153,7 +153,7 @@ class Crew:
         self._failed = True
         first = failures[0]
         no_room = torch.OutOfMemoryError.__name__
-        if all(failure.kind == no_room for failure in failures) and not self.parted:
+        if all(failure.kind == no_room for failure in failures) and not self.out_of_step:
             if own is None:
                 raise torch.OutOfMemoryError(f"rank {first.rank}: {first.message}")
             return
@@ -165,9 +165,9 @@ class Crew:
 
     def _wait(self, keys: list[str], seconds: float | None) -> bool:
         """Wait until all keys are there, in short looks, so that a signal still gets through."""
-        assert self._words is not None
+        assert self._store is not None
         end = None if seconds is None else time.monotonic() + seconds
-        while not self._words.check(keys):
+        while not self._store.check(keys):
             if end is not None and time.monotonic() > end:
                 return False
             time.sleep(_LOOK_EVERY)
@@ -205,14 +205,14 @@ class Crew:
         dist.all_gather(list(every), tensor.contiguous())
         return every
 
-    def stop_if_parted(self) -> None:
+    def stop_if_out_of_step(self) -> None:
         """End this process, once it has noted what went wrong, if it cannot go on with the others.
 
         Raises
         ------
         SystemExit
         """
-        if self.parted:
+        if self.out_of_step:
             sys.stderr.write(
                 f"rank {self.rank} failed in the middle of a step, so all ranks end; "
                 "the same command goes on with the other cells\n"

@@ -20,26 +20,26 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from benchmarks.machine.environment import place
-from benchmarks.training.distributed.rank_group import Crew
+from benchmarks.training.distributed.rank_group import RankGroup
 
-_crew = Crew()
+_current = RankGroup()
 
 
-def crew() -> Crew:
+def current_group() -> RankGroup:
     """Return the ranks that this process trains with; itself alone where none has joined."""
-    return _crew
+    return _current
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Crew]:
+def joined(device: str) -> Iterator[RankGroup]:
     """Join the ranks that torchrun has started, on a device of this process.
 
     Without torchrun there is nothing to join. When rank 0 leaves, the others are told to.
     """
-    global _crew
+    global _current
     here = place()
     if here.size == 1:
-        yield _crew
+        yield _current
         return
     on_cuda = device.startswith("cuda")
     if on_cuda:
@@ -51,16 +51,16 @@ def joined(device: str) -> Iterator[Crew]:
         rank=here.rank,
         world_size=here.size,
     )
-    _crew = Crew(here.rank, here.size, store)
+    _current = RankGroup(here.rank, here.size, store)
     try:
-        yield _crew
+        yield _current
     finally:
-        if _crew.parted:  # an orderly end would wait for tensors that never come
+        if _current.out_of_step:  # an orderly end would wait for tensors that never come
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(1)
-        _crew.lead("")
-        _crew = Crew()
+        _current.lead("")
+        _current = RankGroup()
     gc.collect()  # what still holds on to the group, in cycles, goes before it
     dist.barrier()
     dist.destroy_process_group()

@@ -8,22 +8,22 @@ import pytest
 import torch
 from torch.distributed import HashStore
 
-from benchmarks.training.distributed import rank_group as crew_module
-from benchmarks.training.distributed.rank_group import Crew, RankError
+from benchmarks.training.distributed import rank_group
+from benchmarks.training.distributed.rank_group import RankError, RankGroup
 
 
 def of_both(stage):
-    """What a stage raises on two ranks; `stage` is given the crew of each."""
-    words = HashStore()
+    """What a stage raises on two ranks; `stage` is given the group of each."""
+    store = HashStore()
 
     def of(rank):
-        crew = Crew(rank, 2, words)
+        group = RankGroup(rank, 2, store)
         try:
-            with crew.together():
-                stage(crew)
+            with group.together():
+                stage(group)
         except BaseException as error:
-            return crew, error
-        return crew, None
+            return group, error
+        return group, None
 
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(of, range(2)))
@@ -32,10 +32,10 @@ def of_both(stage):
 def raising(*errors):
     """A stage that fails on rank 1 first, where it does."""
 
-    def stage(crew):
-        if errors[crew.rank] is not None:
-            time.sleep(0.1 * (1 - crew.rank))
-            raise errors[crew.rank]
+    def stage(group):
+        if errors[group.rank] is not None:
+            time.sleep(0.1 * (1 - group.rank))
+            raise errors[group.rank]
 
     return stage
 
@@ -71,44 +71,44 @@ def test_too_little_memory_beside_another_error_is_not_tried_again(order):
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), torch.OutOfMemoryError("full")])
-def test_a_rank_that_cannot_tell_the_others_has_parted(monkeypatch, error):
-    monkeypatch.setattr(crew_module, "GRACE", 0.1)
-    crew = Crew(1, 2, HashStore())
-    with pytest.raises(Exception, match=r"no|full") as raised, crew.together():
+def test_a_rank_that_cannot_tell_the_others_is_out_of_step(monkeypatch, error):
+    monkeypatch.setattr(rank_group, "GRACE", 0.1)
+    group = RankGroup(1, 2, HashStore())
+    with pytest.raises(Exception, match=r"no|full") as raised, group.together():
         raise error
-    assert crew.parted
+    assert group.out_of_step
     assert not isinstance(raised.value, torch.OutOfMemoryError)
 
 
-def test_a_rank_that_leaves_a_cell_without_a_word_has_parted():
-    words = HashStore()
-    crew = Crew(0, 2, words)
-    words.set("crew/stage/0/1", "well")
+def test_a_rank_that_leaves_a_cell_without_a_word_is_out_of_step():
+    store = HashStore()
+    group = RankGroup(0, 2, store)
+    store.set("rank_group/stage/0/1", "well")
 
     def leave():
-        with crew.cell("ab"):
-            with crew.together():
+        with group.cell("ab"):
+            with group.together():
                 pass
             raise ValueError("on the way to the next stage")
 
     with pytest.raises(ValueError, match="next stage"):
         leave()
-    assert crew.parted
+    assert group.out_of_step
     with pytest.raises(SystemExit):
-        crew.stop_if_parted()
+        group.stop_if_out_of_step()
 
 
 def test_a_rank_that_leaves_a_cell_with_the_others_goes_on():
-    def stage(crew):
-        with crew.cell("ab"), crew.together():
-            raising(ValueError("no"), None)(crew)
+    def stage(group):
+        with group.cell("ab"), group.together():
+            raising(ValueError("no"), None)(group)
 
-    def of(rank, words=HashStore()):  # noqa: B008  # one for both
-        crew = Crew(rank, 2, words)
+    def of(rank, store=HashStore()):  # noqa: B008  # one for both
+        group = RankGroup(rank, 2, store)
         with pytest.raises(ValueError if rank == 0 else RankError):
-            stage(crew)
-        crew.stop_if_parted()
-        return crew.parted
+            stage(group)
+        group.stop_if_out_of_step()
+        return group.out_of_step
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(of, range(2))) == [False, False]
@@ -117,14 +117,14 @@ def test_a_rank_that_leaves_a_cell_with_the_others_goes_on():
 def test_codes_of_rows_that_ranks_cannot_share_equally():
     barrier, parts = Barrier(2), {}
 
-    class Threads(Crew):
+    class Threads(RankGroup):
         def gather(self, tensor):
             parts[self.rank] = tensor
             barrier.wait(10)
             return torch.stack([parts[0], parts[1]])
 
-    def of(rank, words=HashStore()):  # noqa: B008  # one for both
-        return Threads(rank, 2, words).spread(lambda rows: rows[:, None] > 4, rows)
+    def of(rank, store=HashStore()):  # noqa: B008  # one for both
+        return Threads(rank, 2, store).spread(lambda rows: rows[:, None] > 4, rows)
 
     rows = torch.tensor([7, 3, 5])
     with ThreadPoolExecutor(2) as pool:
@@ -134,10 +134,10 @@ def test_codes_of_rows_that_ranks_cannot_share_equally():
 
 
 def test_orders_end_when_rank_0_says_so():
-    words = HashStore()
-    first, second = Crew(0, 2, words), Crew(1, 2, words)
+    store = HashStore()
+    first, second = RankGroup(0, 2, store), RankGroup(1, 2, store)
     for digest in ("ab", "cd"):
         first.lead(digest)
         second.lead("not mine to say")
     first.lead("")
-    assert list(Crew(1, 2, words).orders()) == ["ab", "cd"]
+    assert list(RankGroup(1, 2, store).orders()) == ["ab", "cd"]
