@@ -198,7 +198,7 @@ def test_each_rank_has_a_gpu_of_its_own(monkeypatch, name, device):
 
 def test_a_rank_with_other_data_than_rank_0_does_not_follow(tmp_path):
     store = HashStore()
-    RankGroup(0, 2, store).lead("ab")
+    RankGroup(0, 2, store).announce("ab")
     with pytest.raises(GridError, match="rank 1 has other code or data than rank 0"):
         follow(RunSettings(tmp_path, tmp_path), [], RankGroup(1, 2, store))
 
@@ -207,7 +207,7 @@ def test_a_follower_that_cannot_tell_rank_0_notes_the_failure(vit, tmp_path, mon
     task, spec = Task(load("synthetic"), backbone(vit, 32)), method_spec("cibhash", finetune=True)
     (cell,) = expand([task], [spec], [8], 1)
     store = HashStore()
-    RankGroup(0, 2, store).lead(cell.digest)
+    RankGroup(0, 2, store).announce(cell.digest)
     group = RankGroup(1, 2, store)
 
     def train_and_encode(cells, inputs, watch, trainers):

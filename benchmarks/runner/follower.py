@@ -30,7 +30,7 @@ def follow(settings: RunSettings, cells: Sequence[Cell], group: RankGroup) -> No
     """
     store = ResultStore(settings.out)
     known = {cell.digest: cell for cell in cells}
-    for digest in group.orders():
+    for digest in group.announced():
         if digest not in known:
             raise GridError(
                 f"rank {group.rank} has other code or data than rank 0; start all ranks from the "

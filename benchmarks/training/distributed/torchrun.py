@@ -1,9 +1,8 @@
 """Several processes for one training, a rank each: ``torchrun ... -m benchmarks.run --finetune``.
 
-Every rank runs the same command. Rank 0 leads: it alone leases cells, tells of them, stores and
-renders. The others follow: they train along, and encode their share. Tensors travel by NCCL between
-GPUs, by gloo between processes on the CPU; `benchmarks.training.distributed.rank_group` is how
-ranks agree on the rest.
+Every rank runs the same command. Rank 0 alone chooses the cells, locks them, stores the records and
+renders the report; the others train along and encode their share. Tensors travel by NCCL between
+GPUs and by gloo between processes on the CPU. `RankGroup` is how the ranks agree on the rest.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _current = RankGroup()
 
 
 def current_group() -> RankGroup:
-    """Return the ranks that this process trains with; itself alone where none has joined."""
+    """Return the ranks that this process trains with: itself alone, unless inside of `joined`."""
     return _current
 
 
@@ -34,7 +33,8 @@ def current_group() -> RankGroup:
 def joined(device: str) -> Iterator[RankGroup]:
     """Join the ranks that torchrun has started, on a device of this process.
 
-    Without torchrun there is nothing to join. When rank 0 leaves, the others are told to.
+    Without torchrun, the group is this process. When rank 0 leaves, the others are told that no
+    more cells come.
     """
     global _current
     here = place()
@@ -59,7 +59,7 @@ def joined(device: str) -> Iterator[RankGroup]:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(1)
-        _current.lead("")
+        _current.announce("")
         _current = RankGroup()
     gc.collect()  # what still holds on to the group, in cycles, goes before it
     dist.barrier()
