@@ -26,7 +26,7 @@ from benchmarks.runner.progress import Display, Watcher
 from benchmarks.runner.run_settings import Outcome, RunSettings
 from benchmarks.runner.task_inputs import needs_of
 from benchmarks.samples import keep_samples, known
-from benchmarks.training.distributed.rank_group import Crew
+from benchmarks.training.distributed.rank_group import RankGroup
 from benchmarks.training.distributed.torchrun import joined, leave
 from datasets.arguments import add_data_arguments
 from datasets.errors import DatasetError
@@ -87,12 +87,12 @@ def _main(arguments: Sequence[str] | None) -> int:
                 f"cache folder {options.cache}: {error.strerror}; choose another with --cache"
             )
         settings = _run_settings(options, here, plan.todo)
-        with joined(options.device) as crew:
+        with joined(options.device) as group:
             if not leads:
-                follow(settings, plan.cells, crew)
+                follow(settings, plan.cells, group)
                 return OK
             write_plan(store, plan.addresses())
-            failed = _run(plan.todo, store, options, settings, crew)
+            failed = _run(plan.todo, store, options, settings, group)
         tidy(store)
     except _USER_ERRORS as error:
         return fail(error)
@@ -202,15 +202,15 @@ def _run(
     store: ResultStore,
     options: argparse.Namespace,
     settings: RunSettings,
-    crew: Crew,
+    group: RankGroup,
 ) -> list[Outcome]:
     """Run cells; returns what failed."""
 
     def done(outcome: Outcome) -> None:
         display.cell_done(outcome)
-        crew.stop_if_parted()
+        group.stop_if_out_of_step()
 
-    if crew.size > 1:  # a cell that fails on one of them may end them all
+    if group.size > 1:  # a cell that fails on one of them may end them all
         failed_before = {failure.digest for failure in store.failures()}
         todo = sorted(todo, key=lambda cell: cell.digest in failed_before)
     with _executor(options) as executor, Display(len(todo)) as display:

@@ -49,7 +49,7 @@ def _note(standing: Standing) -> str:
     holder = standing.holder
     if holder is None:
         return f": {standing.note}" if standing.note else ""
-    minutes = (time.time() - holder.since) / 60
+    minutes = max(0.0, time.time() - holder.since) / 60  # its clock may be ahead of this one
     doing = f" {standing.note}" if standing.note else ""
     return f":{doing} ({holder.host} pid {holder.pid}, {minutes:.0f} min)"
 

@@ -1,12 +1,13 @@
 """Every executor leaves the same records."""
 
+import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
@@ -20,6 +21,8 @@ from benchmarks.grid.method_settings import GridError
 from benchmarks.runner import executors
 from benchmarks.runner.executors import in_processes, local, on_dask, run_all
 from benchmarks.runner.run_settings import Outcome, RunSettings
+from results.store.files import process_space
+from results.store.leases import Holder
 from results.store.store import ResultStore
 
 GRID = ["--methods", "lsh", "itq", "cibhash", "--datasets", "synthetic", "--bits", "8"]
@@ -170,8 +173,9 @@ def test_a_cell_that_workers_die_of_fails_alone(cells, expected, monkeypatch, tm
                 for other in held:
                     path = store.lease_path(other.address)
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(f'{{"host": "{socket.gethostname()}", "pid": {gone}, '
-                                    '"token": "", "since": 0}')  # fmt: skip
+                    path.write_text(
+                        json.dumps(asdict(Holder("here", gone, "", 0, "", process_space())))
+                    )
                 raise BrokenPipeError("killed")
             if cell is not first or len(waiting) == 1:
                 yield from local(given, [[cell]], tell)

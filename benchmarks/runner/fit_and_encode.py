@@ -13,9 +13,9 @@ from benchmarks.grid.cells import Cell
 from benchmarks.machine.memory import halving
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
-from benchmarks.training.distributed.rank_group import Crew
+from benchmarks.training.distributed.rank_group import RankGroup
 from benchmarks.training.distributed.shared_batch import SharedBatch
-from benchmarks.training.distributed.torchrun import crew
+from benchmarks.training.distributed.torchrun import current_group
 from benchmarks.training.trainer import Trainer, train_together
 from benchmarks.training.training_sets import EndToEnd
 from datasets.image_source import ImageSource
@@ -47,14 +47,15 @@ def fit_and_encode(
         Codes of queries and database of each cell; scores instead where a method has no codes.
     """
     data = cells[0].task.data
-    ranks = crew() if cells[0].method.finetune else Crew()  # all else is rank 0's alone
-    with ranks.cell(cells[0].digest):
-        methods, training = _fitted(cells, inputs, watch, trainers, ranks)
+    # Only a fine-tuned cell is shared; all others are work for rank 0 alone.
+    group = current_group() if cells[0].method.finetune else RankGroup()
+    with group.cell(cells[0].digest):
+        methods, training = _fitted(cells, inputs, watch, trainers, group)
         codes = []
         with watch("encode"):
             for method in methods:
                 of = partial(_encode, method, training, cells[0], inputs)
-                query, database = (ranks.spread(of, rows) for rows in (data.query, data.database))
+                query, database = (group.spread(of, rows) for rows in (data.query, data.database))
                 codes.append((query, database))
     return codes
 
@@ -64,7 +65,7 @@ def _fitted(
     inputs: TaskInputs,
     watch: Stopwatch,
     trainers: Sequence[Trainer],
-    ranks: Crew,
+    group: RankGroup,
 ) -> tuple[list[HashMethod], TrainingSet]:
     """Build and train.
 
@@ -75,9 +76,9 @@ def _fitted(
     def fit(at_once: int) -> tuple[list[HashMethod], TrainingSet]:
         for trainer in trainers:
             trainer.history.clear()
-        with ranks.together():
+        with group.together():
             methods, training = _prepared(cells, inputs, watch, trainers)
-        with ranks.together(), watch("fit"):
+        with group.together(), watch("fit"):
             if isinstance(training, EndToEnd):
                 training.at_once = at_once
             if isinstance(training, SharedBatch):
@@ -93,7 +94,7 @@ def _fitted(
     spec = cells[0].method
     if not spec.finetune:
         return fit(0)
-    images = spec.cls.n_views * spec.recipe.batch_size // ranks.size
+    images = spec.cls.n_views * spec.recipe.batch_size // group.size
     return halving(fit, max(1, images))
 
 

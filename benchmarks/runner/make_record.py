@@ -18,7 +18,7 @@ from benchmarks.runner.fit_and_encode import fit_and_encode
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.checkpoint import Checkpoint
-from benchmarks.training.distributed.torchrun import crew
+from benchmarks.training.distributed.torchrun import current_group
 from benchmarks.training.trainer import OnEpoch, Trainer
 from results.store.record import RunRecord
 
@@ -114,7 +114,7 @@ def _score(
 
 def _device_name(cell: Cell, environment: Environment) -> str:
     """Say what the cell was trained on."""
-    n_ranks = crew().size if cell.method.finetune else 1
+    n_ranks = current_group().size if cell.method.finetune else 1
     return environment.device_name if n_ranks == 1 else f"{n_ranks} x {environment.device_name}"
 
 

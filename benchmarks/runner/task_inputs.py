@@ -14,7 +14,7 @@ from benchmarks.grid.cells import Cell
 from benchmarks.grid.tasks import Task
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.training.distributed.shared_batch import SharedBatch
-from benchmarks.training.distributed.torchrun import crew
+from benchmarks.training.distributed.torchrun import current_group
 from benchmarks.training.targets import Target, target_of
 from benchmarks.training.training_sets import EndToEnd, FreshViews, ViewBank
 from datasets.augment import AUGMENTATIONS
@@ -109,7 +109,7 @@ class TaskInputs:
         target = self.target(spec.learns_from, cell.text_encoder)
         augmentation = AUGMENTATIONS[spec.recipe.augmentation]
         if spec.finetune:
-            whole = EndToEnd if crew().size == 1 else SharedBatch
+            whole = EndToEnd if current_group().size == 1 else SharedBatch
             return whole(self.training_images(), backbone, kind, augmentation, device, target)
         features = self.features(kind)
         watch.seconds["features"] = features.seconds
