@@ -28,10 +28,6 @@ _ENCODE_NUMBERS = 2**25
 """Numbers gathered at a time when images are encoded."""
 
 
-class CellError(Exception):
-    """A cell that cannot be run; the message is one line meant for the user."""
-
-
 def train_and_encode(
     cells: Sequence[Cell], inputs: TaskInputs, watch: Stopwatch, trainers: Sequence[Trainer]
 ) -> list[tuple[Tensor, Tensor]]:
@@ -141,13 +137,7 @@ def _training_set(cell: Cell, inputs: TaskInputs, watch: Stopwatch) -> TrainingS
 
 def _kind(cell: Cell) -> Kind:
     """Say what the cell's method consumes."""
-    kind = "features" if cell.method.cls is None else cell.method.cls.consumes
-    if kind == "images":
-        raise CellError(
-            f"{cell.method.name}: trains on images, and this runner gives features and tokens of a "
-            "backbone; choose a method that consumes one of them, and --finetune to train both"
-        )
-    return kind
+    return "features" if cell.method.cls is None else cell.method.cls.consumes
 
 
 def _encode(

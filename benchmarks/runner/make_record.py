@@ -53,7 +53,7 @@ def run_cells(
 
     Raises
     ------
-    CellError, FeatureError, TrainingError
+    FeatureError, TrainingError
         If the cells cannot be done; the message says why.
     """
     device = inputs.cache.device

@@ -28,9 +28,9 @@ def needs_of(cells: Iterable[Cell]) -> Needs:
     found: set[tuple[str, int, Kind]] = set()
     for cell in cells:
         spec = cell.method
-        kind = "features" if spec.cls is None else spec.cls.consumes
-        if kind == "images" or spec.finetune or spec.name == "random":
+        if spec.finetune or spec.name == "random":
             continue
+        kind: Kind = "features" if spec.cls is None else spec.cls.consumes
         found.add(("", 1, kind))
         if spec.is_trained and cell.views == "bank":
             found.add((spec.recipe.augmentation, spec.recipe.bank_size, kind))
