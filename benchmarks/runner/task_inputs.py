@@ -33,9 +33,9 @@ def needs_of(cells: Iterable[Cell]) -> Needs:
     found: set[tuple[str, int, Kind]] = set()
     for cell in cells:
         spec = cell.method
-        kind = spec.cls.consumes
         if spec.finetune:
             continue
+        kind = spec.cls.consumes
         found.add(("", 1, kind))
         if spec.is_trained and cell.views == "bank":
             found.add((spec.recipe.augmentation, spec.recipe.bank_size, kind))
