@@ -17,6 +17,7 @@ from joblib.externals.loky import get_reusable_executor
 from benchmarks import run
 from benchmarks.grid import planning
 from benchmarks.grid import tasks as tasks
+from benchmarks.grid.flags import read_grids
 from benchmarks.grid.method_settings import GridError
 from benchmarks.runner import executors
 from benchmarks.runner.executors import in_processes, local, on_dask, run_all
@@ -32,7 +33,7 @@ N_CELLS = 9  # three methods and random twice, float once
 
 @pytest.fixture(scope="module")
 def cells():
-    return planning.expand_grids(run._grids(GRID, "quick"))[0]
+    return planning.expand_grids(read_grids(GRID, "quick"))[0]
 
 
 def settings(folder, **more):

@@ -8,8 +8,9 @@ import torch
 from benchmarks.features.base import BackboneError, Pixels
 from benchmarks.features.cache import FeatureCache
 from benchmarks.features.extractor import BATCH
+from benchmarks.grid.flags import read_grids
 from benchmarks.grid.planning import expand_grids
-from benchmarks.run import _grids, main
+from benchmarks.run import main
 from benchmarks.runner.run_settings import RunSettings
 from benchmarks.runner.task_inputs import needs_of
 from benchmarks.runner.worker import run_leased
@@ -27,7 +28,7 @@ def data():
 
 def cells(*arguments):
     fixed = ("--datasets", "synthetic", "--bits", "8", "--seeds", "2", "--epochs", "1")
-    found = expand_grids(_grids([*fixed, *arguments], "quick"))[0]
+    found = expand_grids(read_grids([*fixed, *arguments], "quick"))[0]
     return [cell for cell in found if cell.method.name in arguments]  # yardsticks come uncalled
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.features.cache import FeatureCache
+from benchmarks.grid.flags import read_grids
 from benchmarks.grid.planning import expand_grids
-from benchmarks.run import _grids
 from benchmarks.runner import worker as run_leased
 from benchmarks.runner.run_settings import RunSettings
 from results.store.leases import SUFFIX, Lease
@@ -19,7 +19,7 @@ GRID = ["--methods", "cibhash", "--datasets", "synthetic", "--bits", "8", "--see
 
 @pytest.fixture(scope="module")
 def cell():
-    return expand_grids(_grids([*GRID, "--epochs", "3"], "quick"))[0][0]
+    return expand_grids(read_grids([*GRID, "--epochs", "3"], "quick"))[0][0]
 
 
 def settings(folder, **more):

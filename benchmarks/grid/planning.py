@@ -23,6 +23,7 @@ from datasets.arguments import load_options
 from datasets.errors import lookup
 from results.store.record import RunRecord
 from results.store.run_key import Address
+from results.store.store import ResultStore
 
 _STAGES = ("fit", "encode", "evaluate")
 """Timings of a record that every cell spends anew; features are shared."""
@@ -60,6 +61,20 @@ class Plan:
     def addresses(self) -> list[Address]:
         """Return the grid as the results folder keeps it."""
         return [cell.address for cell in self.cells]
+
+
+def make_plan(grids: Sequence[argparse.Namespace], store: ResultStore) -> Plan:
+    """Expand grids, and find what of them is not stored yet; all of it with ``--force``.
+
+    Raises
+    ------
+    GridError, DatasetError, BackboneError
+        If anything that was named cannot be had, or ranks cannot share what has to run.
+    """
+    cells, skipped = expand_grids(grids)
+    todo = [cell for cell in cells if grids[0].force or not store.has(cell.address)]
+    check_cells(todo)
+    return Plan(cells, todo, skipped)
 
 
 def expand_grids(grids: Sequence[argparse.Namespace]) -> tuple[list[Cell], list[str]]:

@@ -41,8 +41,6 @@ from results.store.store import ResultStore, StoreError
 if TYPE_CHECKING:
     from distributed import Client
 
-EXECUTORS = ("local", "loky", "dask")
-
 MOST_CRASHES = 3
 """Times that workers may die on a cell, or on none, before it counts as failed."""
 _WAIT = 1.0
@@ -94,6 +92,22 @@ def on_dask(scheduler: str | None, jobs: int) -> Iterator[Executor]:
                 yield from _parallel(replace(settings, threads=threads), todo)
 
         yield run
+
+
+@contextmanager
+def started(name: str, jobs: int, scheduler: str | None) -> Iterator[Executor]:
+    """Start what runs the cells: one of `benchmarks.grid.flags.EXECUTORS`.
+
+    Raises
+    ------
+    GridError
+        As of `on_dask`.
+    """
+    if name == "dask":
+        with on_dask(scheduler, jobs) as executor:
+            yield executor
+    else:
+        yield in_processes(jobs) if name == "loky" else local
 
 
 def _client(kind: type[Client], scheduler: str | None, jobs: int) -> Any:
