@@ -174,7 +174,6 @@ def test_bad_files_are_named_and_the_others_are_read(store):
 def test_an_absent_store_is_empty(store):
     assert not any(store.scan())
     assert store.records() == []
-    assert len(store.frame()) == 0
 
 
 def test_missing_and_corrupt_arrays_are_named(store):
@@ -274,10 +273,3 @@ def test_records_and_failures_of_other_schemas_are_refused_in_one_line(store):
     assert line.startswith(f"4 records of schema 2 and 3 and 5 under {store.runs}: ")
     assert f"--out, or remove {store.runs}" in line
     assert "\n" not in line
-
-
-def test_frame_has_one_row_per_run_and_metric(store):
-    fill(store, [make_record(seed=seed) for seed in range(2)])
-    columns = "dataset,protocol,backbone,method,bits,seed,metric,value"
-    assert ",".join(store.frame().columns) == columns
-    assert len(store.frame()) == 4

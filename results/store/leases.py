@@ -16,7 +16,6 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -140,13 +139,6 @@ class Lease:
 def read_lease(path: Path, stale: float = STALE) -> Holder | None:
     """Return who holds a lease; None if nobody does, or whoever did is dead."""
     return None if _is_stale(path, stale) in (None, True) else _read(path)
-
-
-def leases(folder: Path) -> Iterator[tuple[Path, Holder]]:
-    """Yield the leases that are held below a folder."""
-    for path in sorted(folder.rglob(f"*{SUFFIX}")):
-        if (holder := read_lease(path)) is not None:
-            yield path, holder
 
 
 def _create(path: Path, holder: Holder) -> bool:

@@ -36,8 +36,6 @@ from results.store.run_key import Address, RunKey
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import pandas as pd
-
 CHECKPOINT_SUFFIX = ".checkpoint"
 _UNREADABLE = (OSError, ValueError, OverflowError, RecursionError)
 
@@ -227,12 +225,6 @@ class ResultStore:
     def failures(self) -> list[Failure]:
         """Return the failed cells that no later record made good."""
         return self.scan().failures
-
-    def frame(self) -> pd.DataFrame:
-        """Return one row per run and metric, as in ``runs.csv``."""
-        from results.analysis.frames import runs_frame
-
-        return runs_frame(self.records())
 
     def mark_failed(self, address: Address, *, kind: str, error: str, traceback: str = "") -> Path:
         """Leave ``<bits>-<seed>-<digest8>.failed.json``; saving the cell removes it again."""
