@@ -213,8 +213,7 @@ def test_expected_lies_between_worst_and_best(case):
 @some(40)
 def test_the_order_of_the_database_changes_nothing(case):
     query, database, k, rng = case
-    order = rng.permutation(len(database.bits))
-    shuffled = Codes(database.bits[order], database.labels[order])
+    shuffled = database[rng.permutation(len(database))]
     assert_same(statistics(query, database), statistics(query, shuffled), k)
 
 
@@ -222,8 +221,8 @@ def test_the_order_of_the_database_changes_nothing(case):
 @some(40)
 def test_flipping_or_moving_bits_in_all_codes_changes_nothing(case):
     query, database, k, rng = case
-    flip, order = rng.random(query.bits.shape[1]) < 0.5, rng.permutation(query.bits.shape[1])
-    moved = (Codes((codes.bits ^ flip)[:, order], codes.labels) for codes in (query, database))
+    flip, order = rng.random(query.codes.width) < 0.5, rng.permutation(query.codes.width)
+    moved = (Codes((c.codes.unpack() ^ flip)[:, order], c.labels) for c in (query, database))
     assert_same(statistics(query, database), statistics(*moved), k)
 
 
@@ -231,9 +230,9 @@ def test_flipping_or_moving_bits_in_all_codes_changes_nothing(case):
 @some(40)
 def test_shards_add_up_to_the_last_digit(case):
     query, database, k, rng = case
-    n = len(database.bits)
+    n = len(database)
     edges = [0, *sorted(rng.integers(0, n + 1, 3)), n]
-    shards = [Codes(database.bits[a:b], database.labels[a:b]) for a, b in itertools.pairwise(edges)]
+    shards = [database[a:b] for a, b in itertools.pairwise(edges)]
     first, *rest = (statistics(query, shard) for shard in shards)
     whole = statistics(query, database)
     assert_same(sum(rest, first), whole, k)
@@ -244,10 +243,11 @@ def test_shards_add_up_to_the_last_digit(case):
 @some(40)
 def test_a_constant_code_scores_the_base_rate(case):
     query, database, k, _ = case
-    constant = [Codes(codes.bits & False, codes.labels) for codes in (query, database)]
+    constant = [Codes(c.codes.unpack() & False, c.labels) for c in (query, database)]
     stats = statistics(*constant)
-    n, bits = len(database.bits), query.bits.shape[1]
-    shared = query.labels.astype(int) @ database.labels.T.astype(int)
+    n, bits = len(database), query.codes.width
+    q_labels, b_labels = (c.labels.unpack().astype(int) for c in (query, database))
+    shared = q_labels @ b_labels.T
     relevant = (shared > 0).sum(1)
     base = relevant / n
     close = {"rtol": 0, "atol": 1e-12}

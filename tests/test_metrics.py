@@ -61,8 +61,11 @@ def random_stats(seed=0, n=4000, bits=12):
 def test_large_ties_agree_with_shuffled_sorts():
     """The mean over random orders approaches the exact expectation."""
     query, database, stats = random_stats(n=600)
-    distance = (query.bits[:, None] != database.bits).sum(2)
-    related = query.labels.astype(int) @ database.labels.T.astype(int) > 0
+    (q, q_labels), (b, b_labels) = (
+        (c.codes.unpack(), c.labels.unpack()) for c in (query, database)
+    )
+    distance = (q[:, None] != b).sum(2)
+    related = q_labels.astype(int) @ b_labels.T.astype(int) > 0
     rng = np.random.default_rng(1)
     runs = []
     for _ in range(200):

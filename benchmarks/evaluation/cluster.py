@@ -64,7 +64,7 @@ def evaluate_on_cluster(
         def rows(start, stop):
             codes = np.load("codes.npy", mmap_mode="r")[start:stop]
             labels = np.load("labels.npy", mmap_mode="r")[start:stop]
-            return Codes(PackedBits(codes, 64), labels)
+            return Codes(PackedBits(codes, 64), PackedBits(labels, 10))
 
         pieces = [partial(rows, start, start + 10**6) for start in range(0, 10**8, 10**6)]
         stats = evaluate_on_cluster(Client("tcp://scheduler:8786"), query, pieces)

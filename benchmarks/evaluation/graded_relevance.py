@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evaluation.counters import choice as counting
-from benchmarks.evaluation.packing import Values, to_numpy
+from benchmarks.evaluation.packing import PackedBits, Values, to_numpy
 
 Similarity = Values | Literal["shared", "exponential", "jaccard"]
 
@@ -106,10 +106,10 @@ def checked_similarity(similarity: Similarity, n_classes: int) -> NDArray[np.flo
 
 
 def gain(
-    query_bits: Values,
-    query_labels: Values,
-    bits: Values,
-    labels: Values,
+    query: PackedBits,
+    query_labels: PackedBits,
+    codes: PackedBits,
+    labels: PackedBits,
     similarity: NDArray[np.float64] | str,
     backend: counting.Backend,
     by_grade: bool = False,
@@ -121,15 +121,15 @@ def gain(
     """
     sets, item_set = _label_sets(labels)
     gains, parts = [], []
-    for start in range(0, len(query_bits), 64):  # bounds the table of gains: 64 sets x M sets
+    for start in range(0, len(query), 64):  # bounds the table of gains: 64 sets x M sets
         rows = slice(start, start + 64)
         query_sets, query_set = _label_sets(query_labels[rows])
         table = _gain_table(query_sets, sets, similarity)
-        gains.append(backend.gains(query_bits[rows], bits, query_set, item_set, table))
+        gains.append(backend.gains(query[rows], codes, query_set, item_set, table))
         part = _grades(table, query_set, item_set)
         if by_grade:
             passes = [
-                backend.gains(query_bits[rows], bits, query_set, item_set, (table == value) * 1.0)
+                backend.gains(query[rows], codes, query_set, item_set, (table == value) * 1.0)
                 for value in part.values
             ]
             part = replace(part, by_distance=np.stack(passes, axis=1).astype(np.int64))
@@ -145,7 +145,7 @@ def gain(
 
 
 def gain_of_items(
-    query_labels: Values, labels: Values, similarity: NDArray[np.float64] | str
+    query_labels: PackedBits, labels: PackedBits, similarity: NDArray[np.float64] | str
 ) -> tuple[NDArray[np.float64], Grades]:
     """Return the gain of every item for a few queries, (Q, M), and how often each occurs."""
     sets, item_set = _label_sets(labels)
@@ -164,11 +164,10 @@ def _grades(
     return Grades(values, np.array(by_set, np.int64)[query_set])
 
 
-def _label_sets(labels: Values) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def _label_sets(labels: PackedBits) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Return the different rows (P, C) of a label matrix, and for each item which one it has."""
-    rows = np.packbits(to_numpy(labels), axis=1)
-    unique, which = np.unique(rows, axis=0, return_inverse=True)
-    sets = np.unpackbits(unique, axis=1, count=labels.shape[1]).astype(np.bool_)
+    unique, which = np.unique(labels.rows, axis=0, return_inverse=True)
+    sets = PackedBits(unique, labels.width).unpack()
     return sets, which.reshape(-1).astype(np.int64)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import Scores, protocol_info, score_codes, score_floats
 from benchmarks.grid.cells import Cell, seed_of
 from benchmarks.machine.environment import Environment
@@ -115,11 +116,11 @@ def _score(
         with watch("evaluate"):
             scores = score_floats(features.array, data)
     else:
-        query, database = _random_codes(cell) if codes is None else codes
+        made = _random_codes(cell) if codes is None else codes
+        query, database = (PackedBits.of(part) for part in made)
         with watch("evaluate"):
             scores = score_codes(query, database, data, device)
-        arrays["query_codes"] = np.packbits(query.cpu().numpy(), axis=1)
-        arrays["database_codes"] = np.packbits(database.cpu().numpy(), axis=1)
+        arrays |= {"query_codes": query.rows, "database_codes": database.rows}
     arrays["query_ap"] = scores.query_ap
     return scores, arrays
 

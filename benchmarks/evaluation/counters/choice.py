@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.evaluation.counters.any_device import count_torch, gain_torch
 from benchmarks.evaluation.counters.cpu import Counts, count_numba
 from benchmarks.evaluation.counters.cpu_gains import gain_numba
-from benchmarks.evaluation.packing import Array, Bits, unpacked
+from benchmarks.evaluation.packing import Array, PackedBits
 
 MAX_BITS = 2**15 - 1  # a distance has to fit 16 bits
 
@@ -33,8 +33,8 @@ def resolve(device: str | torch.device) -> torch.device:
 class Backend(NamedTuple):
     """The two counters of one device."""
 
-    counts: Callable[[Bits, Bits, Bits, Bits], Counts]
-    gains: Callable[[Bits, Bits, Array, Array, Array], NDArray[np.float64]]
+    counts: Callable[[PackedBits, PackedBits, PackedBits, PackedBits], Counts]
+    gains: Callable[[PackedBits, PackedBits, Array, Array, Array], NDArray[np.float64]]
 
 
 def backend(device: str | torch.device = "auto") -> Backend:
@@ -55,13 +55,15 @@ def backend(device: str | torch.device = "auto") -> Backend:
     return Backend(partial(counts, device=device), partial(gain_torch, device=device))
 
 
-def count_numpy(query_bits: Bits, query_labels: Bits, bits: Bits, labels: Bits) -> Counts:
+def count_numpy(
+    query: PackedBits, query_labels: PackedBits, codes: PackedBits, labels: PackedBits
+) -> Counts:
     """Count with one comparison a query: the oracle of the other two.
 
     Parameters
     ----------
-    query_bits, query_labels : Tensor or ndarray, bool, shapes (Q, K) and (Q, C)
-    bits, labels : Tensor or ndarray, bool, shapes (M, K) and (M, C)
+    query, query_labels : PackedBits, shapes (Q, K) and (Q, C)
+    codes, labels : PackedBits, shapes (M, K) and (M, C)
 
     Returns
     -------
@@ -69,14 +71,14 @@ def count_numpy(query_bits: Bits, query_labels: Bits, bits: Bits, labels: Bits) 
 
     Examples
     --------
-    >>> code = np.array([[True, False]])
-    >>> database = np.array([[True, False], [False, True], [True, True]])
-    >>> label = np.array([[True]])
-    >>> items, relevant = count_numpy(code, label, database, np.array([[True], [False], [False]]))
+    >>> code, label = PackedBits.of(np.array([[1, 0]])), PackedBits.of(np.array([[1]]))
+    >>> codes = PackedBits.of(np.array([[1, 0], [0, 1], [1, 1]]))
+    >>> labels = PackedBits.of(np.array([[1], [0], [0]]))
+    >>> items, relevant = count_numpy(code, label, codes, labels)
     >>> items.tolist(), relevant.tolist()
     ([[1, 1, 1]], [[1, 0, 0]])
     """
-    q, q_labels, b, b_labels = map(unpacked, (query_bits, query_labels, bits, labels))
+    q, q_labels, b, b_labels = (x.unpack() for x in (query, query_labels, codes, labels))
     items = np.zeros((len(q), q.shape[1] + 1), np.int64)
     relevant = np.zeros_like(items)
     for i in range(len(q)):
@@ -88,13 +90,13 @@ def count_numpy(query_bits: Bits, query_labels: Bits, bits: Bits, labels: Bits) 
 
 
 def gain_numpy(
-    query_bits: Bits, bits: Bits, query_set: Array, item_set: Array, table: Array
+    query: PackedBits, codes: PackedBits, query_set: Array, item_set: Array, table: Array
 ) -> NDArray[np.float64]:
     """Sum the gain per Hamming distance: the oracle of the other two.
 
     Parameters
     ----------
-    query_bits, bits : Tensor or ndarray, bool, shapes (Q, K) and (M, K)
+    query, codes : PackedBits, shapes (Q, K) and (M, K)
     query_set, item_set : ndarray, int64, shapes (Q,) and (M,)
         Number of the label set that the query or item has.
     table : ndarray, float64, shape (S, P)
@@ -104,7 +106,7 @@ def gain_numpy(
     -------
     ndarray, float64, shape (Q, K + 1)
     """
-    q, b = unpacked(query_bits), unpacked(bits)
+    q, b = query.unpack(), codes.unpack()
     total = np.zeros((len(q), q.shape[1] + 1))
     for i in range(len(q)):
         distance = (q[i] != b).sum(axis=1)
