@@ -39,9 +39,7 @@ def read(folder, start, stop):
     return Codes(PackedBits(rows[start:stop], 24), PackedBits(labels[start:stop], 5))
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"similarity": "jaccard"}, {"similarity": "shared", "by_grade": True}]
-)
+@pytest.mark.parametrize("options", [{}, {"similarity": "jaccard"}, {"similarity": "shared"}])
 def test_two_workers_count_what_one_process_counts(client, tmp_path, options):
     query, database = codes(6, 0), codes(400, 1)
     whole = evaluate(query, database, device="cpu", **options)

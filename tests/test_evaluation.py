@@ -69,16 +69,12 @@ def test_exponential_gain_by_hand():
 
 @pytest.mark.parametrize("similarity", ["shared", "jaccard"])
 @pytest.mark.parametrize("step", [7, 10**6])
-def test_each_gain_is_counted_at_each_distance(monkeypatch, similarity, step):
-    """Against a loop over pairs; more queries than one table of gains holds."""
+def test_gains_and_grades_are_those_of_a_loop_over_pairs(monkeypatch, similarity, step):
+    """More queries than one table of gains holds."""
     monkeypatch.setattr("benchmarks.evaluation.counts.GRADED_PIECE", step)
     (query, q_labels), (items, labels) = codes(70, 6, 4, 0), codes(30, 6, 4, 1)
     stats = evaluate(
-        Codes(query, q_labels),
-        Codes(items, labels),
-        similarity=similarity,
-        by_grade=True,
-        device="cpu",
+        Codes(query, q_labels), Codes(items, labels), similarity=similarity, device="cpu"
     )
     values = stats.grades.values
     expected = np.zeros((70, len(values), 7), int)
@@ -89,7 +85,6 @@ def test_each_gain_is_counted_at_each_distance(monkeypatch, similarity, step):
         expected[i, np.abs(values - gain).argmin(), (query[i] != items[j]).sum()] += 1
     np.testing.assert_array_equal(stats.items, expected.sum(1))
     np.testing.assert_array_equal(stats.relevant, expected[:, values > 0].sum(1))
-    np.testing.assert_array_equal(stats.grades.by_distance, expected)
     np.testing.assert_array_equal(stats.grades.items, expected.sum(2))
     np.testing.assert_allclose(stats.gain, (expected * values[:, None]).sum(1), atol=1e-6)
 
@@ -242,22 +237,10 @@ def test_gains_that_would_not_add_up_exactly_are_refused():
         evaluate(many, many, similarity="exponential", device="cpu")
 
 
-def test_gains_are_counted_only_where_there_are_any_and_not_too_many():
-    with pytest.raises(ValueError, match="by_grade counts gains, got no similarity"):
-        evaluate(good(), good(), by_grade=True, device="cpu")
-    values, items = np.arange(257.0), np.ones((1, 257), int)
-    Grades(values, items)
-    with pytest.raises(ValueError, match="at most 256 different gains can be kept, got 257"):
-        Grades(values, items, items[..., None])
-
-
-def test_shards_must_agree_on_counting_gains():
-    one, other = (
-        evaluate(good(), good(), similarity="shared", by_grade=by_grade, device="cpu")
-        for by_grade in (False, True)
-    )
-    with pytest.raises(ValueError, match="all shards or none count each gain by distance"):
-        one + other
+def test_too_many_different_gains_are_refused():
+    values = np.arange(2**14 + 1.0)
+    with pytest.raises(ValueError, match="at most 16384 different gains can be kept, got 16385"):
+        Grades(values, np.ones((1, len(values)), int))
 
 
 def test_stats_of_other_queries_do_not_add_up():

@@ -55,9 +55,7 @@ def stats_of(groups):
     counts = np.array([[[group.count(value) for group in groups] for value in GRADES]])
     values = np.array(GRADES)
     gain = (counts * values[:, None]).sum(1)
-    return RetrievalStats(
-        counts.sum(1), counts[:, 1:].sum(1), gain, Grades(values, counts.sum(2), counts)
-    )
+    return RetrievalStats(counts.sum(1), counts[:, 1:].sum(1), gain, Grades(values, counts.sum(2)))
 
 
 def orders(groups):
@@ -110,6 +108,8 @@ BY_HAND = {
         recall_at,
         lambda order, k: hits_by_hand(order, k) / max(hits_by_hand(order, None), 1),
     ),
+}
+OF_GAINS_BY_HAND = {
     "NDCG": (ndcg, lambda order, k: over_ideal(lambda gains: dcg_by_hand(gains, k), order)),
     "ACG": (acg, lambda order, k: sum(order[:k]) / min(k, len(order))),
     "HP": (
@@ -118,7 +118,7 @@ BY_HAND = {
     ),
     **{
         f"AHP, {area}": (
-            lambda s, k, ties, area=area: average_hierarchical_precision(s, k, ties, area),
+            lambda s, k, area=area: average_hierarchical_precision(s, k, area),
             lambda order, k, area=area: ahp_by_hand(order, k, area),
         )
         for area in ("mean", "trapezoid")
@@ -136,6 +136,17 @@ def test_expected_best_and_worst_over_all_tie_orders(name, case):
     exact = {"expected": sum(values) / len(values), "best": max(values), "worst": min(values)}
     for ties, value in exact.items():
         assert metric(stats_of(groups), k, ties) == pytest.approx([float(value)], abs=1e-13), ties
+
+
+@pytest.mark.parametrize("name", OF_GAINS_BY_HAND)
+@given(tied_databases())
+@some(150)
+def test_metrics_of_gains_are_the_mean_over_all_tie_orders(name, case):
+    groups, k = case
+    metric, by_hand = OF_GAINS_BY_HAND[name]
+    values = [by_hand(order, k) for order in orders(groups)]
+    mean = float(sum(values) / len(values))
+    assert metric(stats_of(groups), k) == pytest.approx([mean], abs=1e-13)
 
 
 # ------------------------------------------------------------------------------- other libraries
@@ -175,13 +186,18 @@ def retrievals(draw):
 
 
 def statistics(query, database):
-    return evaluate(query, database, similarity="exponential", by_grade=True, device="cpu")
+    return evaluate(query, database, similarity="exponential", device="cpu")
+
+
+def bounded(stats, k):
+    """Metrics of relevance, as [worst, expected, best]."""
+    return [[metric(stats, k, ties) for ties in TIES] for metric, _ in BY_HAND.values()]
 
 
 def ranked(stats, k):
-    """Every metric of a ranking, as [worst, expected, best]."""
-    metrics = [metric for metric, _ in BY_HAND.values()]
-    return np.array([[metric(stats, k, ties) for ties in TIES] for metric in metrics])
+    """Every metric of a ranking, one row a query."""
+    of_gains = [metric(stats, k) for metric, _ in OF_GAINS_BY_HAND.values()]
+    return np.array([*itertools.chain(*bounded(stats, k)), *of_gains])
 
 
 def balls(stats):
@@ -204,7 +220,7 @@ def assert_same(stats, other, k):
 @some(40)
 def test_expected_lies_between_worst_and_best(case):
     query, database, k, _ = case
-    for worst, expected, best in ranked(statistics(query, database), k):
+    for worst, expected, best in bounded(statistics(query, database), k):
         assert (worst <= expected + 1e-12).all()
         assert (expected <= best + 1e-12).all()
 

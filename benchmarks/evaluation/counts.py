@@ -128,7 +128,6 @@ def evaluate(
     database: Codes | Iterable[Codes],
     *,
     similarity: Similarity | None = None,
-    by_grade: bool = False,
     device: str | torch.device = "auto",
 ) -> RetrievalStats:
     """Count database items, relevant items and gain at every Hamming distance from each query.
@@ -145,9 +144,6 @@ def evaluate(
         highest similarity of a label of the query (row) and a label of the item (column);
         "shared" is the number r of labels in common, "exponential" is 2^r - 1, "jaccard" is r over
         the size of the union. An item without labels has gain 0.
-    by_grade : bool
-        Also count each gain at each distance, which the best and worst order of ties need where
-        relevance is graded. For G different gains it takes G more passes and 8 Q G (K + 1) bytes.
     device : str or torch.device
         "cpu" (numba, all cores), "cuda" (Triton, or torch without it), or "auto": CUDA where
         present.
@@ -159,8 +155,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        If widths or numbers of classes differ, packed rows hold more than their width, there is no
-        query, or `by_grade` is set without a similarity.
+        If widths or numbers of classes differ, packed rows hold more than their width, or there is
+        no query.
 
     Examples
     --------
@@ -173,8 +169,6 @@ def evaluate(
     n_query, n_bits = query.codes.shape
     if n_query == 0:
         raise ValueError("evaluate: expected at least 1 query, got 0; check the protocol's split.")
-    if by_grade and similarity is None:
-        raise ValueError("evaluate: by_grade counts gains, got no similarity; choose one as well.")
     graded = None
     if similarity is not None:
         graded = grading.checked_similarity(similarity, query.labels.width)
@@ -185,8 +179,7 @@ def evaluate(
     if graded is None:
         total = RetrievalStats(zeros, zeros)
     else:
-        by_distance = np.zeros((n_query, 0, n_bits + 1), np.int64) if by_grade else None
-        none = Grades(np.zeros(0), np.zeros((n_query, 0), np.int64), by_distance)
+        none = Grades(np.zeros(0), np.zeros((n_query, 0), np.int64))
         total = RetrievalStats(zeros, zeros, zeros.astype(np.float64), none)
     for number, whole in enumerate([database] if isinstance(database, Codes) else database):
         who = "database" if isinstance(database, Codes) else f"database piece {number}"
@@ -199,7 +192,7 @@ def evaluate(
             if graded is None:
                 total += RetrievalStats(*counts)
             else:
-                total += RetrievalStats(*counts, *grading.gain(*problem, graded, backend, by_grade))
+                total += RetrievalStats(*counts, *grading.gain(*problem, graded, backend))
     return total
 
 
