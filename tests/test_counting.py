@@ -1,21 +1,16 @@
-"""Counts per Hamming distance: three counters against each other."""
+"""Counts per Hamming distance: the counters of each device against the plainest ones."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.evaluation.counters.choice import (
-    count_numba,
-    count_numpy,
-    count_torch,
-    gain_numba,
-    gain_numpy,
-    gain_torch,
-)
-from benchmarks.evaluation.counters.cpu import PLANES_BYTES, WORDS
+from benchmarks.evaluation.counters.any_device import count_torch, gain_torch
+from benchmarks.evaluation.counters.cpu import PLANES_BYTES, WORDS, count_numba
+from benchmarks.evaluation.counters.cpu_gains import gain_numba
 from benchmarks.evaluation.packing import PackedBits
 from tests.code_factory import both, codes
+from tests.plain_counts import count_numpy, gain_numpy
 
 FEW = settings(max_examples=40, deadline=None)
 
@@ -31,7 +26,7 @@ def problems(draw):
 
 @given(problems())
 @FEW
-def test_three_counters_agree_to_the_digit(problem):
+def test_counters_agree_to_the_digit_with_the_plainest(problem):
     oracle = count_numpy(*both(*problem))
     for counts in (count_numba(*both(*problem)), count_torch(*both(*problem))):
         for got, expected in zip(counts, oracle, strict=True):
@@ -81,7 +76,7 @@ def test_block_edges_of_the_gain_kernel_lose_nothing(n):
 
 @given(problems(), st.integers(1, 4))
 @FEW
-def test_gains_of_three_counters_agree(problem, n_sets):
+def test_gains_agree_with_the_plainest(problem, n_sets):
     (query, _), (database, _) = problem
     rng = np.random.default_rng(0)
     table = rng.integers(0, 2**26, (n_sets, n_sets)) / 2**26

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.evaluation.counters.choice import backend, count_numpy, count_torch
+from benchmarks.evaluation.counters.any_device import count_torch
+from benchmarks.evaluation.counters.choice import backend
 from benchmarks.evaluation.packing import PackedBits
+from tests.plain_counts import count_numpy
 
 triton = pytest.importorskip(
     "triton", reason="needs Triton, which comes with a CUDA build of torch"

@@ -16,7 +16,7 @@ def count_torch(
     labels: PackedBits,
     device: str | torch.device = "cpu",
 ) -> Counts:
-    """Count by matrix products in chunks on a torch device; see `counting.count_numpy`."""
+    """Count as `count_numba` does, by matrix products in chunks on a torch device."""
     q, b = _signs(query, device), _signs(codes, device)
     q_labels, b_labels = (x.unpack_on(device).to(q.dtype) for x in (query_labels, labels))
     n_keys = 2 * (q.shape[1] + 1)
@@ -40,7 +40,7 @@ def gain_torch(
     table: Array,
     device: str | torch.device = "cpu",
 ) -> NDArray[np.float64]:
-    """Sum the gain by matrix products in chunks on a torch device; see `counting.gain_numpy`."""
+    """Sum the gain as `gain_numba` does, by matrix products in chunks on a torch device."""
     q, b = _signs(query, device), _signs(codes, device)
     q_set, i_set, values = (to_torch(x, device) for x in (query_set, item_set, table))
     total = torch.zeros(len(q), q.shape[1] + 1, dtype=torch.float64, device=device)

@@ -39,7 +39,20 @@ PLANES_BYTES = 2**19  # a block's planes have to stay in the second-level cache
 def count_numba(
     query: PackedBits, query_labels: PackedBits, codes: PackedBits, labels: PackedBits
 ) -> Counts:
-    """Count on all CPU cores (`torch.get_num_threads()`); see `counting.count_numpy`."""
+    """Count database items at each Hamming distance from each query, and the relevant ones.
+
+    On all CPU cores, `torch.get_num_threads()`.
+
+    Parameters
+    ----------
+    query, query_labels : PackedBits, shapes (Q, K) and (Q, C)
+    codes, labels : PackedBits, shapes (M, K) and (M, C)
+
+    Returns
+    -------
+    items, relevant : ndarray, int64, shape (Q, K + 1)
+        Items at distance 0..K, and those that share a label with the query.
+    """
     n_query, n_bits = query.shape
     n_bytes = query.rows.shape[1]
     words = max(16, min(WORDS, PLANES_BYTES // (64 * n_bytes)))

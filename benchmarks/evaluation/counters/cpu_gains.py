@@ -17,7 +17,22 @@ BLOCK = 4096  # items a block: 8 KiB of distances and 8 KiB a plane, in a 32 KiB
 def gain_numba(
     query: PackedBits, codes: PackedBits, query_set: Array, item_set: Array, table: Array
 ) -> NDArray[np.float64]:
-    """Sum the gain on all CPU cores (`torch.get_num_threads()`); see `counting.gain_numpy`."""
+    """Sum the gain of the database items at each Hamming distance from each query.
+
+    On all CPU cores, `torch.get_num_threads()`.
+
+    Parameters
+    ----------
+    query, codes : PackedBits, shapes (Q, K) and (M, K)
+    query_set, item_set : ndarray, int64, shapes (Q,) and (M,)
+        Number of the label set that the query or item has.
+    table : ndarray, float64, shape (S, P)
+        Gain of an item with set p for a query with set s.
+
+    Returns
+    -------
+    ndarray, float64, shape (Q, K + 1)
+    """
     kernel = _gain_kernel()
     q = query.words(np.uint16)
     planes = np.ascontiguousarray(codes.words(np.uint16).T)

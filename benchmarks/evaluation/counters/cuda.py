@@ -27,7 +27,7 @@ def count_triton(
     labels: PackedBits,
     device: str | torch.device = "cuda",
 ) -> Counts:
-    """Count on a CUDA device, codes beyond 2047 bits by `count_torch`; see `count_numpy`."""
+    """Count as `count_numba` does, on a CUDA device; codes beyond 2047 bits by `count_torch`."""
     n_query, n_bits = query.shape
     if n_bits > MAX_BITS or len(codes) == 0:
         return count_torch(query, query_labels, codes, labels, device)
