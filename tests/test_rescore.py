@@ -69,6 +69,16 @@ def test_damaged_arrays_leave_their_record_and_the_others_go_on(stored, capsys, 
     assert re.search(rf"lsh 8 bits: its arrays are damaged \({words}\); run it again", line)
 
 
+def test_codes_with_more_bits_than_their_record_says_leave_it(stored, capsys):
+    path = next(stored.runs.rglob("lsh/8-0-*.json"))
+    record = stored.read(path)
+    curves = {k: v for k, v in record.curves.items() if k == "cutoffs"}
+    stored.save(replace(record, bits=7, curves=curves), stored.arrays(path), force=True)
+    assert rescore.main(["--out", str(stored.root), "--no-report"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(r"lsh 7 bits: .* damaged \(query_codes of 7 packed columns must end in", line)
+
+
 def test_a_new_metric_fills_itself_in_and_a_wrong_one_is_put_right(stored, capsys):
     path = next(stored.runs.rglob("lsh/8-0-*.json"))
     record, arrays = stored.read(path), stored.arrays(path)

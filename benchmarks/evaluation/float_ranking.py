@@ -8,7 +8,7 @@ from torch import Tensor
 from benchmarks.evaluation.counters.choice import resolve
 from benchmarks.evaluation.counts import RetrievalStats
 from benchmarks.evaluation.graded_relevance import Similarity, checked_similarity, gain_of_items
-from benchmarks.evaluation.packing import Values, as_bool, as_tensor, to_torch
+from benchmarks.evaluation.packing import PackedBits, Values, to_torch
 
 CHUNK = 2**22  # (query, item) pairs ranked at a time
 
@@ -65,7 +65,8 @@ def rank_floats(
         relevant = torch.zeros_like(order).scatter_add_(1, level, related)
         gain = grades = None
         if graded is not None:
-            worth, grades = gain_of_items(q_labels[rows] > 0, b_labels > 0, graded)
+            packed = PackedBits.of(q_labels[rows] > 0), PackedBits.of(b_labels > 0)
+            worth, grades = gain_of_items(*packed, graded)
             by_rank = to_torch(worth, order.device).gather(1, order)
             gain = torch.zeros_like(by_rank).scatter_add_(1, level, by_rank).cpu().numpy()
         counts = items.cpu().numpy(), relevant.cpu().numpy()
@@ -77,7 +78,7 @@ def _features(
 ) -> tuple[Tensor, Tensor]:
     """Return unit features and labels as float32, checked."""
     x = to_torch(features, device).float()
-    y = as_tensor(as_bool(labels, f"{who} labels"), device).float()
+    y = PackedBits.of(labels, f"rank_floats: {who} labels").unpack_on(device).float()
     if x.ndim != 2 or len(x) != len(y) or len(x) == 0:
         raise ValueError(
             f"rank_floats: {who} needs at least one row of features, and one row of labels each,"

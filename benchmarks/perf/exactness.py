@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import score_codes
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone
@@ -143,7 +144,9 @@ def _values(
     values = []
     for method in methods:
         method.finish()
-        query, database = (method.encode(features[rows]) for rows in (data.query, data.database))
+        query, database = (
+            PackedBits.of(method.encode(features[rows])) for rows in (data.query, data.database)
+        )
         metrics = score_codes(query, database, data, features.device).metrics
         values.append(metrics[f"mAP@{data.protocol.cutoff}"])
     return values

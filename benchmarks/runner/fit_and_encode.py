@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from benchmarks.evaluation.packing import PackedBits
 from benchmarks.grid.cells import Cell
 from benchmarks.machine.memory import halving
 from benchmarks.runner.stopwatch import Stopwatch
@@ -26,9 +27,13 @@ _ENCODE_NUMBERS = 2**25
 """Numbers gathered at a time when images are encoded."""
 
 
+Encoded = tuple[PackedBits, PackedBits] | tuple[Tensor, Tensor]
+"""Queries and database as codes, (Q, K) and (M, K); as floats where a yardstick has no codes."""
+
+
 def fit_and_encode(
     cells: Sequence[Cell], inputs: TaskInputs, watch: Stopwatch, trainers: Sequence[Trainer]
-) -> list[tuple[Tensor, Tensor]]:
+) -> list[Encoded]:
     """Fit the methods of some cells from their seeds, and encode.
 
     Parameters
@@ -43,21 +48,15 @@ def fit_and_encode(
 
     Returns
     -------
-    list of (Tensor, Tensor), bool, shape (N, K)
-        Codes of queries and database of each cell; scores instead where a method has no codes.
+    list of Encoded
+        One a cell.
     """
-    data = cells[0].task.data
     # Only a fine-tuned cell is shared; all others are work for rank 0 alone.
     group = current_group() if cells[0].method.finetune else RankGroup()
     with group.cell(cells[0].digest):
         methods, training = _fitted(cells, inputs, watch, trainers, group)
-        codes = []
         with watch("encode"):
-            for method in methods:
-                of = partial(_encode, method, training, cells[0], inputs)
-                query, database = (group.spread(of, rows) for rows in (data.query, data.database))
-                codes.append((query, database))
-    return codes
+            return [_encoded(method, training, cells[0], inputs, group) for method in methods]
 
 
 def _fitted(
@@ -113,22 +112,31 @@ def _prepared(
     return methods, training
 
 
-def _encode(
-    method: HashMethod, training: TrainingSet, cell: Cell, inputs: TaskInputs, rows: Tensor
-) -> Tensor:
-    """Codes of some rows, gathered a chunk at a time: tokens of all of them may not fit."""
+def _encoded(
+    method: HashMethod, training: TrainingSet, cell: Cell, inputs: TaskInputs, group: RankGroup
+) -> Encoded:
+    """Encode queries and database, a chunk at a time: tokens of all rows may not fit."""
     if isinstance(training, EndToEnd):
         read: Callable[[Tensor], Tensor] = partial(_extracted, training, inputs.images())
     else:
         read = partial(_gathered, inputs.features(cell.method.cls.consumes).array)
+    data, device = cell.task.data, inputs.cache.device
+    size = max(1, _ENCODE_NUMBERS // math.prod(training.shape))
 
-    def codes(chunk: int) -> Tensor:
-        parts = map(read, rows.split(chunk))
-        if not cell.method.has_codes:
-            return torch.cat([method.project(part) for part in parts])
-        return torch.cat([method.encode(part, chunk) for part in parts])
+    def packed(rows: Tensor, chunk: int) -> PackedBits:
+        parts = (method.encode(read(part), chunk) for part in rows.split(chunk))
+        return PackedBits.concatenate([PackedBits.of(part) for part in parts])
 
-    return halving(codes, max(1, _ENCODE_NUMBERS // math.prod(training.shape)))
+    def codes(rows: Tensor) -> Tensor:
+        return torch.from_numpy(halving(partial(packed, rows), size).rows).to(device)
+
+    if cell.method.has_codes:
+        query, database = (group.spread(codes, part) for part in (data.query, data.database))
+        return (
+            PackedBits(query.cpu().numpy(), method.n_bits),
+            PackedBits(database.cpu().numpy(), method.n_bits),
+        )
+    return method.project(read(data.query)), method.project(read(data.database))
 
 
 def _extracted(training: EndToEnd, images: ImageSource, rows: Tensor) -> Tensor:

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import Scores, protocol_info, score_codes, score_floats
 from benchmarks.grid.cells import Cell
 from benchmarks.machine.environment import Environment
-from benchmarks.runner.fit_and_encode import fit_and_encode
+from benchmarks.runner.fit_and_encode import Encoded, fit_and_encode
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.checkpoint import Checkpoint
@@ -95,19 +96,18 @@ def run_cells(
 
 
 def _score(
-    cell: Cell, codes: tuple[Tensor, Tensor], inputs: TaskInputs, watch: Stopwatch
+    cell: Cell, encoded: Encoded, inputs: TaskInputs, watch: Stopwatch
 ) -> tuple[Scores, dict[str, np.ndarray]]:
     """Evaluate one cell."""
-    data, (query, database) = cell.task.data, codes
+    data = cell.task.data
     arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
     with watch("evaluate"):
-        if cell.method.has_codes:
-            scores = score_codes(query, database, data, inputs.cache.device)
-        else:
-            scores = score_floats(query, database, data)
-    if cell.method.has_codes:
-        arrays["query_codes"] = np.packbits(query.cpu().numpy(), axis=1)
-        arrays["database_codes"] = np.packbits(database.cpu().numpy(), axis=1)
+        match encoded:
+            case (PackedBits() as query, PackedBits() as database):
+                scores = score_codes(query, database, data, inputs.cache.device)
+                arrays |= {"query_codes": query.rows, "database_codes": database.rows}
+            case (Tensor() as query, Tensor() as database):
+                scores = score_floats(query, database, data)
     arrays["query_ap"] = scores.query_ap
     return scores, arrays
 

@@ -170,25 +170,25 @@ class RankGroup:
         return slice(self.rank * part, (self.rank + 1) * part)
 
     def spread(self, codes_of: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-        """Codes of some rows, of which every rank computes a part and gets all.
+        """Packed codes of some rows, of which every rank computes a part and gets all.
 
         Parameters
         ----------
         codes_of : callable
-            From rows to codes, bool (R, K).
+            From rows to packed codes, uint8 (R, B), on the device that tensors travel from.
         rows : Tensor, int64, shape (N,)
 
         Returns
         -------
-        Tensor, bool, shape (N, K)
+        Tensor, uint8, shape (N, B)
         """
         if self.size == 1:
             return codes_of(rows)
         whole = -(-len(rows) // self.size) * self.size  # equal parts: the first rows come again
         mine = rows[torch.arange(whole)[self.own_part(whole)] % len(rows)]
         with self.together():
-            codes = codes_of(mine).to(torch.uint8)
-        return self.gather(codes).flatten(0, 1)[: len(rows)].bool()
+            codes = codes_of(mine)
+        return self.gather(codes).flatten(0, 1)[: len(rows)]
 
     def gather(self, tensor: Tensor) -> Tensor:
         """Tensors of all ranks, (...) -> (R, ...)."""
