@@ -27,6 +27,7 @@ from results.store.store import ResultStore
 pytestmark = pytest.mark.usefixtures("one_figure")
 
 N = 40
+NAMES = "JPEG, PNG, GIF, WEBP, BMP, TIFF, PPM, JPEG2000, AVIF or TGA"
 TOY = Protocol_(
     *("toy", "10-20", 10, 20, 30, "pooled, train inside the database"),
     *(5, "shares a label", "here"),
@@ -85,11 +86,16 @@ def test_an_absent_file_is_refused_by_name_or_left_out(toy, tmp_path, capsys):
     assert by_name["10-20"]["inputs"] != by_name["10-20~39"]["inputs"]
 
 
-@pytest.mark.parametrize("content", [b"a text, renamed", image(3)[:400]])
-def test_a_corrupt_image_fails_its_cells_by_name_or_is_left_out(toy, tmp_path, capsys, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"a text, renamed", "not an image"), (image(3)[:400], "corrupt image")],
+)
+def test_a_wrong_image_fails_its_cells_by_name_or_is_left_out(
+    toy, tmp_path, capsys, content, words
+):
     (toy / "7.jpg").write_bytes(content)
     assert call(tmp_path, toy) == 1
-    assert f"{toy}/7.jpg: corrupt image" in capsys.readouterr().err
+    assert f"{toy}/7.jpg: {words}" in capsys.readouterr().err
     assert call(tmp_path, toy, "--allow-missing") == 0
     assert "10-20~39" in tables(tmp_path)
     (toy / "7.jpg").write_bytes(image(7))
@@ -168,7 +174,7 @@ def test_what_is_broken_is_found_once_and_looked_at_again(toy, tmp_path, monkeyp
     found = unreadable(load_toy(TOY, opened), opened)
     assert found == {
         7: f"{toy}/7.jpg: missing or empty",
-        9: f"{toy}/9.jpg: corrupt image (not an image)",
+        9: f"{toy}/9.jpg: not an image ({NAMES})",
     }
     assert unreadable(load_toy(TOY, opened), opened) == found
     assert unreadable(load_toy(TOY, opened), opened, afresh=True) == found

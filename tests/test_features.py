@@ -319,7 +319,7 @@ def test_an_extraction_and_its_decoding_both_go_on_where_they_stopped(
 def test_a_broken_image_is_named_though_the_extraction_has_begun(on_disk, tmp_path, blocks_of_100):
     (tmp_path / "files/400.png").write_bytes(b"broken")
     net = Counting()
-    with pytest.raises(DatasetError, match=r"400\.png: corrupt image"):
+    with pytest.raises(DatasetError, match=r"400\.png: not an image"):
         FeatureCache(tmp_path / "a", CPU).features(on_disk, net)
     assert net.seen <= 400
 

@@ -29,8 +29,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import datasets.files.decode
+from datasets.digests import code_digest
 from datasets.errors import DatasetError
-from datasets.files.decode import Item, decode_all, problems
+from datasets.files.decode import RULES, Item, decode_all, problems
 from datasets.files.disk import Arriving, Blocks, disk_array
 from datasets.image_source import ImageSource
 from datasets.progress import Progress, silent
@@ -159,8 +160,8 @@ class EncodedImages(ImageSource):
         self._exact = exact
         self._pixels: NDArray[np.uint8] | Path | None = None
         self._arriving: Arriving | None = None
-        text = " ".join([encoded.kind, str(size), *encoded.fingerprints])
-        self.digest = hashlib.sha256(text.encode()).hexdigest()
+        text = " ".join([encoded.kind, str(size), f"rules {RULES}", *encoded.fingerprints])
+        self.digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
     def __len__(self) -> int:
         return len(self.encoded)
@@ -302,5 +303,5 @@ def _look(path: str) -> str:
 
 
 def _decoder() -> str:
-    """Source of what makes pixels: other code, other pixels."""
-    return inspect.getsource(datasets.files.decode)
+    """Digest of the code that makes pixels: other code, other pixels."""
+    return code_digest(inspect.getsource(datasets.files.decode))
