@@ -7,8 +7,9 @@ import hashlib
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
+import torch
 from torch import Tensor
 
 _Span = tuple[int, int]
@@ -28,6 +29,13 @@ def tensor_digest(*tensors: Tensor) -> str:
         digest.update(f"{tensor.dtype} {tuple(tensor.shape)};".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()
+
+
+def first_of_equals(keys: Iterable[Hashable]) -> Tensor:
+    """Place of the first key that equals each, int64 (N,); None equals nothing."""
+    first: dict[Hashable, int] = {}
+    rows = [row if key is None else first.setdefault(key, row) for row, key in enumerate(keys)]
+    return torch.tensor(rows, dtype=torch.int64)
 
 
 def code_digest(*sources: str) -> str:

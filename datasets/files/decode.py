@@ -171,8 +171,7 @@ def _turned(image: Image) -> Any:
         *(None, Transpose.FLIP_LEFT_RIGHT, Transpose.ROTATE_180, Transpose.FLIP_TOP_BOTTOM),
         *(Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90),
     )
-    known = isinstance(orientation, int) and 1 <= orientation <= len(turns)
-    return turns[orientation - 1] if known else None
+    return dict(enumerate(turns, start=1)).get(orientation)
 
 
 def _sees_through(image: Image) -> bool:
@@ -184,8 +183,9 @@ def _sees_through(image: Image) -> bool:
 def _transparent_colour(image: Image) -> tuple[int, ...] | None:
     """Cut the one transparent colour of an image to the 8 of 16 bits that Pillow keeps."""
     colour = image.info.get("transparency")
-    deep = isinstance(colour, tuple) and max(colour) > 255
-    return tuple(level >> 8 for level in colour) if deep else None
+    if not isinstance(colour, tuple) or max(colour) <= 255:
+        return None
+    return tuple(level >> 8 for level in colour)
 
 
 def _grey(image: Image) -> NDArray[np.uint8]:
@@ -202,4 +202,5 @@ def _grey(image: Image) -> NDArray[np.uint8]:
     if tags.get(_PHOTOMETRIC) == 0:  # zero is white
         levels = white - levels
     levels[hidden] = white
-    return (levels * 255 // white).astype(np.uint8)
+    scaled: NDArray[np.uint8] = (levels * 255 // white).astype(np.uint8)
+    return scaled
