@@ -38,6 +38,12 @@ def first_of_equals(keys: Iterable[Hashable]) -> Tensor:
     return torch.tensor(rows, dtype=torch.int64)
 
 
+def first_equal_rows(rows: Tensor) -> Tensor:
+    """Row of the first row of the same bytes, of every row of a tensor (N, ...); int64 (N,)."""
+    each = (hashlib.blake2b(row.numpy().tobytes(), digest_size=16).digest() for row in rows.cpu())
+    return first_of_equals(each)
+
+
 def code_digest(*sources: str) -> str:
     """SHA-256 over the code of Python sources, 64 hexadecimal digits; see `code_only`."""
     digest = hashlib.sha256()

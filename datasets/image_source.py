@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.digests import first_of_equals, tensor_digest
+from datasets.digests import first_equal_rows, tensor_digest
 from datasets.errors import DatasetError
 from datasets.progress import Progress, silent
 
@@ -107,7 +107,7 @@ class MemoryImages(ImageSource):
 
     def originals(self) -> Tensor:
         """Row of the first image of the same pixels, int64 (N,)."""
-        return first_of_equals(image.numpy().tobytes() for image in self._images)
+        return first_equal_rows(self._images)
 
     def subset(self, rows: Tensor) -> MemoryImages:
         """Keep some rows."""
