@@ -306,7 +306,7 @@ def test_stored_features_need_no_images(on_disk, tmp_path):
 def test_a_broken_image_is_named_before_the_backbone_sees_any(on_disk, tmp_path):
     (tmp_path / "files/400.png").write_bytes(b"broken")
     net = Counting()
-    with pytest.raises(DatasetError, match=r"400\.png: corrupt image"):
+    with pytest.raises(DatasetError, match=r"400\.png: not an image"):
         FeatureCache(tmp_path / "a", CPU).features(on_disk, net)
     assert net.seen == 0
 
