@@ -14,7 +14,7 @@ from benchmarks.explain import differences, read_record
 from benchmarks.features.backbones import backbone
 from benchmarks.features.cache import FeatureCache, FeatureError
 from benchmarks.features.captions import DEFAULT_ENCODER, TextError
-from benchmarks.grid.cells import Cell, RunKey, Views
+from benchmarks.grid.cells import Cell, Views
 from benchmarks.grid.method_settings import GridError, MethodSpec, chosen_methods, method_spec
 from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import DeviceError, environment
@@ -79,13 +79,11 @@ def stored_cell(record: RunRecord, task: Task, methods: Sequence[str]) -> Cell:
     """
     if "method" not in record.settings:
         raise GridError(f"record of {record.method}: it was submitted as codes, nothing runs it")
-    names = (record.dataset, record.protocol, record.backbone, record.method)
-    key = RunKey(*names, record.bits, record.seed)
     settings = record.settings
     views: Views = settings["views"] or "bank"
     encoder = settings["text_encoder"] or DEFAULT_ENCODER
     matmul: Matmul = settings.get("matmul") or "highest"
-    return Cell(key, task, _spec(settings["method"], methods), views, encoder, matmul)
+    return Cell(record.key, task, _spec(settings["method"], methods), views, encoder, matmul)
 
 
 def _spec(settings: Mapping[str, object], methods: Sequence[str]) -> MethodSpec:

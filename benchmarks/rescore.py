@@ -58,8 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _rescore_all(store: ResultStore, options: argparse.Namespace, device: torch.device) -> int:
     """Score what can be scored; returns how many records were left as they are."""
-    records, unread, _ = store.scan()
-    for reason in unread:
+    records, unread, _, outdated = store.scan()
+    for reason in (*unread, *outdated):
         sys.stderr.write(f"left as it is: {reason}\n")
     given = load_options(options)
     own = [load(name, given) for name in map(_own, options.datasets)]
@@ -82,7 +82,7 @@ def _rescore_all(store: ResultStore, options: argparse.Namespace, device: torch.
         f"{counts['unchanged']} the same, {counts['codeless']} without codes, "
         f"{counts['left']} left as they are\n"
     )
-    return counts["left"]
+    return counts["left"] + len(outdated)
 
 
 def _own(name: str) -> str:
@@ -121,7 +121,7 @@ def rescore(
     """
     if isinstance(data, DatasetError):
         raise RescoreError(str(data))
-    arrays = store.arrays(store.path(record))
+    arrays = store.arrays(store.locate(record))
     if fault := _fault(arrays, record):
         raise RescoreError(f"its arrays are damaged ({fault}); run it again")
     info = protocol_info(data, str(record.protocol_info.get("inputs", "")))

@@ -75,7 +75,9 @@ def _main(arguments: Sequence[str] | None) -> int:
         check_cells(plan.todo)
         leads = place().rank == 0
         if leads:
-            print("\n".join(plan.lines(store.records())))
+            scan = store.scan()
+            sys.stderr.writelines(f"{line}\n" for line in scan.outdated)
+            print("\n".join(plan.lines(scan.records)))
         if options.dry_run:
             return OK
         try:
@@ -89,7 +91,7 @@ def _main(arguments: Sequence[str] | None) -> int:
             if not leads:
                 follow(settings, plan.cells, group)
                 return OK
-            write_plan(store, plan.planned())
+            write_plan(store, plan.addresses())
             failed = _run(plan.todo, store, options, settings, group)
         tidy(store)
     except _USER_ERRORS as error:
@@ -173,7 +175,7 @@ def _grids(arguments: Sequence[str] | None, preset: str) -> list[argparse.Namesp
 
 def _plan(grids: Sequence[argparse.Namespace], store: ResultStore, *, force: bool) -> Plan:
     cells, skipped = expand_grids(grids)
-    todo = [cell for cell in cells if force or not store.has(**cell.place)]
+    todo = [cell for cell in cells if force or not store.has(cell.address)]
     return Plan(cells, todo, skipped)
 
 

@@ -31,7 +31,6 @@ from datasets.arguments import add_data_arguments, load_options
 from datasets.base import RetrievalDataset
 from datasets.errors import DatasetError
 from methods import METHODS
-from results.analysis.arrange import row_of
 from results.report import load_board, render_board
 from results.store.record import KINDS, SCHEMA, RunRecord, check_record
 from results.store.store import ResultStore, StoreError
@@ -152,7 +151,7 @@ def _check_record(record: RunRecord) -> None:
 def _check_kind(store: ResultStore, record: RunRecord) -> None:
     """Refuse a name that the same table has with another kind."""
     for other in store.records():
-        if row_of(other) == row_of(record) and other.kind != record.kind:
+        if other.row == record.row and other.kind != record.kind:
             raise SubmissionError(
                 f"--name: {record.method!r} is stored as one of kind {other.kind}; "
                 "choose another name, or the same --kind"

@@ -22,7 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR")
     options = parser.parse_args(arguments)
     try:
-        found = standings(ResultStore(options.out))
+        store = ResultStore(options.out)
+        scan = store.scan()
+        sys.stderr.writelines(f"{line}\n" for line in scan.outdated)
+        found = standings(store, scan)
     except StoreError as error:
         return fail(error)
     if not found:

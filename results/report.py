@@ -53,19 +53,20 @@ def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
     Raises
     ------
     StoreError
-        If the store holds nothing at all. A store that holds only failed or unreadable cells gives
-        a board without sections whose notes name them.
+        If the store holds nothing at all, or only records of another schema. A store that holds
+        only failed or unreadable cells gives a board without sections whose notes name them.
     """
     scan = store.scan()
     try:
         unfinished = gaps(standings(store, scan))
     except StoreError as error:
         unfinished = [f"Plan: {error}"]
-    if not any(scan):
-        raise StoreError(
+    if not any(scan[:3]):
+        nothing = (
             f"no records under {store.runs}; run `python -m benchmarks.run --methods all` first, "
             "or name the folder that holds them with --out"
         )
+        raise StoreError(*(scan.outdated or [nothing]))
     board = build(scan, method_order)
     values, notes = query_aps(store, board.records)
     return compare(replace(board, notes=(*board.notes, *unfinished, *notes)), values)

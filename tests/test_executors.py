@@ -46,7 +46,7 @@ def do(executor, folder, cells, done=lambda outcome: None):
 def content(folder):
     """Metrics and arrays of every record."""
     store = ResultStore(folder / "out")
-    return {r.digest: (r.metrics, store.arrays(store.path(r))) for r in store.records()}
+    return {r.digest: (r.metrics, store.arrays(store.locate(r))) for r in store.records()}
 
 
 def same(one, other):
@@ -171,7 +171,7 @@ def test_a_cell_that_workers_die_of_fails_alone(cells, expected, monkeypatch, tm
             if cell is culprit:
                 held = [cell, first] if len(waiting) > 1 else [cell]
                 for other in held:
-                    path = store.lease_path(**other.place)
+                    path = store.lease_path(other.address)
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(
                         json.dumps(asdict(Holder("here", gone, "", 0, "", process_space())))

@@ -5,10 +5,11 @@ import torch
 
 from benchmarks.evaluation.counters.choice import MAX_BITS
 from benchmarks.features.backbones import backbone
-from benchmarks.grid.cells import RunKey, expand, seed_of
+from benchmarks.grid.cells import expand, seed_of
 from benchmarks.grid.method_settings import GridError, method_spec
 from benchmarks.grid.tasks import Task
 from datasets import load
+from results.store.run_key import RunKey
 
 KEY = RunKey("digits", "300-1497", "pixels", "cibhash", 32, 0)
 

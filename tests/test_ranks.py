@@ -109,7 +109,7 @@ def test_the_command_on_two_ranks_does_what_it_does_on_one(vit, tmp_path):
 
 def agreement(store, record, other_store, other):
     """Share of the bits in which two records agree."""
-    arrays = store.arrays(store.path(record)), other_store.arrays(other_store.path(other))
+    arrays = store.arrays(store.locate(record)), other_store.arrays(other_store.locate(other))
     parts = ("query_codes", "database_codes")
     return min(
         (np.unpackbits(arrays[0][part], axis=1) == np.unpackbits(arrays[1][part], axis=1)).mean()
@@ -179,7 +179,7 @@ def test_a_cell_that_failed_before_comes_last(two, vit, tmp_path, monkeypatch):
         run, "run_all", lambda executor, settings, todo, *_: orders.append(todo) or []
     )
     run.main(arguments(vit, tmp_path, "cibhash", "wch"))
-    store.mark_failed(**orders[0][0].place, kind="method", error="once")
+    store.mark_failed(orders[0][0].address, kind="method", error="once")
     run.main(arguments(vit, tmp_path, "cibhash", "wch"))
     first, *others = orders[0]
     assert [cell.digest for cell in orders[1]] == [cell.digest for cell in (*others, first)]

@@ -9,7 +9,9 @@ import pytest
 from benchmarks.report import main
 from results.report import Options, leaderboard_text, load_board, render
 from results.store.leases import Lease
-from results.store.planned_grid import Planned, write_plan
+from results.store.planned_grid import write_plan
+from results.store.record import SCHEMA, check_record
+from results.store.run_key import Address
 from results.store.store import ResultStore, StoreError
 from tests.record_factory import ARRAYS, ORDER, fill, grid, make_record
 
@@ -81,11 +83,21 @@ def test_bad_records_are_named_and_the_rest_is_rendered(store):
     assert "(n=1)" in text
 
 
+def test_records_of_another_schema_are_one_line_of_the_report_or_its_only_error(store, capsys):
+    paths = fill(store, grid(seeds=2))
+    for path in paths[1:]:
+        path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', '"schema": 3'))
+    (note,) = load_board(store, ORDER).notes
+    assert note.startswith(f"{len(paths) - 1} records of schema 3 under {store.runs}: ")
+    paths[0].unlink()
+    assert main(["--out", str(store.root)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {len(paths) - 1} records of schema 3 under {store.runs}: ")
+    assert error.count("\n") == 1
+
+
 def test_failures_alone_give_a_report_without_numbers(store):
-    record = make_record()
-    names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
-    key = {name: getattr(record, name) for name in names}
-    store.mark_failed(**key, kind="method", error="out of luck")
+    store.mark_failed(make_record(), kind="method", error="out of luck")
     written = render(store, ORDER)
     assert not [path for path in written if path.suffix in (".png", ".pdf")]
     assert "out of luck" in (store.root / "report/index.html").read_text()
@@ -136,8 +148,7 @@ def test_report_is_rendered_without_torch_and_leaves_no_figure_open(store):
 
 
 def planned(record, **changes):
-    names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
-    return Planned(**({name: getattr(record, name) for name in names} | changes))
+    return Address(**(vars(record.key) | {"digest": record.digest} | changes))
 
 
 def test_cells_that_are_missing_or_running_are_said_by_row(store):
@@ -145,7 +156,7 @@ def test_cells_that_are_missing_or_running_are_said_by_row(store):
     fill(store, records)
     lost = [planned(records[0], seed=seed, digest=f"{seed}" * 64) for seed in (1, 2, 3)]
     write_plan(store, [*(planned(record) for record in records), *lost])
-    with Lease.acquire(store.lease_path(**vars(lost[2]))):
+    with Lease.acquire(store.lease_path(lost[2])):
         board = load_board(store, ORDER)
     assert board.notes == (
         "Missing: digits/300-1497 pixels lsh: 16 bits (seeds 1, 2)",
@@ -163,17 +174,13 @@ def test_a_damaged_plan_is_named_and_the_rest_is_rendered(store):
 
 def test_a_failure_that_is_made_good_while_the_store_is_read_is_no_fault(store, monkeypatch):
     fill(store, [make_record()])
-    record = make_record(seed=1)
-    names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
-    cell = {name: getattr(record, name) for name in names}
-    path = store.mark_failed(**cell, kind="method", error="x")
-    read = store.read
+    path = store.mark_failed(make_record(seed=1), kind="method", error="x")
 
-    def save_meanwhile(at):
+    def save_meanwhile(record):
         path.unlink(missing_ok=True)
-        return read(at)
+        return check_record(record)
 
-    monkeypatch.setattr(store, "read", save_meanwhile)
+    monkeypatch.setattr("results.store.store.check_record", save_meanwhile)
     assert store.scan().skipped == []
 
 

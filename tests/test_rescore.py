@@ -39,7 +39,7 @@ def test_files_that_cannot_be_read_are_counted_and_named(stored, capsys):
     assert "5 records: 0 changed, 3 the same, 1 without codes, 1 left as they are" in captured.out
     (line,) = captured.err.splitlines()
     assert line.startswith("left as it is: runs/synthetic/tiny/pixels/lsh/8-0-")
-    assert "schema None" in line
+    assert "field 'backbone' is missing" in line
 
 
 @pytest.mark.parametrize(

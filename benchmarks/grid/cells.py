@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, Literal
@@ -22,23 +22,9 @@ from benchmarks.grid.method_settings import GridError, MethodSpec
 from benchmarks.grid.tasks import Task
 from benchmarks.training.trainer import Matmul
 from results.store.record import SCHEMA
+from results.store.run_key import Address, RunKey
 
 Views = Literal["bank", "fresh"]
-
-
-@dataclass(frozen=True)
-class RunKey:
-    """Names of one cell, as tables and folders show them."""
-
-    dataset: str
-    protocol: str
-    backbone: str
-    method: str
-    bits: int
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.dataset}/{self.protocol} {self.method} {self.bits} bits seed {self.seed}"
 
 
 def seed_of(key: RunKey) -> int:
@@ -109,9 +95,9 @@ class Cell:
         return "method" if self.method.learns_from == "none" else self.method.learns_from
 
     @property
-    def place(self) -> dict[str, Any]:
+    def address(self) -> Address:
         """Names and digest, by which the store knows the cell."""
-        return {**asdict(self.key), "digest": self.digest}
+        return Address(**vars(self.key), digest=self.digest)
 
     @property
     def _views(self) -> str | None:

@@ -21,8 +21,8 @@ from benchmarks.machine.environment import place
 from datasets import full_name
 from datasets.arguments import load_options
 from datasets.errors import lookup
-from results.store.planned_grid import Planned
 from results.store.record import RunRecord
+from results.store.run_key import Address
 
 _STAGES = ("fit", "encode", "evaluate")
 """Timings of a record that every cell spends anew; features are shared."""
@@ -57,9 +57,9 @@ class Plan:
         line = f"{len(self.cells)} cells, {n_stored} stored, {len(self.todo)} to run"
         yield line + (f", {_duration(self.todo, records)}" if self.todo else "")
 
-    def planned(self) -> list[Planned]:
+    def addresses(self) -> list[Address]:
         """Return the grid as the results folder keeps it."""
-        return [Planned(**cell.place) for cell in self.cells]
+        return [cell.address for cell in self.cells]
 
 
 def expand_grids(grids: Sequence[argparse.Namespace]) -> tuple[list[Cell], list[str]]:

@@ -24,7 +24,7 @@ from benchmarks.evaluation.scoring import score_codes
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone, Kind
 from benchmarks.features.cache import FeatureCache
-from benchmarks.grid.cells import RunKey, seed_of
+from benchmarks.grid.cells import seed_of
 from benchmarks.grid.method_settings import MethodSpec, method_spec
 from benchmarks.training.trainer import Trainer, train_together
 from benchmarks.training.training_sets import ViewBank
@@ -33,6 +33,7 @@ from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
 from methods.base import HashMethod, Recipe
 from results.analysis.statistics import mean_interval
+from results.store.run_key import RunKey
 
 METHODS = ("cibhash", "nsh", "wch", "kl_hash")
 

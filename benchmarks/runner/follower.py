@@ -38,7 +38,7 @@ def follow(settings: RunSettings, cells: Sequence[Cell], group: RankGroup) -> No
             )
         cell = known[digest]
         inputs = inputs_of(settings, cell.task)
-        checkpoint = Checkpoint(store.checkpoint_path(**cell.place), digest, math.inf)
+        checkpoint = Checkpoint(store.checkpoint_path(cell.address), digest, math.inf)
         recipe, seed = cell.method.recipe, seed_of(cell.key)
         trainer = Trainer(recipe, seed, checkpoint=checkpoint, matmul=cell.matmul)
         try:

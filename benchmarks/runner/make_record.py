@@ -77,14 +77,8 @@ def run_cells(
         watch.seconds = dict(before)
         scores, arrays = _score(cell, codes, inputs, watch)
         record = RunRecord(
-            dataset=cell.key.dataset,
-            protocol=cell.key.protocol,
-            backbone=cell.key.backbone,
-            method=cell.key.method,
+            **vars(cell.address),
             kind=cell.kind,
-            bits=cell.key.bits,
-            seed=cell.key.seed,
-            digest=cell.digest,
             settings=cell.settings,
             protocol_info=protocol_info(cell.task.data, cell.task.digest),
             metrics=scores.metrics,

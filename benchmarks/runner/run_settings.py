@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.grid.cells import RunKey
 from benchmarks.runner.task_inputs import Needs
 from results.store.leases import STALE
+from results.store.run_key import RunKey
 
 State = Literal["done", "stored", "busy", "failed"]
 
