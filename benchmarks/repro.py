@@ -18,7 +18,6 @@ from benchmarks.grid.cells import Cell, Views
 from benchmarks.grid.method_settings import GridError, MethodSpec, chosen_methods, method_spec
 from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import DeviceError, environment
-from benchmarks.runner.fit_and_encode import CellError
 from benchmarks.runner.make_record import run_cells
 from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.trainer import Matmul, TrainingError
@@ -30,7 +29,7 @@ from results.store.store import ResultStore, StoreError
 
 _USER_ERRORS = (
     *(DatasetError, DeviceError, GridError, StoreError),
-    *(CellError, FeatureError, TextError, TrainingError),
+    *(FeatureError, TextError, TrainingError),
 )
 """Errors whose message is one line meant for the user: of the arguments, and of the run."""
 
@@ -95,8 +94,6 @@ def _spec(settings: Mapping[str, object], methods: Sequence[str]) -> MethodSpec:
             f"PACKAGE.MODULE:CLASS or the name of an entry point, got {' '.join(methods)}"
         )
     spec = method_spec(name, finetune=bool(settings.get("finetune")), known=known)
-    if spec.cls is None:
-        return spec
     recipe = dict(settings.get("recipe") or {})  # type: ignore[call-overload]  # a JSON object
     if recipe:
         spec = replace(spec, recipe=replace(spec.recipe, **recipe, epochs_at={}))

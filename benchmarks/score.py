@@ -23,8 +23,8 @@ from benchmarks.command import OK, Parser, fail
 from benchmarks.evaluation.scoring import protocol_info, score_codes
 from benchmarks.evaluation.submission import Codes, SubmissionError, read_codes
 from benchmarks.features.backbones import backbone
-from benchmarks.grid.method_settings import YARDSTICKS
 from benchmarks.grid.tasks import Task
+from benchmarks.grid.yardsticks import YARDSTICKS
 from benchmarks.machine.environment import DeviceError, Environment, environment
 from datasets import load
 from datasets.arguments import add_data_arguments, load_options

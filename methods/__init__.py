@@ -1,6 +1,11 @@
 """Unsupervised hashing methods, one paper a file.
 
 The order of `METHODS` is the order of every table and of the colours in every figure.
+
+>>> import torch
+>>> lsh = METHODS["lsh"](in_dim=4, n_bits=8)
+>>> lsh.encode(torch.ones(2, 4)).shape
+torch.Size([2, 8])
 """
 
 from methods.base import Batch, HashMethod, Recipe

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.features.base import BackboneError, Pixels
 from benchmarks.features.cache import FeatureCache
-from benchmarks.features.extractor import FIXED
+from benchmarks.features.extractor import BATCH
 from benchmarks.grid.planning import expand_grids
 from benchmarks.run import _grids, main
 from benchmarks.runner.run_settings import RunSettings
@@ -34,7 +34,6 @@ def cells(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--methods", "random"], set()),
         (["--methods", "lsh"], {("", 1, "features")}),
         (["--methods", "float"], {("", 1, "features")}),
         (["--methods", "cibhash"], {("", 1, "features"), ("cibhash", 10, "features")}),
@@ -114,8 +113,8 @@ def test_one_pass_gives_features_and_tokens_where_both_are_wanted(data, tmp_path
         expected = alone.bank(data, PIXELS, "cibhash", 2, kind).array
         found = together.bank(data, net, "cibhash", 2, kind, also).array
         assert torch.equal(found, expected)
-    n_batches = math.ceil(len(data.images) / FIXED["cpu"]) + math.ceil(
-        2 * len(data.train) / FIXED["cpu"]
+    n_batches = math.ceil(len(data.images) / BATCH["cpu"]) + math.ceil(
+        2 * len(data.train) / BATCH["cpu"]
     )
     assert net.passes == n_batches
     assert net.seen == len(data.images) + 2 * len(data.train)

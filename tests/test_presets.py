@@ -36,8 +36,8 @@ def test_flags_of_the_call_are_flags():
 
 
 def test_the_presets_come_with_the_package():
-    packaging = tomllib.loads((presets.FOLDER.parents[1] / "pyproject.toml").read_text())
-    patterns = packaging["tool"]["setuptools"]["package-data"]["benchmarks"]
+    packaging = tomllib.loads((presets.FOLDER.parents[2] / "pyproject.toml").read_text())
+    patterns = packaging["tool"]["setuptools"]["package-data"]["benchmarks.grid"]
     found = {p for pattern in patterns for p in presets.FOLDER.parent.glob(pattern)}
     assert {p.stem for p in found} >= set(presets.names())
 

@@ -81,19 +81,18 @@ def score_codes(
     return _scores(per_query, data, health.metrics(), curves)
 
 
-def score_floats(features: Tensor, data: RetrievalDataset) -> Scores:
-    """Score the cosine ranking of features, shape (N, D) for all rows of the data set."""
-    rows = {name: getattr(data, name).to(features.device) for name in ("query", "database")}
+def score_floats(query: Tensor, database: Tensor, data: RetrievalDataset) -> Scores:
+    """Score the cosine ranking of the features of queries and database, (Q, D) and (M, D)."""
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
         chunks, by_cutoff = [], []
         for stats in rank_floats(
-            features[rows["query"]],
+            query,
             data.labels[data.query],
-            features[rows["database"]],
+            database,
             data.labels[data.database],
             similarity=similarity,
-            device=features.device,
+            device=query.device,
         ):
             n = _cutoffs(stats)
             by_cutoff.append(cutoff_curves(stats, n))

@@ -183,7 +183,7 @@ def check_cells(cells: Sequence[Cell]) -> None:
     size = place().size
     for cell in cells if size > 1 else ():
         spec, n_train = cell.method, cell.task.data.protocol.n_train
-        if spec.cls is not None and not spec.finetune:
+        if spec.kind != "yardstick" and not spec.finetune:
             raise GridError(
                 f"--methods {spec.name}: torchrun shares the steps of --finetune, and this cell "
                 "has none, it is work for one device; run it without torchrun, with --jobs or Dask"

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from benchmarks.evaluation.scoring import score_codes
 from benchmarks.features.backbones import backbone
-from benchmarks.features.base import Backbone, Kind
+from benchmarks.features.base import Backbone
 from benchmarks.features.cache import FeatureCache
 from benchmarks.grid.cells import seed_of
 from benchmarks.grid.method_settings import MethodSpec, method_spec
@@ -87,8 +87,8 @@ def _method(
     """Print the rows of one method."""
     spec = method_spec(name)
     assert spec.cls is not None, "no yardstick is trained"
-    kind: Kind = "tokens" if spec.cls.consumes == "tokens" else "features"
-    most, n = max(options.views), spec.cls.n_views
+    kind, n = spec.cls.consumes, spec.cls.n_views
+    most = max(options.views)
     features = cache.features(data, network, kind).array.to(cache.device)
     bank = cache.bank(data, network, spec.recipe.augmentation, most, kind).array.to(cache.device)
     plain = features[data.train.to(cache.device)]

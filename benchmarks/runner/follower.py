@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from benchmarks.grid.cells import Cell, seed_of
+from benchmarks.grid.cells import Cell
 from benchmarks.grid.method_settings import GridError
-from benchmarks.runner.fit_and_encode import train_and_encode
+from benchmarks.runner.fit_and_encode import fit_and_encode
 from benchmarks.runner.run_settings import RunSettings
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.worker import inputs_of, mark_failed
@@ -39,10 +39,9 @@ def follow(settings: RunSettings, cells: Sequence[Cell], group: RankGroup) -> No
         cell = known[digest]
         inputs = inputs_of(settings, cell.task)
         checkpoint = Checkpoint(store.checkpoint_path(cell.address), digest, math.inf)
-        recipe, seed = cell.method.recipe, seed_of(cell.key)
-        trainer = Trainer(recipe, seed, checkpoint=checkpoint, matmul=cell.matmul)
+        trainer = Trainer(cell.method.recipe, cell.seed, checkpoint=checkpoint, matmul=cell.matmul)
         try:
-            train_and_encode([cell], inputs, Stopwatch(), [trainer])
+            fit_and_encode([cell], inputs, Stopwatch(), [trainer])
         except Exception as error:  # rank 0 notes it too, unless it cannot be told
             if group.out_of_step:
                 checkpoint.clear()

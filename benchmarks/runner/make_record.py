@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.evaluation.scoring import Scores, protocol_info, score_codes, score_floats
-from benchmarks.grid.cells import Cell, seed_of
+from benchmarks.grid.cells import Cell
 from benchmarks.machine.environment import Environment
-from benchmarks.runner.fit_and_encode import train_and_encode
+from benchmarks.runner.fit_and_encode import fit_and_encode
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.checkpoint import Checkpoint
@@ -53,7 +53,7 @@ def run_cells(
 
     Raises
     ------
-    CellError, FeatureError, TrainingError
+    FeatureError, TrainingError
         If the cells cannot be done; the message says why.
     """
     device = inputs.cache.device
@@ -61,19 +61,16 @@ def run_cells(
         torch.cuda.reset_peak_memory_stats(device)
     watch = Stopwatch(device=device)
     trainers = [
-        Trainer(cell.method.recipe, seed_of(cell.key), on_epoch, matmul=cell.matmul)
-        for cell in cells
+        Trainer(cell.method.recipe, cell.seed, on_epoch, matmul=cell.matmul) for cell in cells
     ]
     for trainer, checkpoint in zip(trainers, checkpoints or (), strict=bool(checkpoints)):
         trainer.checkpoint = checkpoint
-    trained: Sequence[tuple[Tensor, Tensor] | None] = [None] * len(cells)
-    if cells[0].method.cls is not None:
-        trained = train_and_encode(cells, inputs, watch, trainers)
-        for stage in ("fit", "encode"):
-            watch.seconds[stage] /= len(cells)
+    encoded = fit_and_encode(cells, inputs, watch, trainers)
+    for stage in ("fit", "encode"):
+        watch.seconds[stage] /= len(cells)
     before = watch.seconds
     results = []
-    for cell, trainer, codes in zip(cells, trainers, trained, strict=True):
+    for cell, trainer, codes in zip(cells, trainers, encoded, strict=True):
         watch.seconds = dict(before)
         scores, arrays = _score(cell, codes, inputs, watch)
         record = RunRecord(
@@ -98,34 +95,21 @@ def run_cells(
 
 
 def _score(
-    cell: Cell, codes: tuple[Tensor, Tensor] | None, inputs: TaskInputs, watch: Stopwatch
+    cell: Cell, codes: tuple[Tensor, Tensor], inputs: TaskInputs, watch: Stopwatch
 ) -> tuple[Scores, dict[str, np.ndarray]]:
-    """Evaluate one cell; yardsticks have not been encoded before."""
-    data, device = cell.task.data, inputs.cache.device
+    """Evaluate one cell."""
+    data, (query, database) = cell.task.data, codes
     arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
-    if cell.method.name == "float":
-        features = inputs.features("features")
-        watch.seconds["features"] = features.seconds
-        with watch("evaluate"):
-            scores = score_floats(features.array, data)
-    else:
-        query, database = _random_codes(cell) if codes is None else codes
-        with watch("evaluate"):
-            scores = score_codes(query, database, data, device)
+    with watch("evaluate"):
+        if cell.method.has_codes:
+            scores = score_codes(query, database, data, inputs.cache.device)
+        else:
+            scores = score_floats(query, database, data)
+    if cell.method.has_codes:
         arrays["query_codes"] = np.packbits(query.cpu().numpy(), axis=1)
         arrays["database_codes"] = np.packbits(database.cpu().numpy(), axis=1)
     arrays["query_ap"] = scores.query_ap
     return scores, arrays
-
-
-def _random_codes(cell: Cell) -> tuple[Tensor, Tensor]:
-    """Fair coins: what codes are worth that know nothing."""
-    coins = torch.Generator().manual_seed(seed_of(cell.key))
-    query, database = (
-        torch.rand(len(rows), cell.key.bits, generator=coins) < 0.5
-        for rows in (cell.task.data.query, cell.task.data.database)
-    )
-    return query, database
 
 
 def _device_name(cell: Cell, environment: Environment) -> str:
