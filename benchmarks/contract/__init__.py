@@ -40,6 +40,7 @@ CODES: tuple[Check, ...] = (
     codes.scores_are_a_row_an_image_and_a_column_a_bit,
     codes.chunks_do_not_change_codes,
     codes.equal_seeds_give_equal_codes,
+    codes.a_second_fit_forgets_the_first,
     codes.the_global_seed_is_left_to_the_runner,
     codes.saving_and_loading_keeps_codes,
     codes.nothing_stays_behind_on_a_device_move,
