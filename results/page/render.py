@@ -17,7 +17,7 @@ from markupsafe import Markup
 from results.analysis.board import TIES, Board
 from results.page.data import page_data
 from results.page.thumbnails import Gallery
-from results.tables.leaderboard import EMPTY
+from results.tables.markup import EMPTY
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 SCRIPTS = ("theme.js", "page.js")

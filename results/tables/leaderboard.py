@@ -6,21 +6,9 @@ from collections.abc import Callable, Sequence
 from unicodedata import east_asian_width
 
 from results.analysis.board import TIES, Board, Row, Section
-from results.analysis.frames import leaderboard, runs_frame
 from results.tables.columns import extra_columns, extra_entries, note
 from results.tables.comparisons import statistics_markdown
-from results.tables.latex import leaderboard_latex
-from results.tables.markup import EMPTY, latex_escape, markdown_escape, one_line
-
-__all__ = [
-    "EMPTY",
-    "latex_escape",
-    "leaderboard",
-    "leaderboard_latex",
-    "leaderboard_markdown",
-    "leaderboard_plain",
-    "runs_frame",
-]
+from results.tables.markup import EMPTY, markdown_escape, one_line
 
 
 def leaderboard_markdown(board: Board, columns: Sequence[str] = ()) -> str:
@@ -41,17 +29,17 @@ def leaderboard_markdown(board: Board, columns: Sequence[str] = ()) -> str:
             f"{section.sizes}. {markdown_escape(section.rule)}",
             "",
         ]
-        lines += markdown_table(["method", *section.columns], section, _main_entries)
+        lines += _markdown_table(["method", *section.columns], section, _main_entries)
         lines += ["", markdown_escape(section.caption()), ""]
         if section.further:
             lines += [f"Further metrics, means at {section.slashed_bits} bits:", ""]
-            lines += markdown_table(["method", *section.further], section, _further_entries)
+            lines += _markdown_table(["method", *section.further], section, _further_entries)
             lines += [""]
         if extra := extra_columns(section, columns):
             headings = [heading for heading, _ in extra]
             notes = "".join(f" {heading}:{note(m)}" for heading, m in extra if note(m))
             lines += [f"Ties and costs, means at {section.slashed_bits} bits.{notes}", ""]
-            lines += markdown_table(["method", *headings], section, extra_entries(columns))
+            lines += _markdown_table(["method", *headings], section, extra_entries(columns))
             lines += [""]
     lines += statistics_markdown(board)
     if board.notes:
@@ -104,7 +92,7 @@ def _further_entries(section: Section, row: Row) -> list[str]:
     return [section.means(row, metric) for metric in section.further]
 
 
-def markdown_table(
+def _markdown_table(
     header: Sequence[str], section: Section, entries: Callable[[Section, Row], list[str]]
 ) -> list[str]:
     rows = [[markdown_escape(name) for name in header], ["---", *["---:"] * (len(header) - 1)]]
