@@ -17,8 +17,7 @@ from results.store.planned_grid import gaps, standings
 from results.store.store import ResultStore, StoreError
 from results.tables.columns import cost_metrics
 from results.tables.comparisons import statistics_frame
-from results.tables.latex import leaderboard_latex
-from results.tables.leaderboard import leaderboard_markdown
+from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown
 from results.tables.published import published_frame, published_markdown
 
 if TYPE_CHECKING:

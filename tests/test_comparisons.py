@@ -9,8 +9,7 @@ from results.analysis.per_query import query_aps
 from results.report import load_board
 from results.store.store import ResultStore, Scan
 from results.tables.comparisons import COLUMNS, statistics_frame
-from results.tables.latex import leaderboard_latex
-from results.tables.leaderboard import leaderboard_markdown, leaderboard_plain
+from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown, leaderboard_plain
 from tests.record_factory import ORDER, make_record
 
 ROWS = np.arange(60)

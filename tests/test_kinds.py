@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from results.analysis.arrange import select
-from results.tables.latex import leaderboard_latex
-from results.tables.leaderboard import leaderboard_markdown, leaderboard_plain
+from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown, leaderboard_plain
 from tests.record_factory import board_of, failure, grid, make_record
 
 

@@ -7,8 +7,8 @@ from scipy import stats
 
 from results.analysis.arrange import select
 from results.analysis.frames import runs_frame
-from results.tables.latex import leaderboard_latex
-from results.tables.leaderboard import leaderboard_markdown, leaderboard_plain
+from results.tables.columns import COLUMNS
+from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown, leaderboard_plain
 from tests.record_factory import ORDER, board_of, failure, grid, make_record
 
 
@@ -184,6 +184,17 @@ def test_markdown_escapes_markup_in_names():
     row = next(line for line in text.splitlines() if line.startswith("| &lt;"))
     assert r"| &lt;b&gt;x&lt;/b&gt;\|\*y\* # z\_ | " in row
     assert "<b>" not in text
+
+
+@pytest.mark.parametrize("form", [leaderboard_markdown, leaderboard_latex])
+def test_no_text_of_a_record_is_printed_as_it_is(form):
+    evil = r"<i>|*x*|\y{&%$"
+    names = dict.fromkeys(("dataset", "protocol", "backbone", "method"), evil)
+    info = make_record().protocol_info | {"rule": evil, "relevance": evil}
+    record = make_record(**names, protocol_info=info, metrics={f"{evil}1": 0.5, f"{evil}2": 0.5})
+    board = board_of([record], skipped=[evil], failures=[failure(**names, bits=32)])
+    assert "0.500" in form(board, tuple(COLUMNS))
+    assert evil not in form(board, tuple(COLUMNS))
 
 
 def test_a_name_cannot_steer_the_terminal():
