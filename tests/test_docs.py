@@ -19,7 +19,8 @@ PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/
 MANUAL = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which tells of the past
 FOREIGN = {"--nproc-per-node", "--nthreads", "--gres"}  # of torchrun, Dask and SLURM
 COMMANDS = [
-    *(f"benchmarks.{n}" for n in "run report status score rescore repro explain".split()),
+    *("benchmarks.run", "benchmarks.report", "benchmarks.status", "benchmarks.score"),
+    *("benchmarks.rescore", "benchmarks.repro", "benchmarks.explain"),
     *("datasets.doctor", "methods.check"),
 ]
 
@@ -113,8 +114,8 @@ def test_the_page_of_flags_has_them_all():
 def test_the_page_of_data_sets_has_every_protocol():
     page = (ROOT / "docs/datasets.md").read_text()
     rows = [
-        f"| `{p.label}` | {p.n_query:,} | {p.n_train:,} | {p.n_database:,} | {p.cutoff:,} | {p.rule} "
-        f"| {p.source} |"
+        f"| `{p.label}` | {p.n_query:,} | {p.n_train:,} | {p.n_database:,} | {p.cutoff:,} "
+        f"| {p.rule} | {p.source} |"
         for protocols in PROTOCOLS.values()
         for p in protocols.values()
     ]
