@@ -14,11 +14,10 @@ from benchmarks.explain import differences, read_record
 from benchmarks.features.backbones import backbone
 from benchmarks.features.cache import FeatureCache, FeatureError
 from benchmarks.features.captions import DEFAULT_ENCODER, TextError
-from benchmarks.grid.cells import Cell, RunKey, Views
+from benchmarks.grid.cells import Cell, Views
 from benchmarks.grid.method_settings import GridError, MethodSpec, chosen_methods, method_spec
 from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import DeviceError, environment
-from benchmarks.runner.fit_and_encode import CellError
 from benchmarks.runner.make_record import run_cells
 from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.trainer import Matmul, TrainingError
@@ -30,7 +29,7 @@ from results.store.store import ResultStore, StoreError
 
 _USER_ERRORS = (
     *(DatasetError, DeviceError, GridError, StoreError),
-    *(CellError, FeatureError, TextError, TrainingError),
+    *(FeatureError, TextError, TrainingError),
 )
 """Errors whose message is one line meant for the user: of the arguments, and of the run."""
 
@@ -79,13 +78,11 @@ def stored_cell(record: RunRecord, task: Task, methods: Sequence[str]) -> Cell:
     """
     if "method" not in record.settings:
         raise GridError(f"record of {record.method}: it was submitted as codes, nothing runs it")
-    names = (record.dataset, record.protocol, record.backbone, record.method)
-    key = RunKey(*names, record.bits, record.seed)
     settings = record.settings
     views: Views = settings["views"] or "bank"
     encoder = settings["text_encoder"] or DEFAULT_ENCODER
     matmul: Matmul = settings.get("matmul") or "highest"
-    return Cell(key, task, _spec(settings["method"], methods), views, encoder, matmul)
+    return Cell(record.key, task, _spec(settings["method"], methods), views, encoder, matmul)
 
 
 def _spec(settings: Mapping[str, object], methods: Sequence[str]) -> MethodSpec:
@@ -97,8 +94,6 @@ def _spec(settings: Mapping[str, object], methods: Sequence[str]) -> MethodSpec:
             f"PACKAGE.MODULE:CLASS or the name of an entry point, got {' '.join(methods)}"
         )
     spec = method_spec(name, finetune=bool(settings.get("finetune")), known=known)
-    if spec.cls is None:
-        return spec
     recipe = dict(settings.get("recipe") or {})  # type: ignore[call-overload]  # a JSON object
     if recipe:
         spec = replace(spec, recipe=replace(spec.recipe, **recipe, epochs_at={}))

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.command import OK, SOME_FAILED, Parser, fail
+from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import protocol_info, score_codes
 from benchmarks.machine.environment import DeviceError, environment
 from datasets import DATASETS, load
@@ -58,8 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _rescore_all(store: ResultStore, options: argparse.Namespace, device: torch.device) -> int:
     """Score what can be scored; returns how many records were left as they are."""
-    records, unread, _ = store.scan()
-    for reason in unread:
+    records, unread, _, outdated = store.scan()
+    for reason in (*unread, *outdated):
         sys.stderr.write(f"left as it is: {reason}\n")
     given = load_options(options)
     own = [load(name, given) for name in map(_own, options.datasets)]
@@ -82,7 +83,7 @@ def _rescore_all(store: ResultStore, options: argparse.Namespace, device: torch.
         f"{counts['unchanged']} the same, {counts['codeless']} without codes, "
         f"{counts['left']} left as they are\n"
     )
-    return counts["left"]
+    return counts["left"] + len(outdated)
 
 
 def _own(name: str) -> str:
@@ -121,7 +122,7 @@ def rescore(
     """
     if isinstance(data, DatasetError):
         raise RescoreError(str(data))
-    arrays = store.arrays(store.path(record))
+    arrays = store.arrays(store.locate(record))
     if fault := _fault(arrays, record):
         raise RescoreError(f"its arrays are damaged ({fault}); run it again")
     info = protocol_info(data, str(record.protocol_info.get("inputs", "")))
@@ -131,13 +132,10 @@ def rescore(
         same = same and np.array_equal(arrays[f"{part}_rows"], getattr(data, part).numpy())
     if not same:
         raise RescoreError("was made under another split or other labels; run it again")
-    codes = {
-        part: np.unpackbits(arrays[f"{part}_codes"], axis=1, count=record.bits).astype(bool)
-        for part in ("query", "database")
-    }
-    scores = score_codes(
-        torch.from_numpy(codes["query"]), torch.from_numpy(codes["database"]), data, device
+    query, database = (
+        PackedBits(arrays[f"{part}_codes"], record.bits) for part in ("query", "database")
     )
+    scores = score_codes(query, database, data, device)
     again = replace(record, metrics=scores.metrics, curves=scores.curves, protocol_info=info)
     if again == record:
         return False
@@ -157,6 +155,10 @@ def _fault(arrays: Mapping[str, NDArray[Any]], record: RunRecord) -> str | None:
                 f"{part}_codes must be {shape[0]} packed codes of {record.bits} bits, "
                 f"got {codes.dtype} of shape {codes.shape}"
             )
+        try:
+            PackedBits(codes, record.bits).check_ends(f"{part}_codes")
+        except ValueError as error:
+            return str(error)
     return None
 
 

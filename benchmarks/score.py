@@ -17,21 +17,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from benchmarks.command import OK, Parser, fail
 from benchmarks.evaluation.scoring import protocol_info, score_codes
-from benchmarks.evaluation.submission import Codes, SubmissionError, read_codes
+from benchmarks.evaluation.submission import SubmissionError, SubmittedCodes, read_codes
 from benchmarks.features.backbones import backbone
-from benchmarks.grid.method_settings import YARDSTICKS
 from benchmarks.grid.tasks import Task
+from benchmarks.grid.yardsticks import YARDSTICKS
 from benchmarks.machine.environment import DeviceError, Environment, environment
 from datasets import load
 from datasets.arguments import add_data_arguments, load_options
 from datasets.base import RetrievalDataset
 from datasets.errors import DatasetError
 from methods import METHODS
-from results.analysis.arrange import row_of
 from results.report import load_board, render_board
 from results.store.record import KINDS, SCHEMA, RunRecord, check_record
 from results.store.store import ResultStore, StoreError
@@ -82,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def score(
-    codes: Codes, data: RetrievalDataset, options: argparse.Namespace, env: Environment
+    codes: SubmittedCodes, data: RetrievalDataset, options: argparse.Namespace, env: Environment
 ) -> tuple[RunRecord, dict[str, np.ndarray]]:
     """Make the record of some codes, and its arrays.
 
@@ -92,10 +90,9 @@ def score(
     if options.backbone != UNKNOWN:
         task = Task(data, backbone(options.backbone, options.input_size))
         label, inputs = task.label, task.digest
-    tensors = {part: torch.from_numpy(values) for part, values in codes.items()}
-    scores = score_codes(tensors["query"], tensors["database"], data, env.device)
-    packed = {f"{part}_codes": np.packbits(values, axis=1) for part, values in codes.items()}
-    n_bits = codes["query"].shape[1]
+    scores = score_codes(codes["query"], codes["database"], data, env.device)
+    packed = {f"{part}_codes": values.rows for part, values in codes.items()}
+    n_bits = codes["query"].width
     settings = {  # shared by the seeds of a submission, so that they share a mean
         "submission": options.name,
         "dataset": {"name": data.name, "digest": data.digest},
@@ -152,7 +149,7 @@ def _check_record(record: RunRecord) -> None:
 def _check_kind(store: ResultStore, record: RunRecord) -> None:
     """Refuse a name that the same table has with another kind."""
     for other in store.records():
-        if row_of(other) == row_of(record) and other.kind != record.kind:
+        if other.row == record.row and other.kind != record.kind:
             raise SubmissionError(
                 f"--name: {record.method!r} is stored as one of kind {other.kind}; "
                 "choose another name, or the same --kind"

@@ -22,7 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR")
     options = parser.parse_args(arguments)
     try:
-        found = standings(ResultStore(options.out))
+        store = ResultStore(options.out)
+        scan = store.scan()
+        sys.stderr.writelines(f"{line}\n" for line in scan.outdated)
+        found = standings(store, scan)
     except StoreError as error:
         return fail(error)
     if not found:
@@ -46,7 +49,7 @@ def _note(standing: Standing) -> str:
     holder = standing.holder
     if holder is None:
         return f": {standing.note}" if standing.note else ""
-    minutes = (time.time() - holder.since) / 60
+    minutes = max(0.0, time.time() - holder.since) / 60  # its clock may be ahead of this one
     doing = f" {standing.note}" if standing.note else ""
     return f":{doing} ({holder.host} pid {holder.pid}, {minutes:.0f} min)"
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 from platformdirs import user_cache_path
 
 from datasets.contents import LoadOptions
+from datasets.errors import printable
 from datasets.progress import ProgressLine
 
 BAD_ARGUMENTS = 2
@@ -20,7 +21,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message and leave with exit code 2."""
-        self.exit(BAD_ARGUMENTS, f"error: {message}; see --help\n")
+        self.exit(BAD_ARGUMENTS, f"error: {printable(message)}; see --help\n")
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from datasets.errors import MOST_LETTERS, DatasetError, printable
 from datasets.image_source import ImageSource
 from datasets.progress import Progress, silent
 
@@ -60,7 +61,7 @@ class Contents:
     parts : mapping from str to Tensor
         Row numbers of the parts that the source comes in: ``{"train": ..., "test": ...}``.
     classes : tuple of str
-        Names of the C classes; empty where they have none.
+        Names of the C classes, made `printable`; empty where they have none.
     published : mapping from str to tuple of int
         Of each part, items of each class in the complete copy; ``"all"`` for the whole.
     hierarchy : Tensor or None, float32, shape (C, C)
@@ -68,7 +69,12 @@ class Contents:
     captions : sequence of sequences of str, or None
         Sentences about each of the N images.
     notes : tuple of str
-        What the user should know of how the source was read.
+        What the user should know of how the source was read, made `printable`.
+
+    Raises
+    ------
+    DatasetError
+        If the name of a class holds a NUL or is longer than any file's.
     """
 
     labels: Tensor
@@ -80,6 +86,16 @@ class Contents:
     hierarchy: Tensor | None = None
     captions: Sequence[Sequence[str]] | None = None
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.classes:
+            if len(name) > MOST_LETTERS or "\0" in name:
+                raise DatasetError(
+                    f"the name of a class has at most {MOST_LETTERS} letters and no NUL, got "
+                    f"{name[:40]!r} of {len(name):,}"
+                )
+        object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
+        object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
 
     def __len__(self) -> int:
         """Count the items, N."""

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Mapping
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
+MOST_LETTERS = 255
+"""Letters that a name may have; the names of most file systems have no more."""
+
+
 class DatasetError(Exception):
-    """A data set that cannot be used; the message is one line, meant for the user."""
+    """A data set that cannot be used; the message is one line, meant for the user.
+
+    Names of files and classes are quoted in it, so it is made `printable`.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class UnknownName(DatasetError):
@@ -50,17 +61,42 @@ def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:
     >>> lookup("data set", "cifra10", {"digits": 1, "cifar10": 2})
     Traceback (most recent call last):
         ...
-    datasets.base.UnknownName: unknown data set 'cifra10'; did you mean 'cifar10'? \
+    datasets.errors.UnknownName: unknown data set 'cifra10'; did you mean 'cifar10'? \
 known: digits, cifar10
     """
     if name in known:
         return known[name]
     close = difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
-    raise UnknownName(f"unknown {kind} {name!r}; {hint}known: {', '.join(known)}")
+    shown = name if len(name) <= MOST_LETTERS else name[:60] + "..."
+    raise UnknownName(f"unknown {kind} {shown!r}; {hint}known: {', '.join(known)}")
 
 
 def one_line(error: BaseException | str) -> str:
     """Return the message of an error on one line, at most 200 characters, never empty."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = printable(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."
+
+
+def printable(text: str) -> str:
+    r"""Write out what a terminal obeys or hides: control characters, marks of direction, ...
+
+    Bytes of a file name that are no UTF-8, which Python holds as halves of surrogate pairs, are
+    written as the bytes that they are.
+
+    Examples
+    --------
+    >>> print(printable("caf\udce9 \x1b[2J\n été"))
+    caf\xe9 \x1b[2J\n été
+    """
+    if text.isprintable():
+        return text
+    return "".join(map(_written_out, text))
+
+
+def _written_out(letter: str) -> str:
+    if letter.isprintable() or unicodedata.category(letter) == "Zs":  # blanks of any width
+        return letter
+    if "\udc80" <= letter <= "\udcff":
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return letter.encode("unicode_escape").decode()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -50,12 +48,6 @@ class ImageSource(ABC):
 
     def prepare(self, folder: Path, progress: Progress) -> None:  # noqa: B027 - nothing to do
         """Get ready to be read, keeping in `folder` what takes long to make."""
-
-    @contextmanager
-    def arriving(self, folder: Path, progress: Progress) -> Iterator[None]:
-        """Get ready while a block of code runs, in which a read waits for its rows and no more."""
-        self.prepare(folder, progress)
-        yield
 
     def name(self, row: int) -> str:
         """Name of one image, for messages."""

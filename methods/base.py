@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from methods.recipe import Recipe as Recipe
 
-Input = Literal["features", "tokens", "images"]
+Input = Literal["features", "tokens"]
 Supervision = Literal["none", "captions", "hierarchy"]
 
 

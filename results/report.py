@@ -17,7 +17,7 @@ from results.store.planned_grid import gaps, standings
 from results.store.store import ResultStore, StoreError
 from results.tables.columns import cost_metrics
 from results.tables.comparisons import statistics_frame
-from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown, leaderboard_plain
+from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown
 from results.tables.published import published_frame, published_markdown
 
 if TYPE_CHECKING:
@@ -53,32 +53,26 @@ def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
     Raises
     ------
     StoreError
-        If the store holds nothing at all. A store that holds only failed or unreadable cells gives
-        a board without sections whose notes name them.
+        If the store holds nothing at all, or only records of another schema. A store that holds
+        only failed or unreadable cells gives a board without sections whose notes name them.
     """
     scan = store.scan()
     try:
         unfinished = gaps(standings(store, scan))
     except StoreError as error:
         unfinished = [f"Plan: {error}"]
-    if not any(scan):
-        raise StoreError(
+    if not any(scan[:3]):
+        nothing = (
             f"no records under {store.runs}; run `python -m benchmarks.run --methods all` first, "
             "or name the folder that holds them with --out"
         )
+        raise StoreError(*(scan.outdated or [nothing]))
     board = build(scan, method_order)
     values, notes = query_aps(store, board.records)
     return compare(replace(board, notes=(*board.notes, *unfinished, *notes)), values)
 
 
-def leaderboard_text(store: ResultStore, method_order: Sequence[str] = ()) -> str:
-    """Return the leaderboard for a terminal, read from the store."""
-    return leaderboard_plain(load_board(store, method_order))
-
-
-def render(
-    store: ResultStore, method_order: Sequence[str] = (), options: Options | None = None
-) -> list[Path]:
+def render_board(board: Board, store: ResultStore, options: Options | None = None) -> list[Path]:
     """Write ``report/``: the tables, the figures and the page.
 
     Every file appears whole, under a temporary name first. A figure that the records no longer give
@@ -86,10 +80,10 @@ def render(
 
     Parameters
     ----------
+    board : Board
+        As `load_board` gives it.
     store : ResultStore
-        Read once.
-    method_order : sequence of str
-        Order of rows and colours; methods that it lacks follow by the alphabet.
+        The board's; figures of codes and the gallery read its arrays and samples.
     options : Options, optional
         What the tables and figures show.
 
@@ -101,13 +95,8 @@ def render(
     Raises
     ------
     StoreError
-        If the store is empty or the folder cannot be written.
+        If the folder cannot be written.
     """
-    return render_board(load_board(store, method_order), store, options)
-
-
-def render_board(board: Board, store: ResultStore, options: Options | None = None) -> list[Path]:
-    """Write the outputs of a board that is loaded already; see `render`."""
     from results.page.render import page
     from results.page.thumbnails import galleries
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from benchmarks.evaluation.packing import PackedBits
+
 
 def codes(n, bits, classes, seed, share=0.5):
     """Codes and labels of n items; 1.5 labels an item on average."""
@@ -10,5 +12,5 @@ def codes(n, bits, classes, seed, share=0.5):
 
 
 def both(query, database):
-    """The four arrays that a counter takes."""
-    return (*query, *database)
+    """The four matrices that a counter takes."""
+    return tuple(map(PackedBits.of, (*query, *database)))

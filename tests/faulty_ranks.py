@@ -7,7 +7,7 @@ import torch
 
 from benchmarks import run
 from benchmarks.machine.environment import place
-from benchmarks.training.distributed import rank_group as crew
+from benchmarks.training.distributed import rank_group
 from benchmarks.training.distributed.torchrun import leave
 from methods.cibhash import CIBHash
 
@@ -38,5 +38,5 @@ class TooLarge(CIBHash):
 
 
 if __name__ == "__main__":
-    crew.GRACE = 1.0
+    rank_group.GRACE = 1.0
     leave(run.main())

@@ -99,6 +99,5 @@ def board_of(records, order=ORDER, skipped=(), failures=()):
 def failure(**changes):
     """A failed cell of `make_record(**changes)`."""
     record = make_record(**changes)
-    names = ("dataset", "protocol", "backbone", "method", "kind", "bits", "seed", "digest")
-    key = {name: getattr(record, name) for name in names}
-    return Failure(**key, error="loss is nan", traceback="", created=record.created)
+    why = {"kind": record.kind, "error": "loss is nan", "traceback": ""}
+    return Failure(**vars(record.key), digest=record.digest, **why, created=record.created)

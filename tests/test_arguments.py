@@ -47,6 +47,12 @@ def test_a_wrong_flag_is_one_line(capsys):
     )
 
 
+def test_what_was_given_is_shown_and_not_obeyed(capsys):
+    with pytest.raises(SystemExit):
+        parse("a\x1b[2J")
+    assert r"unrecognized arguments: a\x1b[2J" in capsys.readouterr().err
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True

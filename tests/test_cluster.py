@@ -30,23 +30,21 @@ def codes(n, seed, bits=24, classes=5):
 
 
 def cut(database, edges):
-    return [Codes(database.bits[a:b], database.labels[a:b]) for a, b in pairwise(edges)]
+    return [database[a:b] for a, b in pairwise(edges)]
 
 
 def read(folder, start, stop):
     """A piece as a worker reads it from disk."""
     rows, labels = (np.load(folder / f"{x}.npy", mmap_mode="r") for x in ("codes", "labels"))
-    return Codes(PackedBits(rows[start:stop], 24), labels[start:stop])
+    return Codes(PackedBits(rows[start:stop], 24), PackedBits(labels[start:stop], 5))
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"similarity": "jaccard"}, {"similarity": "shared", "by_grade": True}]
-)
+@pytest.mark.parametrize("options", [{}, {"similarity": "jaccard"}, {"similarity": "shared"}])
 def test_two_workers_count_what_one_process_counts(client, tmp_path, options):
     query, database = codes(6, 0), codes(400, 1)
     whole = evaluate(query, database, device="cpu", **options)
-    np.save(tmp_path / "codes.npy", np.packbits(database.bits, axis=1))
-    np.save(tmp_path / "labels.npy", database.labels)
+    np.save(tmp_path / "codes.npy", database.codes.rows)
+    np.save(tmp_path / "labels.npy", database.labels.rows)
     edges = [0, 0, 1, 50, 90, 140, 141, 200, 300, 399, 400]
     on_disk = [partial(read, tmp_path, a, b) for a, b in pairwise(edges)]
     for pieces in (iter(cut(database, edges)), on_disk):

@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks import run
 from benchmarks.grid import planning
+from benchmarks.grid.flags import read_grids
 from methods import METHODS
 from tests.small_run import CELLS, SMALL, call
 
@@ -46,7 +47,7 @@ def test_bad_arguments_are_one_line_and_exit_code_2(tmp_path, capsys, arguments,
 
 
 def test_unwritable_output_is_said_before_any_work(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(run, "expand_grids", None)  # a call would be an error
+    monkeypatch.setattr("benchmarks.grid.planning.expand_grids", None)  # a call would be an error
     (tmp_path / "out").write_text("a file, not a folder")
     assert call(tmp_path) == 2
     error = capsys.readouterr().err
@@ -108,7 +109,7 @@ def test_unknown_text_encoder_is_refused(tmp_path, capsys):
 def test_text_encoder_shows_in_the_rows_that_read_captions(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("benchmarks.grid.planning.check_encoder", lambda name: name)
     arguments = ("--methods", "kl_hash", "kl_hash_captions", "--text-encoder", "st:m", "--dry-run")
-    cells, _ = planning.expand_grids(run._grids([*SMALL, *arguments], "quick"))
+    cells, _ = planning.expand_grids(read_grids([*SMALL, *arguments], "quick"))
     names = {cell.key.method for cell in cells}
     assert "kl_hash_captions(epochs=2,text_encoder=st:m)" in names
     assert "kl_hash(epochs=2)" in names

@@ -1,21 +1,16 @@
-"""Counts per Hamming distance: three counters against each other."""
+"""Counts per Hamming distance: the counters of each device against the plainest ones."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.evaluation.counters.choice import (
-    count_numba,
-    count_numpy,
-    count_torch,
-    gain_numba,
-    gain_numpy,
-    gain_torch,
-)
-from benchmarks.evaluation.counters.cpu import PLANES_BYTES, WORDS
+from benchmarks.evaluation.counters.any_device import count_torch, gain_torch
+from benchmarks.evaluation.counters.cpu import PLANES_BYTES, WORDS, count_numba
+from benchmarks.evaluation.counters.cpu_gains import gain_numba
 from benchmarks.evaluation.packing import PackedBits
 from tests.code_factory import both, codes
+from tests.plain_counts import count_numpy, gain_numpy
 
 FEW = settings(max_examples=40, deadline=None)
 
@@ -31,7 +26,7 @@ def problems(draw):
 
 @given(problems())
 @FEW
-def test_three_counters_agree_to_the_digit(problem):
+def test_counters_agree_to_the_digit_with_the_plainest(problem):
     oracle = count_numpy(*both(*problem))
     for counts in (count_numba(*both(*problem)), count_torch(*both(*problem))):
         for got, expected in zip(counts, oracle, strict=True):
@@ -56,7 +51,7 @@ def test_the_shortest_and_longest_codes_and_labels(bits, classes):
     (query, q_labels), (items, labels) = codes(5, bits, classes, 0), codes(70, bits, classes, 1)
     items[0], items[1], items[2], items[3] = query[0], ~query[0], True, False
     labels[:2], q_labels[0], q_labels[1] = True, True, False
-    problem = (query, q_labels, items, labels)
+    problem = both((query, q_labels), (items, labels))
     for counts in (count_numba(*problem), count_torch(*problem)):
         for got, expected in zip(counts, count_numpy(*problem), strict=True):
             np.testing.assert_array_equal(got, expected)
@@ -74,42 +69,36 @@ def test_block_edges_of_the_kernel_lose_nothing(bits, block, beyond):
 def test_block_edges_of_the_gain_kernel_lose_nothing(n):
     (query, _), (items, _) = codes(3, 32, 1, 0), codes(n, 32, 1, 1)
     sets = np.zeros(3, int), np.arange(n) % 3
-    problem = (query, items, *sets, np.array([[0.25, 0.5, 1]]))
+    packed = map(PackedBits.of, (query, items))
+    problem = (*packed, *sets, np.array([[0.25, 0.5, 1]]))
     np.testing.assert_array_equal(gain_numba(*problem), gain_numpy(*problem))
 
 
 @given(problems(), st.integers(1, 4))
 @FEW
-def test_gains_of_three_counters_agree(problem, n_sets):
+def test_gains_agree_with_the_plainest(problem, n_sets):
     (query, _), (database, _) = problem
     rng = np.random.default_rng(0)
     table = rng.integers(0, 2**26, (n_sets, n_sets)) / 2**26
     query_set, item_set = (rng.integers(0, n_sets, len(x)) for x in (query, database))
-    problem = (query, database, query_set, item_set, table)
+    problem = (PackedBits.of(query), PackedBits.of(database), query_set, item_set, table)
     oracle = gain_numpy(*problem)
     np.testing.assert_array_equal(gain_numba(*problem), oracle)
     np.testing.assert_array_equal(gain_torch(*problem), oracle)
 
 
-def test_maps_of_booleans_count_the_same_on_every_device(tmp_path):
-    query, database = codes(7, 21, 5, 0), codes(300, 21, 5, 1)
-    maps = []
-    for i, values in enumerate(database):
-        np.save(tmp_path / f"{i}.npy", values)
-        maps.append(np.load(tmp_path / f"{i}.npy", mmap_mode="r"))
-    for count in (count_numba, count_torch):
-        for got, expected in zip(count(*query, *maps), count_numpy(*query, *database), strict=True):
-            np.testing.assert_array_equal(got, expected)
-
-
-def test_reversed_arrays_count_the_same_on_every_device():
+def test_memory_maps_and_reversed_rows_count_the_same_on_every_device(tmp_path):
     """NumPy turns rows round without a copy; torch takes no negative strides."""
-    query, database = codes(7, 21, 5, 0), codes(300, 21, 5, 1)
-    turned = [x[::-1].copy()[::-1] for x in both(query, database)]
-    packed = [PackedBits(np.packbits(x, axis=1)[::-1].copy()[::-1], x.shape[1]) for x in turned]
-    for form in (turned, packed):
+    problem = both(codes(7, 21, 5, 0), codes(300, 21, 5, 1))
+    maps, turned = [], []
+    for i, matrix in enumerate(problem):
+        np.save(tmp_path / f"{i}.npy", matrix.rows)
+        maps.append(PackedBits(np.load(tmp_path / f"{i}.npy", mmap_mode="r"), matrix.width))
+        turned.append(PackedBits(matrix.rows[::-1].copy()[::-1], matrix.width))
+    for form in (maps, turned):
         for count in (count_numba, count_torch):
-            np.testing.assert_array_equal(count(*form)[0], count_numpy(*query, *database)[0])
+            for got, expected in zip(count(*form), count_numpy(*problem), strict=True):
+                np.testing.assert_array_equal(got, expected)
     sets = np.arange(7)[::-1] % 3, np.arange(300)[::-1] % 3
-    problem = (query[0], database[0], *sets, np.array([[0.25, 0.5, 1]])[:, ::-1].repeat(3, 0))
-    np.testing.assert_array_equal(gain_torch(*problem), gain_numpy(*problem))
+    gains = (turned[0], turned[2], *sets, np.array([[0.25, 0.5, 1]])[:, ::-1].repeat(3, 0))
+    np.testing.assert_array_equal(gain_torch(*gains), gain_numpy(*gains))

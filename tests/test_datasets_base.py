@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from datasets.base import RetrievalDataset
+from datasets.contents import Contents
 from datasets.digests import tensor_digest
-from datasets.errors import DatasetError, UnknownName, lookup
+from datasets.errors import DatasetError, UnknownName, lookup, one_line, printable
 from datasets.image_source import MemoryImages
 from datasets.protocols.protocol import Protocol_
 
@@ -152,3 +153,44 @@ def test_captions_are_sentences_of_every_image(captions, words):
 def test_digest_tells_captions_apart():
     told = [toy(captions=[[word]] * 8).digest for word in ("cat", "dog")]
     assert len({*told, toy().digest}) == 3
+
+
+# ---- names as a terminal shows them
+
+RAW = "caf\udce9 \x1b[2J\r\n\x9b0m\0 \ud800 \u202e"
+SHOWN = r"caf\xe9 \x1b[2J\r\n\x9b0m\x00 \ud800 \u202e"
+
+
+def test_what_a_terminal_would_obey_is_written_out():
+    assert printable(RAW) == SHOWN
+    assert str(DatasetError(RAW)) == SHOWN
+    for text in ("crow/été 鳥 1.png", "two  blanks", "a\xa0b\u3000c"):
+        assert printable(text) == text
+
+
+def test_one_line_is_one_line_of_what_can_be_shown():
+    assert one_line(ValueError("a\n b\x1b[31m")) == r"a b\x1b[31m"
+    assert one_line("\x1b" * 300) == (r"\x1b" * 300)[:197] + "..."
+
+
+def test_names_of_classes_and_notes_are_shown_as_they_can_be():
+    labels = torch.eye(2, dtype=torch.bool)
+    contents = Contents(labels, classes=("a\x1b]0;b\x07", "caf\udce9"), notes=("\x1bc of\nit",))
+    assert contents.classes == (r"a\x1b]0;b\x07", r"caf\xe9")
+    assert contents.notes == (r"\x1bc of\nit",)
+    assert contents.subset(torch.tensor([1])).classes == contents.classes
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a" * 256, "a\0b"])
+def test_a_name_that_no_file_could_have_is_refused_as_a_class(name):
+    labels = torch.eye(2, dtype=torch.bool)
+    with pytest.raises(DatasetError, match="at most 255 letters and no NUL") as caught:
+        Contents(labels, classes=("a" * 255, name))
+    assert len(str(caught.value)) < 200
+
+
+def test_a_name_of_any_length_is_looked_up_in_a_short_line():
+    with pytest.raises(UnknownName) as caught:
+        lookup("data set", "x\x1b" * 5000, {"digits": 1})
+    assert len(str(caught.value)) < 200
+    assert "\x1b" not in str(caught.value)

@@ -1,7 +1,6 @@
 """Images that stay on a device, reads that run ahead, features on their way back."""
 
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -78,8 +77,7 @@ def test_kept_images_are_those_of_their_source_in_all_else(tmp_path):
     assert (images.name(2), images.absent().tolist()) == ("image 2", [7])
     assert images.problems() == {3: "torn"}
     images.prepare(tmp_path / "a", None)
-    with images.arriving(tmp_path / "b", None):
-        assert told == [tmp_path / "a", tmp_path / "b"]
+    assert told == [tmp_path / "a"]
     assert images.subset(torch.tensor([1, 2])).digest == source.subset(torch.tensor([1, 2])).digest
 
 
@@ -110,25 +108,6 @@ def test_an_error_comes_where_its_part_would():
     assert [next(ahead).tolist() for _ in range(2)] == [[0, 1], [2, 3]]
     with pytest.raises(OSError, match="torn"):
         next(ahead)
-
-
-def test_who_stops_asking_does_not_wait_for_the_reader():
-    begun, stuck, read = threading.Event(), threading.Event(), []
-
-    def slow_read(rows):
-        read.append(rows.tolist())
-        if len(read) == 2:
-            begun.set()
-            stuck.wait(20)
-        return rows
-
-    ahead = read_ahead(slow_read, torch.arange(10).split(2), CPU)
-    next(ahead)
-    assert begun.wait(60)
-    start = time.monotonic()
-    ahead.close()
-    assert time.monotonic() - start < 10
-    stuck.set()
 
 
 def test_features_come_back_as_float16():

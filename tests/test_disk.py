@@ -2,15 +2,11 @@
 
 import json
 import os
-import threading
-import time
 
 import numpy as np
 import pytest
 
-from datasets.files import disk
-from datasets.files.disk import Arriving, Note, disk_array, disk_arrays
-from datasets.progress import silent
+from datasets.files.disk import Note, disk_array, disk_arrays
 
 
 def counting(values, size=4):
@@ -173,130 +169,3 @@ def test_what_was_computed_of_one_array_is_computed_again_for_two(tmp_path):
     blocks, asked = pairs()
     check(disk_arrays([tmp_path / "numbers", tmp_path / "squares"], "both", 10, blocks))
     assert asked == [0]
-
-
-# ---- an array that is read while it is computed
-
-
-class Gate:
-    """Blocks of four of ten rows, each of which has to be let through."""
-
-    def __init__(self):
-        self.asked, self._let = [], threading.Semaphore(0)
-
-    def open(self, n=1):
-        self._let.release(n)
-
-    def blocks(self, start):
-        self.asked.append(start)
-        for first in range(start, 10, 4):
-            assert self._let.acquire(timeout=60)
-            yield np.arange(first, min(first + 4, 10))
-
-
-@pytest.fixture
-def gate():
-    gate = Gate()
-    yield gate
-    gate.open(9)
-
-
-def wait_for(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def test_rows_are_read_before_the_array_is_whole(tmp_path, gate):
-    arriving = Arriving(tmp_path / "x", "numbers", 10, gate.blocks)
-    gate.open()
-    assert arriving.read(np.array([3, 0])).tolist() == [3, 0]
-    assert not arriving.path.exists()
-    read, got = threading.Event(), []
-
-    def later():
-        got.extend(arriving.read(np.array([5, 1])).tolist())
-        read.set()
-
-    threading.Thread(target=later).start()
-    assert not read.wait(0.2)  # row 5 is not there yet
-    gate.open()
-    assert read.wait(60)
-    assert got == [5, 1]
-    gate.open()
-    arriving.finish(silent)
-    assert arriving.read(np.array([9])).tolist() == [9]
-    assert np.load(arriving.path).tolist() == list(range(10))
-    assert gate.asked == [0]
-
-
-def test_what_is_on_disk_is_not_computed_again_while_it_is_read(tmp_path, gate):
-    gate.open(3)
-    disk_array(tmp_path / "x", "numbers", 10, gate.blocks)
-    arriving = Arriving(tmp_path / "x", "numbers", 10, lambda start: pytest.fail("again"))
-    assert arriving.read(np.array([9, 0])).tolist() == [9, 0]
-    arriving.finish(lambda *told: pytest.fail("nothing was left to do"))
-
-
-def test_an_error_is_raised_where_rows_are_waited_for_and_at_the_end(tmp_path):
-    def failing(start):
-        yield np.arange(4)
-        raise OSError("broken file")
-
-    arriving = Arriving(tmp_path / "x", "numbers", 10, failing)
-    with pytest.raises(OSError, match="broken file"):
-        arriving.read(np.array([4]))
-    assert arriving.read(np.array([3])).tolist() == [3]
-    with pytest.raises(OSError, match="broken file"):
-        arriving.finish(silent)
-
-
-def test_a_pass_that_is_stopped_frees_its_readers_and_goes_on_later(tmp_path, gate):
-    arriving = Arriving(tmp_path / "x", "numbers", 10, gate.blocks)
-    gate.open()
-    arriving.read(np.array([0]))
-    freed = []
-
-    def read():
-        try:
-            arriving.read(np.array([9]))
-        except Exception as error:
-            freed.append(error)
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    wait_for(lambda: gate._let._value == 0)
-    gate.open()  # the block that it is at
-    arriving.stop()
-    reader.join(60)
-    assert [str(error) for error in freed] == ["the pass was given up"]
-    assert not arriving._thread.is_alive()
-    assert not arriving.path.exists()
-    gate.open(3)
-    again = Arriving(tmp_path / "x", "numbers", 10, gate.blocks)
-    assert again.read(np.arange(10)).tolist() == list(range(10))
-    assert gate.asked == [0, 8]
-
-
-def test_who_waits_for_the_rest_is_told_how_far_it_is(tmp_path, gate):
-    arriving, told = Arriving(tmp_path / "x", "numbers", 10, gate.blocks), []
-
-    def progress(*so_far):
-        told.append(so_far)
-        gate.open()
-
-    arriving.finish(progress)
-    assert told == [("numbers", done, 10) for done in (0, 4, 8)]
-
-
-def test_a_pass_that_waits_for_another_process_is_given_up_at_once(tmp_path, gate, monkeypatch):
-    monkeypatch.setattr(disk, "_PATIENCE", 0.1)
-    with disk.FileLock(tmp_path / "x.lock"):
-        arriving = Arriving(tmp_path / "x", "numbers", 10, gate.blocks)
-        start = time.monotonic()
-        arriving.stop()
-        assert time.monotonic() - start < 5
-        assert arriving._thread.is_alive()
-    arriving._thread.join(60)
-    assert gate.asked == []

@@ -228,9 +228,9 @@ def test_cell_that_another_process_stored_in_the_meantime_is_skipped(tmp_path, m
     arguments = ["--methods", "lsh", "--bits", "8", "--seeds", "1"]
     real, asked = ResultStore.has, []
 
-    def stored_at_second_glance(store, **cell):
-        asked.append(cell)
-        return len(asked) > 3 or real(store, **cell)  # three cells are planned, then run
+    def stored_at_second_glance(store, address):
+        asked.append(address)
+        return len(asked) > 3 or real(store, address)  # three cells are planned, then run
 
     monkeypatch.setattr(ResultStore, "has", stored_at_second_glance)
     assert call(tmp_path, *arguments) == 2  # nothing was run, so there is nothing to show

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.evaluation.counters.choice import count_numpy, count_torch
 from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
 from benchmarks.evaluation.graded_relevance import Grades
 from benchmarks.evaluation.packing import PackedBits
-from tests.code_factory import both, codes
+from tests.code_factory import codes
 
 
 def test_a_case_worked_on_paper():
@@ -33,7 +32,7 @@ def test_shards_in_any_cut_equal_the_whole_to_the_last_digit(similarity):
         similarity = np.random.default_rng(2).random((5, 5))
     whole = evaluate(query, database, similarity=similarity, device="cpu")
     cuts = [0, 0, 1, 120, 299, 300]
-    pieces = [Codes(database.bits[a:b], database.labels[a:b]) for a, b in itertools.pairwise(cuts)]
+    pieces = [database[a:b] for a, b in itertools.pairwise(cuts)]
     streamed = evaluate(query, iter(pieces), similarity=similarity, device="cpu")
     added = sum(
         (evaluate(query, p, similarity=similarity, device="cpu") for p in pieces[1:]),
@@ -70,16 +69,12 @@ def test_exponential_gain_by_hand():
 
 @pytest.mark.parametrize("similarity", ["shared", "jaccard"])
 @pytest.mark.parametrize("step", [7, 10**6])
-def test_each_gain_is_counted_at_each_distance(monkeypatch, similarity, step):
-    """Against a loop over pairs; more queries than one table of gains holds."""
+def test_gains_and_grades_are_those_of_a_loop_over_pairs(monkeypatch, similarity, step):
+    """More queries than one table of gains holds."""
     monkeypatch.setattr("benchmarks.evaluation.counts.GRADED_PIECE", step)
     (query, q_labels), (items, labels) = codes(70, 6, 4, 0), codes(30, 6, 4, 1)
     stats = evaluate(
-        Codes(query, q_labels),
-        Codes(items, labels),
-        similarity=similarity,
-        by_grade=True,
-        device="cpu",
+        Codes(query, q_labels), Codes(items, labels), similarity=similarity, device="cpu"
     )
     values = stats.grades.values
     expected = np.zeros((70, len(values), 7), int)
@@ -90,14 +85,13 @@ def test_each_gain_is_counted_at_each_distance(monkeypatch, similarity, step):
         expected[i, np.abs(values - gain).argmin(), (query[i] != items[j]).sum()] += 1
     np.testing.assert_array_equal(stats.items, expected.sum(1))
     np.testing.assert_array_equal(stats.relevant, expected[:, values > 0].sum(1))
-    np.testing.assert_array_equal(stats.grades.by_distance, expected)
     np.testing.assert_array_equal(stats.grades.items, expected.sum(2))
     np.testing.assert_allclose(stats.gain, (expected * values[:, None]).sum(1), atol=1e-6)
 
 
 def test_an_empty_shard_is_the_neutral_element():
     query, database = Codes(*codes(4, 20, 3, 0)), Codes(*codes(50, 20, 3, 1))
-    empty = evaluate(query, Codes(database.bits[:0], database.labels[:0]), device="cpu")
+    empty = evaluate(query, database[:0], device="cpu")
     whole = evaluate(query, database, device="cpu")
     assert empty.items.shape == (4, 21)
     assert not empty.items.any()
@@ -109,10 +103,10 @@ def test_an_empty_shard_is_the_neutral_element():
 def on_disk(folder, database):
     """The same codes and labels as memory maps, packed."""
     maps = []
-    for name, values in (("codes", database.bits), ("labels", database.labels)):
+    for name, values in (("codes", database.codes), ("labels", database.labels)):
         path = folder / f"{name}.npy"
-        np.save(path, np.packbits(values, axis=1))
-        maps.append(PackedBits(np.load(path, mmap_mode="r"), values.shape[1]))
+        np.save(path, values.rows)
+        maps.append(PackedBits(np.load(path, mmap_mode="r"), values.width))
     return Codes(*maps)
 
 
@@ -123,24 +117,15 @@ def test_packed_codes_on_disk_count_the_same(tmp_path, monkeypatch, bits, classe
     whole = evaluate(query, database, similarity=similarity, device="cpu")
     monkeypatch.setattr("benchmarks.evaluation.counts.PIECE", 128)
     maps = on_disk(tmp_path, database)
-    packed = Codes(
-        *(PackedBits(np.packbits(x, axis=1), x.shape[1]) for x in codes(7, bits, classes, 0))
+    columns = Codes(
+        *(PackedBits(np.asfortranarray(x.rows), x.width) for x in (maps.codes, maps.labels))
     )
-    mixed = Codes(maps.bits, database.labels)
-    for q, b in ((query, maps), (packed, maps), (packed, mixed), (packed, database)):
-        stats = evaluate(q, b, similarity=similarity, device="cpu")
+    for form in (maps, columns, Codes(maps.codes, database.labels)):
+        stats = evaluate(query, form, similarity=similarity, device="cpu")
         np.testing.assert_array_equal(stats.items, whole.items)
         np.testing.assert_array_equal(stats.relevant, whole.relevant)
         if similarity:
             np.testing.assert_array_equal(stats.gain, whole.gain)
-    columns = Codes(
-        *(PackedBits(np.asfortranarray(x.rows), x.width) for x in (maps.bits, maps.labels))
-    )
-    stats = evaluate(query, columns, similarity=similarity, device="cpu")
-    np.testing.assert_array_equal(stats.relevant, whole.relevant)
-    problem = (packed.bits, packed.labels, maps.bits, maps.labels)
-    np.testing.assert_array_equal(count_torch(*problem)[0], whole.items)
-    np.testing.assert_array_equal(count_numpy(*problem)[1], whole.relevant)
 
 
 def test_memory_does_not_grow_with_the_database(tmp_path, monkeypatch):
@@ -165,9 +150,9 @@ def test_memory_does_not_grow_with_the_database(tmp_path, monkeypatch):
 
 def test_inputs_stay_unmodified():
     query, database = codes(4, 16, 3, 0), codes(9, 16, 3, 1)
-    copies = [x.copy() for x in both(query, database)]
+    copies = [x.copy() for x in (*query, *database)]
     evaluate(Codes(*query), Codes(*database), device="cpu")
-    for got, before in zip(both(query, database), copies, strict=True):
+    for got, before in zip((*query, *database), copies, strict=True):
         np.testing.assert_array_equal(got, before)
 
 
@@ -175,23 +160,15 @@ def good(n=3, bits=4, classes=2):
     return Codes(np.zeros((n, bits), bool), np.ones((n, classes), bool))
 
 
+@pytest.mark.parametrize("form", [np.array, torch.tensor])
 @pytest.mark.parametrize("value", [0.5, -1.0, float("nan"), 2.0])
-def test_values_that_are_no_bits_are_named(value):
-    bits = np.zeros((3, 4))
-    bits[1, 2] = value
-    with pytest.raises(ValueError, match=rf"database codes .* got {value} in row 1, column 2"):
-        evaluate(good(), Codes(bits, good().labels), device="cpu")
-    with pytest.raises(ValueError, match=rf"query codes .* got {value} in row 1, column 2"):
-        evaluate(Codes(torch.tensor(bits), good().labels), good(), device="cpu")
-
-
-def test_a_bad_value_is_named_by_its_row_in_the_whole_piece(monkeypatch):
-    monkeypatch.setattr("benchmarks.evaluation.counts.PIECE", 4)
-    labels = np.ones((10, 2))
-    labels[9, 1] = 3
-    pieces = [good(), Codes(np.zeros((10, 4)), labels)]
-    with pytest.raises(ValueError, match=r"database piece 1 labels .* got 3.0 in row 9, column 1"):
-        evaluate(good(), iter(pieces), device="cpu")
+def test_values_that_are_no_bits_are_named(form, value):
+    matrix = np.zeros((3, 4))
+    matrix[1, 2] = value
+    with pytest.raises(ValueError, match=rf"Codes: codes .* got {value} in row 1, column 2"):
+        Codes(form(matrix), good().labels)
+    with pytest.raises(ValueError, match=rf"Codes: labels .* got {value} in row 1, column 2"):
+        Codes(good().codes, form(matrix))
 
 
 def test_packed_rows_of_another_width_are_refused():
@@ -199,11 +176,19 @@ def test_packed_rows_of_another_width_are_refused():
     for width, wrong in ((9, rows), (0, rows), (8, rows[0]), (8, rows.astype(int))):
         with pytest.raises(ValueError, match=rf"PackedBits: {width} columns take a uint8 matrix"):
             PackedBits(wrong, width)
+
+
+def test_packed_rows_with_more_than_their_width_are_named_as_they_are_read(monkeypatch):
+    monkeypatch.setattr("benchmarks.evaluation.counts.PIECE", 2)
+    rows = np.zeros((3, 1), np.uint8)
     rows[2] = 0b00010010
+    wrong = Codes(PackedBits(rows, 4), good().labels)
     with pytest.raises(ValueError, match=r"database codes of 4 packed .* byte of 18 in row 2"):
-        evaluate(good(), Codes(PackedBits(rows, 4), good().labels), device="cpu")
-    with pytest.raises(ValueError, match="equally many bits a code, got 4 and 7"):
-        evaluate(good(), Codes(PackedBits(rows, 7), good().labels), device="cpu")
+        evaluate(good(), wrong, device="cpu")
+    with pytest.raises(ValueError, match=r"query codes of 4 packed .* byte of 18 in row 2"):
+        evaluate(wrong, good(), device="cpu")
+    with pytest.raises(ValueError, match=r"piece 1 labels of 2 packed .* byte of 18 in row 2"):
+        evaluate(good(), [good(), Codes(good().codes, PackedBits(rows, 2))], device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -212,14 +197,25 @@ def test_packed_rows_of_another_width_are_refused():
         (good(bits=4), good(bits=5), "equally many bits a code, got 4 and 5"),
         (good(classes=2), good(classes=3), "equally many classes, got 2 and 3"),
         (good(n=0), good(), "at least 1 query, got 0"),
-        (good(bits=0), good(bits=0), "1 to 32767 bits, got 0"),
-        (Codes(np.zeros(4, bool), np.ones((4, 2), bool)), good(), "must be a matrix"),
-        (Codes(np.zeros((4, 4), bool), np.ones((3, 2), bool)), good(), "one row of labels a code"),
     ],
 )
 def test_what_does_not_fit_is_refused(query, database, words):
     with pytest.raises(ValueError, match=f"evaluate: .*{words}"):
         evaluate(query, database, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("codes", "labels", "words"),
+    [
+        (np.zeros((4, 0)), np.ones((4, 2)), "1 to 32767 bits, got 0"),
+        (np.zeros((1, 2**15)), np.ones((1, 2)), "1 to 32767 bits, got 32768"),
+        (np.zeros(4), np.ones((4, 2)), "codes must be a matrix"),
+        (np.zeros((4, 4)), np.ones((3, 2)), "one row of labels a code, got 4 codes and 3 rows"),
+    ],
+)
+def test_codes_and_labels_that_do_not_belong_together_are_refused(codes, labels, words):
+    with pytest.raises(ValueError, match=f"Codes: .*{words}"):
+        Codes(codes, labels)
 
 
 @pytest.mark.parametrize(
@@ -241,22 +237,10 @@ def test_gains_that_would_not_add_up_exactly_are_refused():
         evaluate(many, many, similarity="exponential", device="cpu")
 
 
-def test_gains_are_counted_only_where_there_are_any_and_not_too_many():
-    with pytest.raises(ValueError, match="by_grade counts gains, got no similarity"):
-        evaluate(good(), good(), by_grade=True, device="cpu")
-    values, items = np.arange(257.0), np.ones((1, 257), int)
-    Grades(values, items)
-    with pytest.raises(ValueError, match="at most 256 different gains can be kept, got 257"):
-        Grades(values, items, items[..., None])
-
-
-def test_shards_must_agree_on_counting_gains():
-    one, other = (
-        evaluate(good(), good(), similarity="shared", by_grade=by_grade, device="cpu")
-        for by_grade in (False, True)
-    )
-    with pytest.raises(ValueError, match="all shards or none count each gain by distance"):
-        one + other
+def test_too_many_different_gains_are_refused():
+    values = np.arange(2**14 + 1.0)
+    with pytest.raises(ValueError, match="at most 16384 different gains can be kept, got 16385"):
+        Grades(values, np.ones((1, len(values)), int))
 
 
 def test_stats_of_other_queries_do_not_add_up():

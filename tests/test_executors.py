@@ -1,12 +1,13 @@
 """Every executor leaves the same records."""
 
+import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from multiprocessing.reduction import ForkingPickler
 
 import numpy as np
@@ -16,10 +17,13 @@ from joblib.externals.loky import get_reusable_executor
 from benchmarks import run
 from benchmarks.grid import planning
 from benchmarks.grid import tasks as tasks
+from benchmarks.grid.flags import read_grids
 from benchmarks.grid.method_settings import GridError
 from benchmarks.runner import executors
 from benchmarks.runner.executors import in_processes, local, on_dask, run_all
 from benchmarks.runner.run_settings import Outcome, RunSettings
+from results.store.files import process_space
+from results.store.leases import Holder
 from results.store.store import ResultStore
 
 GRID = ["--methods", "lsh", "itq", "cibhash", "--datasets", "synthetic", "--bits", "8"]
@@ -29,7 +33,7 @@ N_CELLS = 9  # three methods and random twice, float once
 
 @pytest.fixture(scope="module")
 def cells():
-    return planning.expand_grids(run._grids(GRID, "quick"))[0]
+    return planning.expand_grids(read_grids(GRID, "quick"))[0]
 
 
 def settings(folder, **more):
@@ -43,7 +47,7 @@ def do(executor, folder, cells, done=lambda outcome: None):
 def content(folder):
     """Metrics and arrays of every record."""
     store = ResultStore(folder / "out")
-    return {r.digest: (r.metrics, store.arrays(store.path(r))) for r in store.records()}
+    return {r.digest: (r.metrics, store.arrays(store.locate(r))) for r in store.records()}
 
 
 def same(one, other):
@@ -168,10 +172,11 @@ def test_a_cell_that_workers_die_of_fails_alone(cells, expected, monkeypatch, tm
             if cell is culprit:
                 held = [cell, first] if len(waiting) > 1 else [cell]
                 for other in held:
-                    path = store.lease_path(**other.place)
+                    path = store.lease_path(other.address)
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(f'{{"host": "{socket.gethostname()}", "pid": {gone}, '
-                                    '"token": "", "since": 0}')  # fmt: skip
+                    path.write_text(
+                        json.dumps(asdict(Holder("here", gone, "", 0, "", process_space())))
+                    )
                 raise BrokenPipeError("killed")
             if cell is not first or len(waiting) == 1:
                 yield from local(given, [[cell]], tell)

@@ -54,7 +54,7 @@ def finished(folder, but=None):
     for record in store.records():
         if but is not None and record.method.startswith(but):
             continue
-        for path in (store.path(record), store.path(record).with_suffix(".safetensors")):
+        for path in (store.locate(record), store.locate(record).with_suffix(".safetensors")):
             files[path] = path.read_bytes(), path.stat().st_mtime_ns
     return files
 

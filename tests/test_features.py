@@ -1,6 +1,6 @@
 import hashlib
 import json
-import threading
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +17,6 @@ from datasets import load
 from datasets.augment import AUGMENTATIONS, resize
 from datasets.errors import DatasetError
 from datasets.files import disk
-from datasets.files import images as images_module
 from datasets.files.images import EncodedImages, FileItems
 
 CPU = torch.device("cpu")
@@ -272,56 +271,44 @@ def on_disk(data, tmp_path):
     return replace(data, images=EncodedImages(FileItems(folder, names), 8, exact=True))
 
 
-def test_extraction_begins_while_images_are_decoded(
-    data, on_disk, tmp_path, monkeypatch, blocks_of_100
-):
-    extracted, decoded, real = threading.Event(), [], images_module.decode_all
-
-    class Noting(Counting):
-        def features(self, images):
-            extracted.set()
-            return super().features(images)
-
-    def decode(chunk, **options):
-        if len(decoded) == 4:  # two blocks can be had, and all of them take ten chunks
-            assert extracted.wait(60)
-        decoded.append(len(chunk))
-        return real(chunk, **options)
-
-    monkeypatch.setattr(images_module, "decode_all", decode)
-    cache = FeatureCache(tmp_path / "a", CPU)
-    found = cache.features(on_disk, Noting()).array
-    assert len(decoded) == 10
+def test_images_are_decoded_once_before_the_first_pass(data, on_disk, tmp_path):
+    told = []
+    cache = FeatureCache(tmp_path / "a", CPU, lambda what, *_: told.append(what))
+    found = cache.features(on_disk, PIXELS).array
+    decoding, extraction = f"pixels of {len(data.images)} images", "features of synthetic"
+    assert list(dict.fromkeys(told)) == [decoding, extraction]
+    assert told == sorted(told, reverse=True)  # one after the other
     assert torch.equal(found, FeatureCache(tmp_path / "b", CPU).features(data, PIXELS).array)
+    told.clear()
     cache.bank(on_disk, PIXELS, "cibhash", 2)
-    assert len(decoded) == 10
+    assert set(told) == {"features of 2 views of the training images of synthetic"}
 
 
-def test_an_extraction_and_its_decoding_both_go_on_where_they_stopped(
-    data, on_disk, tmp_path, monkeypatch, blocks_of_100
-):
-    decoded, real = [], images_module.decode_all
-
-    def decode(chunk, **options):
-        decoded.extend(name for name, _ in chunk)
-        return real(chunk, **options)
-
-    monkeypatch.setattr(images_module, "decode_all", decode)
+def test_an_interrupted_extraction_decodes_nothing_again(data, on_disk, tmp_path, blocks_of_100):
     with pytest.raises(KeyboardInterrupt):
         FeatureCache(tmp_path / "a", CPU).features(on_disk, Counting(stop_at=250))
-    rest = Counting()
-    found = FeatureCache(tmp_path / "a", CPU).features(on_disk, rest).array
+    rest, told = Counting(), []
+    cache = FeatureCache(tmp_path / "a", CPU, lambda *step: told.append(step))
+    found = cache.features(on_disk, rest).array
     assert rest.seen == len(data.images) - 200
-    assert len(decoded) == len(set(decoded)) == len(data.images)
+    assert told[0] == ("features of synthetic", 200, len(data.images))
     assert torch.equal(found, FeatureCache(tmp_path / "b", CPU).features(data, PIXELS).array)
 
 
-def test_a_broken_image_is_named_though_the_extraction_has_begun(on_disk, tmp_path, blocks_of_100):
+def test_stored_features_need_no_images(on_disk, tmp_path):
+    cache = FeatureCache(tmp_path / "a", CPU)
+    found = cache.features(on_disk, PIXELS).array
+    for folder in (tmp_path / "a/pixels/8px", tmp_path / "files"):
+        shutil.rmtree(folder)
+    assert torch.equal(cache.features(on_disk, PIXELS).array, found)
+
+
+def test_a_broken_image_is_named_before_the_backbone_sees_any(on_disk, tmp_path):
     (tmp_path / "files/400.png").write_bytes(b"broken")
     net = Counting()
     with pytest.raises(DatasetError, match=r"400\.png: corrupt image"):
         FeatureCache(tmp_path / "a", CPU).features(on_disk, net)
-    assert net.seen <= 400
+    assert net.seen == 0
 
 
 def test_a_part_of_a_bank_is_laid_out_once_and_not_at_every_step():

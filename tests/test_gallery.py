@@ -14,7 +14,7 @@ from results.gallery.exhibits import exhibits, wanted
 from results.gallery.row_samples import Samples, read_samples, write_samples
 from results.gallery.view import View
 from results.page.thumbnails import galleries
-from results.report import load_board, render
+from results.report import load_board, render_board
 from results.store.store import ResultStore, Scan
 from tests.record_factory import make_record
 
@@ -76,7 +76,7 @@ def test_other_labels_and_data_that_are_absent_leave_no_samples(stored, tmp_path
     store, data = stored
     record = itq_of(store)
     other = ResultStore(tmp_path)
-    other.save(record, store.arrays(store.path(record)))
+    other.save(record, store.arrays(store.locate(record)))
     assert keep_samples(other, load_board(other), known([])) == []
     flipped = replace(data, labels=data.labels.roll(1, 1))
     (line,) = keep_samples(other, load_board(other), known([flipped]))
@@ -88,7 +88,7 @@ def test_damaged_samples_are_as_good_as_none_and_wanted_again(stored, tmp_path):
     store, _ = stored
     record = itq_of(store)
     other = ResultStore(tmp_path)
-    other.save(record, store.arrays(store.path(record)))
+    other.save(record, store.arrays(store.locate(record)))
     path = write_samples(other, record, read_samples(store, record))
     path.write_bytes(b"no tensors")
     assert read_samples(other, record) is None
@@ -102,7 +102,7 @@ def test_data_without_images_have_maps_and_no_gallery(stored, tmp_path):
     store, data = stored
     record = itq_of(store)
     other = ResultStore(tmp_path)
-    other.save(record, store.arrays(store.path(record)))
+    other.save(record, store.arrays(store.locate(record)))
     bare = replace(data, images=None, features=torch.zeros(len(data.labels), 1))
     keep_samples(other, load_board(other), known([bare]))
     view = view_of(other)
@@ -166,7 +166,7 @@ def test_large_images_become_thumbnails_of_their_shape():
 def test_the_command_reads_the_data_when_it_is_asked_to(stored, tmp_path, capsys):
     store, _ = stored
     for record in load_board(store).records:
-        ResultStore(tmp_path).save(record, store.arrays(store.path(record)))
+        ResultStore(tmp_path).save(record, store.arrays(store.locate(record)))
     arguments = ["--out", str(tmp_path), "--figures", "gallery", "--format", "svg"]
     arguments += ["--width", "column"]
     assert report.main(arguments) == 0
@@ -175,7 +175,8 @@ def test_the_command_reads_the_data_when_it_is_asked_to(stored, tmp_path, capsys
     assert "gallery-synthetic" in capsys.readouterr().out
     html = (tmp_path / "report/index.html").read_text()
     assert html.count('class="thumb"') == 12
-    render(ResultStore(tmp_path))  # from the store alone
+    alone = ResultStore(tmp_path)
+    render_board(load_board(alone), alone)
     assert (tmp_path / "report/index.html").read_text().count('class="thumb"') == 12
 
 

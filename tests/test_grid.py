@@ -1,3 +1,4 @@
+import inspect
 from dataclasses import replace
 
 import pytest
@@ -5,10 +6,12 @@ import torch
 
 from benchmarks.evaluation.counters.choice import MAX_BITS
 from benchmarks.features.backbones import backbone
-from benchmarks.grid.cells import RunKey, expand, seed_of
+from benchmarks.grid.cells import expand, seed_of, training_source
 from benchmarks.grid.method_settings import GridError, method_spec
 from benchmarks.grid.tasks import Task
+from benchmarks.training import trainer
 from datasets import load
+from results.store.run_key import RunKey
 
 KEY = RunKey("digits", "300-1497", "pixels", "cibhash", 32, 0)
 
@@ -77,15 +80,34 @@ def test_the_precision_of_a_training_is_no_setting_of_a_closed_form(task):
 
 
 @pytest.mark.parametrize(
-    "source", ["specs.source_digest", "grid.source_of_pixels", "grid.training_source"]
+    "source",
+    ["method_settings.source_digest", "cells.source_of_pixels", "cells.training_source"],
 )
 def test_digest_covers_the_code_of_method_and_augmentation(task, monkeypatch, source):
     before = digest(task)
-    monkeypatch.setattr(f"benchmarks.{source}", lambda *given: "changed")
+    monkeypatch.setattr(f"benchmarks.grid.{source}", lambda *given: "changed")
     assert digest(task) != before
 
 
-def test_expand_orders_cells_by_suite_and_gives_float_one_cell(task):
+@pytest.mark.parametrize(
+    ("added", "same"),
+    [
+        ("\n# a remark\n", True),
+        ("\n'a remark'\nimport json\n", True),
+        ("\n_AHEAD = 31\n", False),
+    ],
+)
+def test_the_code_of_the_training_counts_and_its_prose_does_not(monkeypatch, added, same):
+    real, before = inspect.getsource, training_source()
+
+    def changed(module):
+        return real(module) + (added if module is trainer else "")
+
+    monkeypatch.setattr("inspect.getsource", changed)
+    assert (training_source.__wrapped__() == before) == same
+
+
+def test_expand_orders_cells_by_task_and_gives_float_one_cell(task):
     specs = [method_spec("lsh"), method_spec("random"), method_spec("float")]
     keys = [cell.key for cell in expand([task], specs, [16, 32], 2)]
     assert [(k.method, k.bits, k.seed) for k in keys] == [

@@ -6,6 +6,7 @@ import torch
 
 from benchmarks.evaluation import health
 from benchmarks.evaluation.health import code_health
+from benchmarks.evaluation.packing import PackedBits
 
 
 def random_codes(n=500, bits=24, share=0.3, seed=0):
@@ -90,11 +91,13 @@ def test_flipping_a_bit_changes_its_activation_alone():
     assert after.n_distinct == before.n_distinct
 
 
-def test_tensors_and_read_only_arrays_give_the_same_and_stay_as_they_are():
+def test_tensors_packed_and_read_only_arrays_give_the_same_and_stay_as_they_are():
     codes = random_codes()
     copy = codes.copy()
     codes.flags.writeable = False
-    assert code_health(codes).metrics() == code_health(torch.tensor(codes)).metrics()
+    forms = codes, torch.tensor(codes), PackedBits.of(codes)
+    first, *others = (code_health(form).metrics() for form in forms)
+    assert others == [first, first]
     np.testing.assert_array_equal(codes, copy)
 
 

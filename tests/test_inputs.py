@@ -7,9 +7,10 @@ import torch
 
 from benchmarks.features.base import BackboneError, Pixels
 from benchmarks.features.cache import FeatureCache
-from benchmarks.features.extractor import FIXED
+from benchmarks.features.extractor import BATCH
+from benchmarks.grid.flags import read_grids
 from benchmarks.grid.planning import expand_grids
-from benchmarks.run import _grids, main
+from benchmarks.run import main
 from benchmarks.runner.run_settings import RunSettings
 from benchmarks.runner.task_inputs import needs_of
 from benchmarks.runner.worker import run_leased
@@ -27,14 +28,13 @@ def data():
 
 def cells(*arguments):
     fixed = ("--datasets", "synthetic", "--bits", "8", "--seeds", "2", "--epochs", "1")
-    found = expand_grids(_grids([*fixed, *arguments], "quick"))[0]
+    found = expand_grids(read_grids([*fixed, *arguments], "quick"))[0]
     return [cell for cell in found if cell.method.name in arguments]  # yardsticks come uncalled
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--methods", "random"], set()),
         (["--methods", "lsh"], {("", 1, "features")}),
         (["--methods", "float"], {("", 1, "features")}),
         (["--methods", "cibhash"], {("", 1, "features"), ("cibhash", 10, "features")}),
@@ -114,8 +114,8 @@ def test_one_pass_gives_features_and_tokens_where_both_are_wanted(data, tmp_path
         expected = alone.bank(data, PIXELS, "cibhash", 2, kind).array
         found = together.bank(data, net, "cibhash", 2, kind, also).array
         assert torch.equal(found, expected)
-    n_batches = math.ceil(len(data.images) / FIXED["cpu"]) + math.ceil(
-        2 * len(data.train) / FIXED["cpu"]
+    n_batches = math.ceil(len(data.images) / BATCH["cpu"]) + math.ceil(
+        2 * len(data.train) / BATCH["cpu"]
     )
     assert net.passes == n_batches
     assert net.seen == len(data.images) + 2 * len(data.train)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from benchmarks.evaluation import scoring
+from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import score_codes
 from benchmarks.features.backbones import backbone
 from benchmarks.features.cache import FeatureCache
@@ -122,16 +123,16 @@ def test_an_extraction_goes_on_in_smaller_blocks(tmp_path, monkeypatch):
 def test_codes_are_scored_in_smaller_pieces(monkeypatch):
     data = load("synthetic")
     codes = torch.rand(600, 16, generator=torch.Generator().manual_seed(0)) < 0.5
-    query, database = codes[data.query], codes[data.database]
+    query, database = (PackedBits.of(codes[rows]) for rows in (data.query, data.database))
     expected = score_codes(query, database, data, "cpu")
     real, sizes = scoring.evaluate, []
 
     def evaluate(asked, pieces, **named):
         def small():
             for piece in pieces:
-                if len(piece.bits) > 200:
+                if len(piece) > 200:
                     raise torch.OutOfMemoryError("no room")
-                sizes.append(len(piece.bits))
+                sizes.append(len(piece))
                 yield piece
 
         return real(asked, small(), **named)

@@ -9,7 +9,7 @@ from benchmarks.machine.memory import keep_freed_memory
 FAULTS = """
 import resource, sys
 import torch
-from benchmarks.memory import keep_freed_memory
+from benchmarks.machine.memory import keep_freed_memory
 torch.set_num_threads(1)
 if sys.argv[1] == "kept":
     assert keep_freed_memory()

@@ -55,9 +55,7 @@ def stats_of(groups):
     counts = np.array([[[group.count(value) for group in groups] for value in GRADES]])
     values = np.array(GRADES)
     gain = (counts * values[:, None]).sum(1)
-    return RetrievalStats(
-        counts.sum(1), counts[:, 1:].sum(1), gain, Grades(values, counts.sum(2), counts)
-    )
+    return RetrievalStats(counts.sum(1), counts[:, 1:].sum(1), gain, Grades(values, counts.sum(2)))
 
 
 def orders(groups):
@@ -110,6 +108,8 @@ BY_HAND = {
         recall_at,
         lambda order, k: hits_by_hand(order, k) / max(hits_by_hand(order, None), 1),
     ),
+}
+OF_GAINS_BY_HAND = {
     "NDCG": (ndcg, lambda order, k: over_ideal(lambda gains: dcg_by_hand(gains, k), order)),
     "ACG": (acg, lambda order, k: sum(order[:k]) / min(k, len(order))),
     "HP": (
@@ -118,7 +118,7 @@ BY_HAND = {
     ),
     **{
         f"AHP, {area}": (
-            lambda s, k, ties, area=area: average_hierarchical_precision(s, k, ties, area),
+            lambda s, k, area=area: average_hierarchical_precision(s, k, area),
             lambda order, k, area=area: ahp_by_hand(order, k, area),
         )
         for area in ("mean", "trapezoid")
@@ -136,6 +136,17 @@ def test_expected_best_and_worst_over_all_tie_orders(name, case):
     exact = {"expected": sum(values) / len(values), "best": max(values), "worst": min(values)}
     for ties, value in exact.items():
         assert metric(stats_of(groups), k, ties) == pytest.approx([float(value)], abs=1e-13), ties
+
+
+@pytest.mark.parametrize("name", OF_GAINS_BY_HAND)
+@given(tied_databases())
+@some(150)
+def test_metrics_of_gains_are_the_mean_over_all_tie_orders(name, case):
+    groups, k = case
+    metric, by_hand = OF_GAINS_BY_HAND[name]
+    values = [by_hand(order, k) for order in orders(groups)]
+    mean = float(sum(values) / len(values))
+    assert metric(stats_of(groups), k) == pytest.approx([mean], abs=1e-13)
 
 
 # ------------------------------------------------------------------------------- other libraries
@@ -175,13 +186,18 @@ def retrievals(draw):
 
 
 def statistics(query, database):
-    return evaluate(query, database, similarity="exponential", by_grade=True, device="cpu")
+    return evaluate(query, database, similarity="exponential", device="cpu")
+
+
+def bounded(stats, k):
+    """Metrics of relevance, as [worst, expected, best]."""
+    return [[metric(stats, k, ties) for ties in TIES] for metric, _ in BY_HAND.values()]
 
 
 def ranked(stats, k):
-    """Every metric of a ranking, as [worst, expected, best]."""
-    metrics = [metric for metric, _ in BY_HAND.values()]
-    return np.array([[metric(stats, k, ties) for ties in TIES] for metric in metrics])
+    """Every metric of a ranking, one row a query."""
+    of_gains = [metric(stats, k) for metric, _ in OF_GAINS_BY_HAND.values()]
+    return np.array([*itertools.chain(*bounded(stats, k)), *of_gains])
 
 
 def balls(stats):
@@ -204,7 +220,7 @@ def assert_same(stats, other, k):
 @some(40)
 def test_expected_lies_between_worst_and_best(case):
     query, database, k, _ = case
-    for worst, expected, best in ranked(statistics(query, database), k):
+    for worst, expected, best in bounded(statistics(query, database), k):
         assert (worst <= expected + 1e-12).all()
         assert (expected <= best + 1e-12).all()
 
@@ -213,8 +229,7 @@ def test_expected_lies_between_worst_and_best(case):
 @some(40)
 def test_the_order_of_the_database_changes_nothing(case):
     query, database, k, rng = case
-    order = rng.permutation(len(database.bits))
-    shuffled = Codes(database.bits[order], database.labels[order])
+    shuffled = database[rng.permutation(len(database))]
     assert_same(statistics(query, database), statistics(query, shuffled), k)
 
 
@@ -222,8 +237,8 @@ def test_the_order_of_the_database_changes_nothing(case):
 @some(40)
 def test_flipping_or_moving_bits_in_all_codes_changes_nothing(case):
     query, database, k, rng = case
-    flip, order = rng.random(query.bits.shape[1]) < 0.5, rng.permutation(query.bits.shape[1])
-    moved = (Codes((codes.bits ^ flip)[:, order], codes.labels) for codes in (query, database))
+    flip, order = rng.random(query.codes.width) < 0.5, rng.permutation(query.codes.width)
+    moved = (Codes((c.codes.unpack() ^ flip)[:, order], c.labels) for c in (query, database))
     assert_same(statistics(query, database), statistics(*moved), k)
 
 
@@ -231,9 +246,9 @@ def test_flipping_or_moving_bits_in_all_codes_changes_nothing(case):
 @some(40)
 def test_shards_add_up_to_the_last_digit(case):
     query, database, k, rng = case
-    n = len(database.bits)
+    n = len(database)
     edges = [0, *sorted(rng.integers(0, n + 1, 3)), n]
-    shards = [Codes(database.bits[a:b], database.labels[a:b]) for a, b in itertools.pairwise(edges)]
+    shards = [database[a:b] for a, b in itertools.pairwise(edges)]
     first, *rest = (statistics(query, shard) for shard in shards)
     whole = statistics(query, database)
     assert_same(sum(rest, first), whole, k)
@@ -244,10 +259,11 @@ def test_shards_add_up_to_the_last_digit(case):
 @some(40)
 def test_a_constant_code_scores_the_base_rate(case):
     query, database, k, _ = case
-    constant = [Codes(codes.bits & False, codes.labels) for codes in (query, database)]
+    constant = [Codes(c.codes.unpack() & False, c.labels) for c in (query, database)]
     stats = statistics(*constant)
-    n, bits = len(database.bits), query.bits.shape[1]
-    shared = query.labels.astype(int) @ database.labels.T.astype(int)
+    n, bits = len(database), query.codes.width
+    q_labels, b_labels = (c.labels.unpack().astype(int) for c in (query, database))
+    shared = q_labels @ b_labels.T
     relevant = (shared > 0).sum(1)
     base = relevant / n
     close = {"rtol": 0, "atol": 1e-12}

@@ -100,6 +100,8 @@ def test_names_that_are_no_rows_are_refused(name):
         ),
         ("my_lsh", ["unknown method 'my_lsh'", "did you mean 'lsh'"]),
         ("bare.py:Bare", ["Bare does not define project; define it"]),
+        ("fed.py:Images", ["consumes is 'images'; set it to 'features' or 'tokens' in the class"]),
+        ("fed.py:Labels", ["supervision is 'labels'; set it to 'none' or 'captions' or"]),
         ("nameless.py:Nameless", ["Nameless names no paper; set paper = 'Authors,"]),
         ("typo.py:X", ["typo.py cannot be run: SyntaxError", "(typo.py, line 2)"]),
         ("raises.py:X", ["raises.py cannot be run: KeyError: 'x' (raises.py, line 3)"]),
@@ -115,6 +117,10 @@ def test_what_cannot_be_had_is_said_in_one_line(folder, text, words):
     (folder / "nameless.py").write_text(
         "from methods.base import HashMethod\nclass Nameless(HashMethod):\n"
         "    def project(self, x):\n        return x\n"
+    )
+    (folder / "fed.py").write_text(
+        f"{MINE}\nclass Images(MyLSH):\n    consumes = 'images'\n"
+        "class Labels(MyLSH):\n    supervision = 'labels'\n"
     )
     (folder / "typo.py").write_text("import torch\nclass X(:\n")
     (folder / "raises.py").write_text("import torch\n\n{}['x']\n")

@@ -82,6 +82,24 @@ def test_names_are_kinds_and_paths(tmp_path, monkeypatch):
     assert refusal("folder:") == "folder: needs a path, as in folder:PATH"
 
 
+@pytest.mark.parametrize("kind", ["folder", "lists", "parquet", "features"])
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("a\0b", r"folder:a\x00b: the path of data must be of letters that can be shown"),
+        ("a\udce9b", r"folder:a\xe9b: the path of data must be of letters that can be shown"),
+        ("a\x1b[2J", r"folder:a\x1b[2J: the path of data must be"),
+        ("a" * 5000, "a: no such path (["),
+        ("a/" * 5000, "a/: no such path (["),
+        ("~nobody-of-this-name/a", "no such path (Could not determine home directory.)"),
+    ],
+)
+def test_a_path_that_cannot_be_shown_or_be_is_refused(kind, path, words):
+    message = refusal(f"{kind}:{path}")
+    assert words.replace("folder", kind) in message
+    assert len(message) < 300
+
+
 # ---- folder
 
 

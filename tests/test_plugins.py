@@ -10,7 +10,7 @@ from datasets.errors import DatasetError, UnknownName
 
 DATA = """
 import torch
-from datasets.base import MemoryImages
+from datasets import MemoryImages
 from datasets.contents import Contents
 from datasets.protocols import Protocol_
 

@@ -5,12 +5,13 @@ import pytest
 from benchmarks import run
 from benchmarks.features.backbones import backbone
 from benchmarks.grid import presets
+from benchmarks.grid.flags import make_parser, read_grids
 from benchmarks.grid.method_settings import GridError, chosen_methods
 from benchmarks.grid.presets import read_preset
 from datasets import protocol_of
 from datasets.errors import UnknownName
 
-PARSER = run._parser({})
+PARSER = make_parser()
 
 
 def written(tmp_path, text):
@@ -36,14 +37,14 @@ def test_flags_of_the_call_are_flags():
 
 
 def test_the_presets_come_with_the_package():
-    packaging = tomllib.loads((presets.FOLDER.parents[1] / "pyproject.toml").read_text())
-    patterns = packaging["tool"]["setuptools"]["package-data"]["benchmarks"]
+    packaging = tomllib.loads((presets.FOLDER.parents[2] / "pyproject.toml").read_text())
+    patterns = packaging["tool"]["setuptools"]["package-data"]["benchmarks.grid"]
     found = {p for pattern in patterns for p in presets.FOLDER.parent.glob(pattern)}
     assert {p.stem for p in found} >= set(presets.names())
 
 
 def test_the_default_is_the_quick_preset():
-    (options,) = run._grids([], "quick")
+    (options,) = read_grids([], "quick")
     assert options.methods == ["all"]
     assert (options.datasets, options.bits, options.seeds) == (["digits"], [16, 32, 64], 3)
 
@@ -64,7 +65,7 @@ def test_every_flag_of_a_grid_has_its_key(tmp_path):
 
 def test_the_command_line_beats_the_preset_and_the_preset_the_default(tmp_path):
     path = written(tmp_path, 'bits = [12]\nseeds = 7\ndatasets = ["synthetic"]\n')
-    (options,) = run._grids(["--seeds", "2"], path)
+    (options,) = read_grids(["--seeds", "2"], path)
     assert (options.bits, options.seeds, options.datasets) == ([12], 2, ["synthetic"])
     assert options.methods == ["all"]
 
@@ -74,7 +75,7 @@ def test_a_file_may_tell_of_several_grids(tmp_path):
         "seeds = 1\nbits = [8]\n"
         '[[grid]]\nmethods = ["lsh"]\n[[grid]]\nmethods = ["itq"]\nbits = [4]\n'
     )
-    one, other = run._grids([], written(tmp_path, text))
+    one, other = read_grids([], written(tmp_path, text))
     assert (one.methods, one.bits, one.seeds) == (["lsh"], [8], 1)
     assert (other.methods, other.bits, other.seeds) == (["itq"], [4], 1)
 

@@ -19,10 +19,10 @@ from benchmarks.grid.cells import expand
 from benchmarks.grid.method_settings import GridError, method_spec
 from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import own_device
-from benchmarks.runner import worker as run_leased
+from benchmarks.runner import follower
 from benchmarks.runner.follower import follow
 from benchmarks.runner.run_settings import RunSettings
-from benchmarks.training.distributed.rank_group import Crew
+from benchmarks.training.distributed.rank_group import RankGroup
 from datasets import load
 from results.store.store import ResultStore
 from tests.rank_steps import learned
@@ -109,7 +109,7 @@ def test_the_command_on_two_ranks_does_what_it_does_on_one(vit, tmp_path):
 
 def agreement(store, record, other_store, other):
     """Share of the bits in which two records agree."""
-    arrays = store.arrays(store.path(record)), other_store.arrays(other_store.path(other))
+    arrays = store.arrays(store.locate(record)), other_store.arrays(other_store.locate(other))
     parts = ("query_codes", "database_codes")
     return min(
         (np.unpackbits(arrays[0][part], axis=1) == np.unpackbits(arrays[1][part], axis=1)).mean()
@@ -174,12 +174,12 @@ def test_cells_of_frozen_backbones_that_are_stored_are_no_hindrance(vit, tmp_pat
 def test_a_cell_that_failed_before_comes_last(two, vit, tmp_path, monkeypatch):
     """It may end all ranks again, and no other cell should wait for that."""
     store, orders = ResultStore(tmp_path / "out"), []
-    monkeypatch.setattr(run, "joined", lambda device: nullcontext(Crew(0, 2, HashStore())))
+    monkeypatch.setattr(run, "joined", lambda device: nullcontext(RankGroup(0, 2, HashStore())))
     monkeypatch.setattr(
         run, "run_all", lambda executor, settings, todo, *_: orders.append(todo) or []
     )
     run.main(arguments(vit, tmp_path, "cibhash", "wch"))
-    store.mark_failed(**orders[0][0].place, kind="method", error="once")
+    store.mark_failed(orders[0][0].address, kind="method", error="once")
     run.main(arguments(vit, tmp_path, "cibhash", "wch"))
     first, *others = orders[0]
     assert [cell.digest for cell in orders[1]] == [cell.digest for cell in (*others, first)]
@@ -197,27 +197,27 @@ def test_each_rank_has_a_gpu_of_its_own(monkeypatch, name, device):
 
 
 def test_a_rank_with_other_data_than_rank_0_does_not_follow(tmp_path):
-    words = HashStore()
-    Crew(0, 2, words).lead("ab")
+    store = HashStore()
+    RankGroup(0, 2, store).announce("ab")
     with pytest.raises(GridError, match="rank 1 has other code or data than rank 0"):
-        follow(RunSettings(tmp_path, tmp_path), [], Crew(1, 2, words))
+        follow(RunSettings(tmp_path, tmp_path), [], RankGroup(1, 2, store))
 
 
 def test_a_follower_that_cannot_tell_rank_0_notes_the_failure(vit, tmp_path, monkeypatch):
     task, spec = Task(load("synthetic"), backbone(vit, 32)), method_spec("cibhash", finetune=True)
     (cell,) = expand([task], [spec], [8], 1)
-    words = HashStore()
-    Crew(0, 2, words).lead(cell.digest)
-    crew = Crew(1, 2, words)
+    store = HashStore()
+    RankGroup(0, 2, store).announce(cell.digest)
+    group = RankGroup(1, 2, store)
 
     def train_and_encode(cells, inputs, watch, trainers):
         trainers[0].checkpoint.write({"weight": torch.zeros(1)}, [])
-        crew.parted = True
+        group.out_of_step = True
         raise ValueError("alone")
 
-    monkeypatch.setattr(run_leased, "train_and_encode", train_and_encode)
+    monkeypatch.setattr(follower, "train_and_encode", train_and_encode)
     with pytest.raises(SystemExit):
-        follow(RunSettings(tmp_path, tmp_path), [cell], crew)
+        follow(RunSettings(tmp_path, tmp_path), [cell], group)
     (failure,) = ResultStore(tmp_path).failures()
     assert failure.error == "alone"
     assert "in train_and_encode" in failure.traceback

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.report import main
-from results.report import Options, leaderboard_text, load_board, render
+from results.report import Options, load_board, render_board
 from results.store.leases import Lease
-from results.store.planned_grid import Planned, write_plan
+from results.store.planned_grid import write_plan
+from results.store.record import SCHEMA, check_record
+from results.store.run_key import Address
 from results.store.store import ResultStore, StoreError
+from results.tables.leaderboard import leaderboard_plain
 from tests.record_factory import ARRAYS, ORDER, fill, grid, make_record
 
 FILES = {
@@ -28,13 +31,17 @@ def store(tmp_path):
     return ResultStore(tmp_path)
 
 
+def render(store, options=None):
+    return render_board(load_board(store, ORDER), store, options)
+
+
 def below(folder):
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_render_writes_every_file_and_nothing_else(store):
     fill(store, grid())
-    written = render(store, ORDER)
+    written = render(store)
     assert {path.relative_to(store.root / "report").as_posix() for path in written} == FILES
     assert below(store.root / "report") == FILES
     page = (store.root / "report/index.html").read_text()
@@ -44,7 +51,7 @@ def test_render_writes_every_file_and_nothing_else(store):
 def test_csv_files_hold_every_run(store):
     records = grid()
     fill(store, records)
-    render(store, ORDER)
+    render(store)
     with (store.root / "report/runs.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert ",".join(rows[0]) == "dataset,protocol,backbone,method,bits,seed,metric,value"
@@ -60,46 +67,55 @@ def test_csv_files_hold_every_run(store):
 
 def test_a_second_render_gives_the_same_bytes(store):
     fill(store, grid(seeds=2))
-    first = {path: path.read_bytes() for path in render(store, ORDER)}
-    assert {path: path.read_bytes() for path in render(store, ORDER)} == first
+    first = {path: path.read_bytes() for path in render(store)}
+    assert {path: path.read_bytes() for path in render(store)} == first
 
 
 def test_an_empty_store_is_one_line_with_the_way_out(store):
-    for call in (render, leaderboard_text):
-        with pytest.raises(StoreError, match=r"no records under .*benchmarks\.run") as caught:
-            call(store, ORDER)
-        assert "\n" not in str(caught.value)
+    with pytest.raises(StoreError, match=r"no records under .*benchmarks\.run") as caught:
+        load_board(store)
+    assert "\n" not in str(caught.value)
     assert below(store.root) == set()
 
 
 def test_bad_records_are_named_and_the_rest_is_rendered(store):
     paths = fill(store, grid(seeds=2))
     paths[0].write_text("{")
-    render(store, ORDER)
+    render(store)
     text = (store.root / "report/leaderboard.md").read_text()
     assert paths[0].name in text
     assert "(n=1)" in text
 
 
+def test_records_of_another_schema_are_one_line_of_the_report_or_its_only_error(store, capsys):
+    paths = fill(store, grid(seeds=2))
+    for path in paths[1:]:
+        path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', '"schema": 3'))
+    (note,) = load_board(store, ORDER).notes
+    assert note.startswith(f"{len(paths) - 1} records of schema 3 under {store.runs}: ")
+    paths[0].unlink()
+    assert main(["--out", str(store.root)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {len(paths) - 1} records of schema 3 under {store.runs}: ")
+    assert error.count("\n") == 1
+
+
 def test_failures_alone_give_a_report_without_numbers(store):
-    record = make_record()
-    names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
-    key = {name: getattr(record, name) for name in names}
-    store.mark_failed(**key, kind="method", error="out of luck")
-    written = render(store, ORDER)
+    store.mark_failed(make_record(), kind="method", error="out of luck")
+    written = render(store)
     assert not [path for path in written if path.suffix in (".png", ".pdf")]
     assert "out of luck" in (store.root / "report/index.html").read_text()
-    assert "out of luck" in leaderboard_text(store, ORDER)
+    assert "out of luck" in leaderboard_plain(load_board(store))
     assert len((store.root / "report/runs.csv").read_text().splitlines()) == 1
 
 
 def test_a_figure_that_the_records_no_longer_give_is_removed(store):
     paths = fill(store, grid(seeds=1))
-    render(store, ORDER)
+    render(store)
     for path in paths:
         path.unlink()
     store.save(make_record(seed=9), ARRAYS)
-    render(store, ORDER)
+    render(store)
     assert below(store.root / "report") == {
         f for f in FILES if not re.search("precision_recall|critical", f)
     }
@@ -107,8 +123,8 @@ def test_a_figure_that_the_records_no_longer_give_is_removed(store):
 
 def test_chosen_figures_are_drawn_and_others_stay(store):
     fill(store, grid(seeds=1))
-    render(store, ORDER)
-    written = render(store, ORDER, Options(figures=("cost",), formats=("svg",), width="column"))
+    render(store)
+    written = render(store, Options(figures=("cost",), formats=("svg",), width="column"))
     assert [path.name for path in written if path.parent.name == "figures"] == ["cost.svg"]
     here = {path.name for path in (store.root / "report/figures").iterdir()}
     assert "cost.svg" in here
@@ -120,14 +136,15 @@ def test_an_unwritable_report_folder_is_one_line(store):
     fill(store, [make_record()])
     (store.root / "report").write_text("a file where the folder should be")
     with pytest.raises(StoreError, match=r"cannot be written.*--out"):
-        render(store, ORDER)
+        render(store)
 
 
 def test_report_is_rendered_without_torch_and_leaves_no_figure_open(store):
     fill(store, grid(methods=("lsh", "itq"), seeds=3))
     code = (
-        "import sys; from pathlib import Path; from results.report import render; "
-        "from results.store.store import ResultStore; render(ResultStore(Path(sys.argv[1]))); "
+        "import sys; from pathlib import Path; from results.report import load_board, render_board; "
+        "from results.store.store import ResultStore; store = ResultStore(Path(sys.argv[1])); "
+        "render_board(load_board(store), store); "
         "assert 'torch' not in sys.modules; "
         "import matplotlib.pyplot; assert not matplotlib.pyplot.get_fignums()"
     )
@@ -136,8 +153,7 @@ def test_report_is_rendered_without_torch_and_leaves_no_figure_open(store):
 
 
 def planned(record, **changes):
-    names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
-    return Planned(**({name: getattr(record, name) for name in names} | changes))
+    return Address(**(vars(record.key) | {"digest": record.digest} | changes))
 
 
 def test_cells_that_are_missing_or_running_are_said_by_row(store):
@@ -145,7 +161,7 @@ def test_cells_that_are_missing_or_running_are_said_by_row(store):
     fill(store, records)
     lost = [planned(records[0], seed=seed, digest=f"{seed}" * 64) for seed in (1, 2, 3)]
     write_plan(store, [*(planned(record) for record in records), *lost])
-    with Lease.acquire(store.lease_path(**vars(lost[2]))):
+    with Lease.acquire(store.lease_path(lost[2])):
         board = load_board(store, ORDER)
     assert board.notes == (
         "Missing: digits/300-1497 pixels lsh: 16 bits (seeds 1, 2)",
@@ -163,17 +179,13 @@ def test_a_damaged_plan_is_named_and_the_rest_is_rendered(store):
 
 def test_a_failure_that_is_made_good_while_the_store_is_read_is_no_fault(store, monkeypatch):
     fill(store, [make_record()])
-    record = make_record(seed=1)
-    names = ("dataset", "protocol", "backbone", "method", "bits", "seed", "digest")
-    cell = {name: getattr(record, name) for name in names}
-    path = store.mark_failed(**cell, kind="method", error="x")
-    read = store.read
+    path = store.mark_failed(make_record(seed=1), kind="method", error="x")
 
-    def save_meanwhile(at):
+    def save_meanwhile(record):
         path.unlink(missing_ok=True)
-        return read(at)
+        return check_record(record)
 
-    monkeypatch.setattr(store, "read", save_meanwhile)
+    monkeypatch.setattr("results.store.store.check_record", save_meanwhile)
     assert store.scan().skipped == []
 
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from benchmarks import explain, repro, run, status
+from benchmarks import explain, repro, rescore, run, status
 from benchmarks.training.trainer import TrainingError
 from results.store.leases import SUFFIX, Lease
 from results.store.planned_grid import read_plan, standings
+from results.store.record import SCHEMA
 from results.store.store import ResultStore
 
 GRID = ["--methods", "lsh", "cibhash", "--datasets", "synthetic", "--bits", "8", "--seeds", "2"]
@@ -100,7 +101,7 @@ def test_two_records_are_told_apart_by_every_setting(grid, capsys):
     records = ResultStore(grid / "out").records()
     one = next(r for r in records if "tau=0.5" in r.method)
     other = next(r for r in records if "lr=0.01" in r.method and r.seed == one.seed)
-    paths = [str(ResultStore(grid / "out").path(r)) for r in (one, other)]
+    paths = [str(ResultStore(grid / "out").locate(r)) for r in (one, other)]
     assert explain.main(paths) == 0
     lines = capsys.readouterr().out.splitlines()
     names = {line.split(":")[0] for line in lines}
@@ -116,17 +117,42 @@ def test_status_tells_done_running_failed_and_missing(grid, capsys):
     cells = read_plan(store)
     assert len(cells) == 7
     for cell in cells[:3]:
-        path = store.locate(**vars(cell))
+        path = store.locate(cell)
         path.unlink()
-    store.mark_failed(**vars(cells[0]), kind="method", error="no luck today")
-    with Lease.acquire(store.locate(**vars(cells[1])).with_suffix(SUFFIX)):
+    store.mark_failed(cells[0], kind="method", error="no luck today")
+    with Lease.acquire(store.locate(cells[1]).with_suffix(SUFFIX)):
         assert status.main(["--out", f"{grid}/out"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "7 cells: 4 done, 1 running, 1 failed, 1 missing"
     assert out[1].startswith(f"running  {cells[1]}: (")
     assert out[2] == f"failed   {cells[0]}: no luck today"
     assert out[3] == f"missing  {cells[2]}"
-    assert [s.state for s in standings(store)][:3] == ["failed", "missing", "missing"]
+    assert [s.state for s in standings(store, store.scan())][:3] == ["failed", "missing", "missing"]
+
+
+def test_a_run_and_its_status_say_once_that_older_records_are_not_read(grid, capsys):
+    store = ResultStore(grid / "out")
+    for old in store.records():
+        path = store.locate(old)
+        path.write_text(path.read_text().replace(f'"schema": {SCHEMA}', '"schema": 3'))
+    line = f"records of schema 3 under {store.runs}: this version reads schema {SCHEMA}; "
+    folders = ["--out", f"{grid}/out", "--cache", f"{grid}/cache", "--no-report"]
+    capsys.readouterr()
+    assert status.main(folders[:2]) == 0
+    shown = capsys.readouterr()
+    assert shown.err.startswith(f"7 {line}")
+    assert shown.err.count("\n") == 1
+    assert shown.out.startswith("7 cells: 0 done, 0 running, 0 failed, 7 missing\n")
+    assert run.main([*GRID[:-1], "cibhash.tau=0.4", *folders]) == 0
+    shown = capsys.readouterr()
+    assert shown.err.count(f"7 {line}") == 1
+    assert "7 cells, 0 stored, 7 to run" in shown.out
+    assert shown.out.count(f"2 {line}") == 1  # cells of the same digest were run again
+    assert "Skipped" not in shown.out
+    assert rescore.main([*folders[:2], "--no-report"]) == 1
+    shown = capsys.readouterr()
+    assert shown.err.startswith(f"left as it is: 2 {line}")
+    assert shown.out.startswith("7 records: 0 changed, 6 the same, 1 without codes, 0 left")
 
 
 def test_status_without_a_plan_is_an_error(tmp_path, capsys):

@@ -39,7 +39,7 @@ def test_files_that_cannot_be_read_are_counted_and_named(stored, capsys):
     assert "5 records: 0 changed, 3 the same, 1 without codes, 1 left as they are" in captured.out
     (line,) = captured.err.splitlines()
     assert line.startswith("left as it is: runs/synthetic/tiny/pixels/lsh/8-0-")
-    assert "schema None" in line
+    assert "field 'backbone' is missing" in line
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,16 @@ def test_damaged_arrays_leave_their_record_and_the_others_go_on(stored, capsys, 
     assert "3 the same, 1 without codes, 1 left as they are" in captured.out
     (line,) = captured.err.splitlines()
     assert re.search(rf"lsh 8 bits: its arrays are damaged \({words}\); run it again", line)
+
+
+def test_codes_with_more_bits_than_their_record_says_leave_it(stored, capsys):
+    path = next(stored.runs.rglob("lsh/8-0-*.json"))
+    record = stored.read(path)
+    curves = {k: v for k, v in record.curves.items() if k == "cutoffs"}
+    stored.save(replace(record, bits=7, curves=curves), stored.arrays(path), force=True)
+    assert rescore.main(["--out", str(stored.root), "--no-report"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(r"lsh 7 bits: .* damaged \(query_codes of 7 packed columns must end in", line)
 
 
 def test_a_new_metric_fills_itself_in_and_a_wrong_one_is_put_right(stored, capsys):

@@ -9,6 +9,7 @@ import torch
 from safetensors.numpy import save_file
 
 from benchmarks import score
+from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import score_codes, score_floats
 from benchmarks.evaluation.submission import SubmissionError, read_codes
 from datasets import load
@@ -34,9 +35,14 @@ def parts(data, codes):
     return {part: codes[getattr(data, part).numpy()] for part in ("query", "database")}
 
 
+def scored(data, codes):
+    own = parts(data, codes)
+    return score_codes(PackedBits.of(own["query"]), PackedBits.of(own["database"]), data, "cpu")
+
+
 def test_a_record_holds_retrieval_hierarchy_and_health(data, codes):
     own = parts(data, codes)
-    scores = score_codes(*(torch.from_numpy(own[p]) for p in ("query", "database")), data, "cpu")
+    scores = scored(data, codes)
     assert {"mAP", "mAP@100", "mAHP@550", "bits.entropy", "codes.distinct"} <= set(scores.metrics)
     assert 0.2 < scores.metrics["mAP@100"] < 1
     assert scores.metrics["bits.activation"] == pytest.approx(own["database"].mean())
@@ -46,10 +52,7 @@ def test_a_record_holds_retrieval_hierarchy_and_health(data, codes):
 
 
 def test_curves_by_cutoff_agree_with_the_metrics_and_pairs_with_the_recall(data, codes):
-    own = parts(data, codes)
-    curves = score_codes(
-        *(torch.from_numpy(own[p]) for p in ("query", "database")), data, "cpu"
-    ).curves
+    curves = scored(data, codes).curves
     floats = score_floats(torch.from_numpy(codes).float() * 2 - 1, data)
     assert set(floats.curves) == {"cutoffs"}
     by_cutoff, pairs = curves["cutoffs"], curves["distances"]
@@ -70,8 +73,7 @@ def test_several_labels_an_image_give_ndcg_and_no_hierarchy_no_mahp(data, codes)
     labels = data.labels.clone()
     labels[:, 0] |= labels[:, 1]
     several = replace(data, labels=labels, hierarchy=None)
-    own = parts(data, codes)
-    scores = score_codes(*(torch.from_numpy(own[p]) for p in ("query", "database")), several, "cpu")
+    scores = scored(several, codes)
     assert "NDCG@100" in scores.metrics
     assert not any(name.startswith("mAHP") for name in scores.metrics)
     floats = score_floats(torch.from_numpy(codes).float(), several)
@@ -80,8 +82,7 @@ def test_several_labels_an_image_give_ndcg_and_no_hierarchy_no_mahp(data, codes)
 
 def test_floats_that_are_codes_score_as_the_codes_do(data, codes):
     """Cosines of -1/+1 vectors fall as Hamming distances rise, ties included."""
-    own = parts(data, codes)
-    by_code = score_codes(*(torch.from_numpy(own[p]) for p in ("query", "database")), data, "cpu")
+    by_code = scored(data, codes)
     by_float = score_floats(torch.from_numpy(codes).float() * 2 - 1, data)
     for name in ("mAP", "mAP@100", "P@100", "R@100", "mAHP@550"):
         assert by_float.metrics[name] == pytest.approx(by_code.metrics[name], abs=1e-9)
@@ -116,8 +117,7 @@ def test_every_form_of_a_file_gives_the_same_codes(tmp_path, data, codes):
     for path, packed in forms(tmp_path, data, codes):
         got = read_codes(path, data, packed)
         for part, values in expected.items():
-            assert got[part].dtype == np.bool_
-            np.testing.assert_array_equal(got[part], values, err_msg=path.name)
+            np.testing.assert_array_equal(got[part].unpack(), values, err_msg=path.name)
         seen += 1
     assert seen == 6
 
@@ -228,6 +228,12 @@ def test_a_pickle_in_a_file_is_never_opened(tmp_path, data):
     np.save(tmp_path / "c.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(SubmissionError, match="cannot be read"):
         read_codes(tmp_path / "c.npy", data)
+
+
+def test_packed_rows_that_are_wider_than_they_are_said_to_be_are_refused(tmp_path, data, codes):
+    np.save(tmp_path / "c.npy", np.packbits(codes | True, axis=1))
+    with pytest.raises(SubmissionError, match=r"c\.npy: codes of 12 packed .* 255 in row 0"):
+        read_codes(tmp_path / "c.npy", data, 12)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,40 @@ def test_digest_covers_the_shared_pieces_a_method_imports(monkeypatch):
     assert source_digest(METHODS["lsh"]) == sources["lsh"]
 
 
+WHOLE = (
+    MINE + "    def late(self):\n        import near\n        return near.rate(2)\n",
+    "def rate(n):\n    return n * 3\n",
+)
+
+
+@pytest.mark.parametrize(
+    ("mine", "near", "same"),
+    [
+        (f"'Mine.'\nimport json\n{WHOLE[0]}# the end\n", WHOLE[1], True),
+        (WHOLE[0], "def rate(n):\n    'Scale.'\n\n    return n * 3  # thrice\n", True),
+        (WHOLE[0].replace("rate(2)", "rate(4)"), WHOLE[1], False),
+        (WHOLE[0], WHOLE[1].replace("3", "5"), False),
+    ],
+)
+def test_code_counts_and_prose_does_not(write, tmp_path, monkeypatch, mine, near, same):
+    digests = []
+    for folder, texts in (("one", WHOLE), ("two", (mine, near))):
+        for name, text in zip(("mine.py", "near.py"), texts, strict=True):
+            write(f"{folder}/{name}", text)
+        monkeypatch.syspath_prepend(tmp_path / folder)
+        for module in [name for name in sys.modules if name.startswith("mine@")]:
+            del sys.modules[module]
+        digests.append(source_digest(load_class(f"{folder}/mine.py:MyLSH")))
+    assert (digests[0] == digests[1]) == same
+
+
+def test_a_file_may_move_and_be_renamed(write):
+    write("mine.py", MINE)
+    write("apart/yours.py", MINE)
+    digests = {source_digest(load_class(f"{name}.py:MyLSH")) for name in ("mine", "apart/yours")}
+    assert len(digests) == 1
+
+
 def test_digest_covers_the_methods_that_a_class_builds_on(write, monkeypatch):
     write("mine.py", MINE)
     cls = load_class("mine.py:MyLSH")

@@ -5,10 +5,10 @@ import pickle
 import pytest
 
 from benchmarks.grid import tasks as tasks
+from benchmarks.grid.flags import read_grids
 from benchmarks.grid.method_settings import GridError, chosen_methods, method_spec
 from benchmarks.grid.planning import expand_grids
 from benchmarks.grid.tasks import Task, TaskRequest, open_task
-from benchmarks.run import _grids
 from datasets.contents import LoadOptions
 
 REQUEST = TaskRequest("synthetic/tiny", LoadOptions())
@@ -19,7 +19,7 @@ def sent(value):
 
 
 def test_a_cell_arrives_whole_and_small():
-    cells, _ = expand_grids(_grids(["--datasets", "synthetic", "--bits", "8"], "quick"))
+    cells, _ = expand_grids(read_grids(["--datasets", "synthetic", "--bits", "8"], "quick"))
     for cell in cells:
         arrived = sent(cell)
         assert (arrived.key, arrived.digest) == (cell.key, cell.digest)

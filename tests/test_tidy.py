@@ -1,10 +1,10 @@
 """A results folder after processes have died over it."""
 
 import os
-import socket
 
 import pytest
 
+from results.store.files import process_space
 from results.store.leases import Lease
 from results.store.store import ResultStore
 from results.store.tidy import tidy
@@ -19,7 +19,7 @@ def store(tmp_path):
 def test_what_the_dead_have_left_is_tidied_and_no_more(store, monkeypatch):
     monkeypatch.setattr("results.store.files.has_died", lambda pid: pid == 7)
     path = store.save(make_record(), ARRAYS)
-    half = f"@{socket.gethostname()}-7-0123abcd.tmp"
+    half = f"@{process_space()}-7-0123abcd.tmp"
     left = [
         path.with_name(f".{path.name}{half}"),
         store.root / f".plan.json{half}",

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.features.cache import FeatureCache
+from benchmarks.grid.flags import read_grids
 from benchmarks.grid.planning import expand_grids
-from benchmarks.run import _grids
 from benchmarks.runner import worker as run_leased
 from benchmarks.runner.run_settings import RunSettings
 from results.store.leases import SUFFIX, Lease
@@ -19,7 +19,7 @@ GRID = ["--methods", "cibhash", "--datasets", "synthetic", "--bits", "8", "--see
 
 @pytest.fixture(scope="module")
 def cell():
-    return expand_grids(_grids([*GRID, "--epochs", "3"], "quick"))[0][0]
+    return expand_grids(read_grids([*GRID, "--epochs", "3"], "quick"))[0][0]
 
 
 def settings(folder, **more):
@@ -41,7 +41,7 @@ def test_a_cell_tells_its_epochs_losses_and_speed(cell, tmp_path):
 
 
 def test_a_cell_of_another_runner_is_busy(cell, tmp_path):
-    path = ResultStore(tmp_path / "out").lease_path(**cell.place)
+    path = ResultStore(tmp_path / "out").lease_path(cell.address)
     with Lease.acquire(path):
         assert run_leased.run_leased(settings(tmp_path), [cell])[0].state == "busy"
 
@@ -126,7 +126,7 @@ def test_seeds_train_together_and_each_has_its_record(cell, tmp_path):
 def test_only_what_is_missing_of_a_stack_is_run(cell, tmp_path):
     cells = seeds_of(cell, 3)
     run_leased.run_leased(settings(tmp_path), cells[1:2])
-    with Lease.acquire(ResultStore(tmp_path / "out").lease_path(**cells[2].place)):
+    with Lease.acquire(ResultStore(tmp_path / "out").lease_path(cells[2].address)):
         states = {o.key.seed: o.state for o in run_leased.run_leased(settings(tmp_path), cells)}
     assert states == {0: "done", 1: "stored", 2: "busy"}
     records = ResultStore(tmp_path / "out").records()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 from benchmarks.contract.stand_ins import ContractError, D, require
+from benchmarks.grid.find_method import KNOWN
 from benchmarks.grid.method_source import packages_imported
 from methods.base import HashMethod, Recipe
 
@@ -16,10 +17,7 @@ def paper_is_named_with_a_link(cls: type[HashMethod]) -> None:
 
 def declarations_are_those_the_runner_knows(cls: type[HashMethod]) -> None:
     """Declare what decides how a method is fed."""
-    for name, known in (
-        ("consumes", ("features", "tokens")),
-        ("supervision", ("none", "captions", "hierarchy")),
-    ):
+    for name, known in KNOWN.items():
         value = getattr(cls, name)
         require(value in known, f"{name} is {value!r}; the runner knows {', '.join(known)}")
     views = cls.n_views

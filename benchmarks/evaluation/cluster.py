@@ -27,7 +27,6 @@ def evaluate_on_cluster(
     pieces: Iterable[Codes | Callable[[], Codes]],
     *,
     similarity: Similarity | None = None,
-    by_grade: bool = False,
     device: str | torch.device = "auto",
 ) -> RetrievalStats:
     """Return what `evaluate` returns for the same pieces, to the last digit.
@@ -45,7 +44,7 @@ def evaluate_on_cluster(
     pieces : iterable of Codes or of functions without arguments that return Codes
         A function is called on the worker: give one where workers read the database themselves,
         from a file that all of them see. Memory maps are sent whole otherwise.
-    similarity, by_grade, device
+    similarity, device
         As for `evaluate`; "auto" is CUDA on the workers that have it.
 
     Returns
@@ -64,21 +63,21 @@ def evaluate_on_cluster(
         def rows(start, stop):
             codes = np.load("codes.npy", mmap_mode="r")[start:stop]
             labels = np.load("labels.npy", mmap_mode="r")[start:stop]
-            return Codes(PackedBits(codes, 64), labels)
+            return Codes(PackedBits(codes, 64), PackedBits(labels, 10))
 
         pieces = [partial(rows, start, start + 10**6) for start in range(0, 10**8, 10**6)]
         stats = evaluate_on_cluster(Client("tcp://scheduler:8786"), query, pieces)
     """
     from distributed import as_completed
 
-    total = evaluate(query, [], similarity=similarity, by_grade=by_grade, device="cpu")
+    total = evaluate(query, [], similarity=similarity, device="cpu")
     everywhere = client.scatter(query, broadcast=True, hash=False)
     running = as_completed(with_results=True)
     for number, piece in enumerate(pieces):
         if running.count() >= max(1, AHEAD * sum(client.nthreads().values())):
             total += next(running)[1]
         sent = client.scatter(piece, hash=False) if isinstance(piece, Codes) else piece
-        options = (number, similarity, by_grade, str(device))
+        options = (number, similarity, str(device))
         running.add(client.submit(_count, everywhere, sent, *options, pure=False))
     for _, stats in running:
         total += stats
@@ -90,12 +89,11 @@ def _count(
     piece: Codes | Callable[[], Codes],
     number: int,
     similarity: Similarity | None,
-    by_grade: bool,
     device: str,
 ) -> RetrievalStats:
     """Evaluate one piece, on a worker."""
     codes = piece if isinstance(piece, Codes) else piece()
     try:
-        return evaluate(query, codes, similarity=similarity, by_grade=by_grade, device=device)
+        return evaluate(query, codes, similarity=similarity, device=device)
     except ValueError as error:
         raise ValueError(f"piece {number} of the cluster's database: {error}") from error

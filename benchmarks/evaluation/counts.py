@@ -17,34 +17,60 @@ from numpy.typing import NDArray
 from benchmarks.evaluation import graded_relevance as grading
 from benchmarks.evaluation.counters import choice as counting
 from benchmarks.evaluation.graded_relevance import Grades, Similarity
-from benchmarks.evaluation.packing import PackedBits, Values, as_bool, matrix
+from benchmarks.evaluation.packing import PackedBits, Values
 
 PIECE = 2**18  # database rows read at a time
 GRADED_PIECE = 2**16  # the same with graded relevance, whose table may have a column a row
 
 
-@dataclass(frozen=True, eq=False)
 class Codes:
-    """Binary codes and the labels of the same items; `evaluate` checks them.
+    """Binary codes and the labels of the same items, checked and packed where they enter.
 
     Parameters
     ----------
-    bits : Tensor, ndarray or PackedBits, shape (N, K)
-        bool, or numbers that are all 0 or 1. Any of them may be a `numpy.memmap`.
+    codes : Tensor, ndarray or PackedBits, shape (N, K)
+        bool, 0 and 1, or -1 and +1; 1 to 32767 bits.
     labels : Tensor, ndarray or PackedBits, shape (N, C)
-        bool, or 0 and 1: which of the C classes an item belongs to.
+        The same, for which of the C classes an item belongs to.
+
+    Attributes
+    ----------
+    codes, labels : PackedBits
+
+    Raises
+    ------
+    ValueError
+        If one of them is no such matrix, or they are not of the same items.
 
     Examples
     --------
-    Ten million codes of 64 bits on disk, as `numpy.packbits` wrote them::
+    Ten million codes of 64 bits on disk, as `numpy.packbits` wrote them; rows that are packed are
+    read a piece at a time, when they are counted::
 
         rows = np.load("codes.npy", mmap_mode="r")  # uint8, shape (10_000_000, 8)
-        labels = np.load("labels.npy", mmap_mode="r")  # bool, shape (10_000_000, 10)
-        stats = evaluate(query, Codes(PackedBits(rows, 64), labels))
+        labels = np.load("labels.npy", mmap_mode="r")  # uint8, shape (10_000_000, 2)
+        stats = evaluate(query, Codes(PackedBits(rows, 64), PackedBits(labels, 10)))
     """
 
-    bits: Values | PackedBits
-    labels: Values | PackedBits
+    def __init__(self, codes: Values | PackedBits, labels: Values | PackedBits) -> None:
+        self.codes = PackedBits.of(codes, "Codes: codes")
+        self.labels = PackedBits.of(labels, "Codes: labels")
+        if len(self.codes) != len(self.labels):
+            raise ValueError(
+                f"Codes: expected one row of labels a code, got {len(self.codes)} codes and"
+                f" {len(self.labels)} rows of labels; select both by the same row numbers."
+            )
+        if not 1 <= self.codes.width <= counting.MAX_BITS:
+            raise ValueError(
+                f"Codes: codes must have 1 to {counting.MAX_BITS} bits, got {self.codes.width};"
+                " set the code length of the method."
+            )
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> "Codes":
+        return Codes(self.codes[rows], self.labels[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +128,6 @@ def evaluate(
     database: Codes | Iterable[Codes],
     *,
     similarity: Similarity | None = None,
-    by_grade: bool = False,
     device: str | torch.device = "auto",
 ) -> RetrievalStats:
     """Count database items, relevant items and gain at every Hamming distance from each query.
@@ -119,9 +144,6 @@ def evaluate(
         highest similarity of a label of the query (row) and a label of the item (column);
         "shared" is the number r of labels in common, "exponential" is 2^r - 1, "jaccard" is r over
         the size of the union. An item without labels has gain 0.
-    by_grade : bool
-        Also count each gain at each distance, which the best and worst order of ties need where
-        relevance is graded. For G different gains it takes G more passes and 8 Q G (K + 1) bytes.
     device : str or torch.device
         "cpu" (numba, all cores), "cuda" (Triton, or torch without it), or "auto": CUDA where
         present.
@@ -133,8 +155,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        If codes are not binary, widths or numbers of classes differ, there is no query, or
-        `by_grade` is set without a similarity.
+        If widths or numbers of classes differ, packed rows hold more than their width, or there is
+        no query.
 
     Examples
     --------
@@ -144,66 +166,41 @@ def evaluate(
     >>> stats.items.tolist(), stats.relevant.tolist()
     ([[1, 1, 0, 1]], [[1, 0, 0, 1]])
     """
-    query = checked(query, "query")
-    n_query, n_bits = query.bits.shape
-    n_classes = query.labels.shape[1]
+    n_query, n_bits = query.codes.shape
     if n_query == 0:
         raise ValueError("evaluate: expected at least 1 query, got 0; check the protocol's split.")
-    if by_grade and similarity is None:
-        raise ValueError("evaluate: by_grade counts gains, got no similarity; choose one as well.")
-    graded = None if similarity is None else grading.checked_similarity(similarity, n_classes)
+    graded = None
+    if similarity is not None:
+        graded = grading.checked_similarity(similarity, query.labels.width)
+    _check_ends(query, "query")
     step = PIECE if graded is None else GRADED_PIECE
-    whole_query = _bools(query.bits), _bools(query.labels)
     backend = counting.backend(device)
     zeros = np.zeros((n_query, n_bits + 1), np.int64)
     if graded is None:
         total = RetrievalStats(zeros, zeros)
     else:
-        by_distance = np.zeros((n_query, 0, n_bits + 1), np.int64) if by_grade else None
-        none = Grades(np.zeros(0), np.zeros((n_query, 0), np.int64), by_distance)
+        none = Grades(np.zeros(0), np.zeros((n_query, 0), np.int64))
         total = RetrievalStats(zeros, zeros, zeros.astype(np.float64), none)
-    for number, given in enumerate([database] if isinstance(database, Codes) else database):
+    for number, whole in enumerate([database] if isinstance(database, Codes) else database):
         who = "database" if isinstance(database, Codes) else f"database piece {number}"
-        whole = check_shapes(given, who)
-        check_match(query, whole, who)
-        for start in range(0, len(whole.bits), step):
-            piece = _read(whole, slice(start, start + step), who)
-            counts = backend.counts(query.bits, query.labels, piece.bits, piece.labels)
+        _check_match(query, whole, who)
+        for start in range(0, len(whole), step):
+            piece = whole[start : start + step]
+            _check_ends(piece, who, start)
+            problem = query.codes, query.labels, piece.codes, piece.labels
+            counts = backend.counts(*problem)
             if graded is None:
                 total += RetrievalStats(*counts)
             else:
-                bits, labels = _bools(piece.bits), _bools(piece.labels)
-                gains = grading.gain(*whole_query, bits, labels, graded, backend, by_grade)
-                total += RetrievalStats(*counts, *gains)
+                total += RetrievalStats(*counts, *grading.gain(*problem, graded, backend))
     return total
 
 
-def checked(codes: Codes, who: str) -> Codes:
-    """Return the codes with booleans or packed bits, or say which value is neither 0 nor 1."""
-    return _read(check_shapes(codes, who), slice(None), who)
-
-
-def check_shapes(codes: Codes, who: str) -> Codes:
-    """Return the codes as matrices that belong together; no value is read."""
-    bits, labels = matrix(codes.bits, f"{who} codes"), matrix(codes.labels, f"{who} labels")
-    if len(bits) != len(labels):
-        raise ValueError(
-            f"evaluate: {who} needs one row of labels a code, got {len(bits)} codes and"
-            f" {len(labels)} rows of labels; select both by the same row numbers."
-        )
-    if not 1 <= bits.shape[1] <= counting.MAX_BITS:
-        raise ValueError(
-            f"evaluate: {who} codes must have 1 to {counting.MAX_BITS} bits, got {bits.shape[1]};"
-            " set the code length of the method."
-        )
-    return Codes(bits, labels)
-
-
-def check_match(query: Codes, other: Codes, who: str) -> None:
+def _check_match(query: Codes, other: Codes, who: str) -> None:
     """Refuse codes that cannot be compared with the queries."""
     for what, a, b in (
-        ("bits a code", query.bits.shape[1], other.bits.shape[1]),
-        ("classes", query.labels.shape[1], other.labels.shape[1]),
+        ("bits a code", query.codes.width, other.codes.width),
+        ("classes", query.labels.width, other.labels.width),
     ):
         if a != b:
             raise ValueError(
@@ -212,14 +209,6 @@ def check_match(query: Codes, other: Codes, who: str) -> None:
             )
 
 
-def _read(codes: Codes, rows: slice, who: str) -> Codes:
-    """Take some rows, and look at their values."""
-    first = rows.start or 0
-    return Codes(
-        as_bool(codes.bits[rows], f"{who} codes", first),
-        as_bool(codes.labels[rows], f"{who} labels", first),
-    )
-
-
-def _bools(bits: Values | PackedBits) -> Values:
-    return bits.unpack() if isinstance(bits, PackedBits) else bits
+def _check_ends(codes: Codes, who: str, first: int = 0) -> None:
+    codes.codes.check_ends(f"evaluate: {who} codes", first)
+    codes.labels.check_ends(f"evaluate: {who} labels", first)

@@ -1,101 +1,16 @@
-"""Rankings as counts: one level an item or tie, so that the metrics for codes apply.
-
-`rank_floats` is the yardstick without codes. `rank_codes` breaks the ties of codes by row number,
-as published code does, to compare with its numbers; `benchmarks.evaluation.metrics` averages over
-ties instead where it is given the counts of `evaluate`.
-"""
+"""The yardstick without codes: a ranking by cosine as counts, one level an item or tie."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-from benchmarks.evaluation.counters.any_device import signs
 from benchmarks.evaluation.counters.choice import resolve
-from benchmarks.evaluation.counts import Codes, RetrievalStats, check_match, checked
+from benchmarks.evaluation.counts import RetrievalStats
 from benchmarks.evaluation.graded_relevance import Similarity, checked_similarity, gain_of_items
-from benchmarks.evaluation.packing import Values, as_bool, as_tensor, to_torch
+from benchmarks.evaluation.packing import PackedBits, Values, to_torch
 
 CHUNK = 2**22  # (query, item) pairs ranked at a time
-Order = Literal["database", "reversed"]
-
-
-def rank_codes(
-    query: Codes,
-    database: Codes,
-    *,
-    order: Order = "database",
-    k: int | None = None,
-    device: str | torch.device = "auto",
-) -> Iterator[RetrievalStats]:
-    """Rank the database by Hamming distance, and items at equal distance by their row number.
-
-    It is what a stable sort of the distances gives, `numpy.argsort(distance, kind="stable")`. A
-    number from it depends on the order of the rows: both orders side by side show how far.
-
-    Parameters
-    ----------
-    query, database : Codes
-        Q and M codes of K bits with labels over C classes; the whole database is held in memory.
-    order : "database" or "reversed"
-        Whether the first or the last of the rows at equal distance comes first.
-    k : int, optional
-        Keep the first k levels, and all further items in one level behind them: metrics with a
-        cutoff of at most k are exact, and so are the numbers of relevant items. None keeps all.
-    device : str or torch.device
-        Where to multiply and sort; "auto" is CUDA where present.
-
-    Yields
-    ------
-    RetrievalStats
-        For the next queries in order, at most 4 million (query, item) pairs at a time; shape
-        (queries, M), or (queries, k + 1) where k is below M. Level i holds the item of rank i.
-
-    Raises
-    ------
-    ValueError
-        If the codes are not what `evaluate` takes, there is no database, k is below 1, or the order
-        is unknown.
-
-    Examples
-    --------
-    >>> query = Codes([[0, 0]], [[1]])
-    >>> database = Codes([[1, 1], [0, 1], [1, 0]], [[0], [0], [1]])
-    >>> next(rank_codes(query, database, device="cpu")).relevant.tolist()
-    [[0, 1, 0]]
-    >>> next(rank_codes(query, database, order="reversed", device="cpu")).relevant.tolist()
-    [[1, 0, 0]]
-    """
-    if order not in ("database", "reversed"):
-        raise ValueError(f"rank_codes: order must be 'database' or 'reversed', got {order!r}.")
-    if k is not None and k < 1:
-        raise ValueError(f"rank_codes: a cutoff must be at least 1, got {k}; None ranks all.")
-    query, database = checked(query, "query"), checked(database, "database")
-    check_match(query, database, "database")
-    size = len(database.bits)
-    if size == 0:
-        raise ValueError("rank_codes: expected at least 1 database item, got 0; give all pieces.")
-    device = resolve(device)
-    q, b = (signs(codes.bits, device) for codes in (query, database))
-    q_labels, b_labels = (as_tensor(c.labels, device).to(q.dtype) for c in (query, database))
-    place = torch.arange(size, device=device)
-    if order == "reversed":
-        place = place.flip(0)
-    kept = size if k is None else min(k, size)
-    height = max(1, CHUNK // size)
-    for start in range(0, len(q), height):
-        rows = slice(start, start + height)
-        twice = (q.shape[1] - q[rows] @ b.T).long()
-        first = (twice * size + place).topk(kept, largest=False).indices  # no two keys are equal
-        related = q_labels[rows] @ b_labels.T > 0
-        relevant = related.gather(1, first).long()
-        items = torch.ones_like(relevant)
-        if kept < size:
-            rest = related.sum(1, keepdim=True) - relevant.sum(1, keepdim=True)
-            relevant = torch.cat([relevant, rest], dim=1)
-            items = torch.cat([items, torch.full_like(rest, size - kept)], dim=1)
-        yield RetrievalStats(items.cpu().numpy(), relevant.cpu().numpy(), hamming=False)
 
 
 def rank_floats(
@@ -150,7 +65,8 @@ def rank_floats(
         relevant = torch.zeros_like(order).scatter_add_(1, level, related)
         gain = grades = None
         if graded is not None:
-            worth, grades = gain_of_items(q_labels[rows] > 0, b_labels > 0, graded)
+            packed = PackedBits.of(q_labels[rows] > 0), PackedBits.of(b_labels > 0)
+            worth, grades = gain_of_items(*packed, graded)
             by_rank = to_torch(worth, order.device).gather(1, order)
             gain = torch.zeros_like(by_rank).scatter_add_(1, level, by_rank).cpu().numpy()
         counts = items.cpu().numpy(), relevant.cpu().numpy()
@@ -162,7 +78,7 @@ def _features(
 ) -> tuple[Tensor, Tensor]:
     """Return unit features and labels as float32, checked."""
     x = to_torch(features, device).float()
-    y = as_tensor(as_bool(labels, f"{who} labels"), device).float()
+    y = PackedBits.of(labels, f"rank_floats: {who} labels").unpack_on(device).float()
     if x.ndim != 2 or len(x) != len(y) or len(x) == 0:
         raise ValueError(
             f"rank_floats: {who} needs at least one row of features, and one row of labels each,"

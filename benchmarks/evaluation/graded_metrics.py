@@ -5,9 +5,7 @@ exported by `benchmarks.evaluation.metrics`, whose opening states the convention
 
 Each metric here is linear in the gains, and its ideal ranking depends on no tie. So its mean over
 all orders of the items at equal distance is exact when each item gets the mean gain of its
-distance. The best and worst order need to know which gains occur at each distance
-(``by_grade=True``): they sort these in falling or rising order, which is best or worst at every
-cutoff at once.
+distance.
 
 References
 ----------
@@ -24,14 +22,14 @@ import numpy as np
 
 from benchmarks.evaluation.counts import RetrievalStats
 from benchmarks.evaluation.graded_relevance import Grades
-from benchmarks.evaluation.ties import Floats, Ints, Ties, check_choice, cutoff_of, ratio
+from benchmarks.evaluation.ties import Floats, Ints, check_choice, cutoff_of, ratio
 
 Area = Literal["mean", "trapezoid"]
 
 _CHUNK = 2**20  # entries of the largest temporary array
 
 
-def ndcg(stats: RetrievalStats, k: int, ties: Ties = "expected") -> Floats:
+def ndcg(stats: RetrievalStats, k: int) -> Floats:
     """NDCG@k of every query: gains discounted by 1 / log2(1 + rank), over those of the ideal order.
 
     Parameters
@@ -41,8 +39,6 @@ def ndcg(stats: RetrievalStats, k: int, ties: Ties = "expected") -> Floats:
         ``"shared"`` the gain r.
     k : int
         Cutoff, in items.
-    ties : "expected", "best" or "worst"
-        The last two need ``by_grade=True``.
 
     Returns
     -------
@@ -52,7 +48,7 @@ def ndcg(stats: RetrievalStats, k: int, ties: Ties = "expected") -> Floats:
     Raises
     ------
     ValueError
-        If `stats` lacks the gains that are needed, k is below 1 or `ties` is unknown.
+        If `stats` has no gains, or k is below 1.
 
     Examples
     --------
@@ -63,37 +59,35 @@ def ndcg(stats: RetrievalStats, k: int, ties: Ties = "expected") -> Floats:
     >>> ndcg(RetrievalStats(items, gain.astype(int), gain, grades), 1)
     array([0.5])
     """
-    ranking, ideal = _ranking(stats, ties, "ndcg"), _ideal(stats)
+    ranking, ideal = _ranking(stats, "ndcg"), _ideal(stats)
     k = cutoff_of(stats, k)
     weight = np.zeros(k + 1)
     np.cumsum(1 / np.log2(np.arange(2, k + 2)), out=weight[1:])
     return ratio(_weighted(ranking, weight), _weighted(ideal, weight))
 
 
-def acg(stats: RetrievalStats, k: int, ties: Ties = "expected") -> Floats:
+def acg(stats: RetrievalStats, k: int) -> Floats:
     """ACG@k of every query: the mean gain of the nearest k items.
 
     Parameters, errors and shape are those of `ndcg`; the value is in units of the gain.
     """
-    ranking = _ranking(stats, ties, "acg")
+    ranking = _ranking(stats, "acg")
     k = cutoff_of(stats, k)
     mean: Floats = _weighted(ranking, np.arange(k + 1.0)) / max(k, 1)
     return mean
 
 
-def hierarchical_precision(stats: RetrievalStats, k: int, ties: Ties = "expected") -> Floats:
+def hierarchical_precision(stats: RetrievalStats, k: int) -> Floats:
     """HP@k of every query: summed gain of the nearest k items, over that of the ideal order.
 
     Parameters, errors and shape are those of `ndcg`; the gains are similarities of classes.
     """
-    ranking, ideal = _ranking(stats, ties, "hierarchical_precision"), _ideal(stats)
+    ranking, ideal = _ranking(stats, "hierarchical_precision"), _ideal(stats)
     weight = np.arange(cutoff_of(stats, k) + 1.0)
     return ratio(_weighted(ranking, weight), _weighted(ideal, weight))
 
 
-def average_hierarchical_precision(
-    stats: RetrievalStats, k: int, ties: Ties = "expected", area: Area = "mean"
-) -> Floats:
+def average_hierarchical_precision(stats: RetrievalStats, k: int, area: Area = "mean") -> Floats:
     """AHP@k of every query: the area under HP@1 .. HP@k.
 
     Parameters
@@ -102,8 +96,6 @@ def average_hierarchical_precision(
         With class similarities as gains.
     k : int
         Cutoff, in items; time and O(k) memory a query grow with it.
-    ties : "expected", "best" or "worst"
-        The last two need ``by_grade=True``.
     area : "mean" or "trapezoid"
         The mean of the k values, so that the ideal order scores 1; or the trapezoid rule with step
         1/k, which is the mean less (HP@1 + HP@k) / 2k, so that the ideal order scores 1 - 1/k.
@@ -119,7 +111,7 @@ def average_hierarchical_precision(
         As `ndcg`, and if `area` is unknown.
     """
     check_choice("area", area, ("mean", "trapezoid"))
-    ranking, ideal = _ranking(stats, ties, "average_hierarchical_precision"), _ideal(stats)
+    ranking, ideal = _ranking(stats, "average_hierarchical_precision"), _ideal(stats)
     k = cutoff_of(stats, k)
     scores = np.zeros(len(stats.items))
     if k == 0:
@@ -133,10 +125,10 @@ def average_hierarchical_precision(
 
 
 def mean_average_hierarchical_precision(
-    stats: RetrievalStats, k: int, ties: Ties = "expected", area: Area = "mean"
+    stats: RetrievalStats, k: int, area: Area = "mean"
 ) -> float:
     """mAHP@k: the mean of `average_hierarchical_precision` over all queries."""
-    return float(average_hierarchical_precision(stats, k, ties, area).mean())
+    return float(average_hierarchical_precision(stats, k, area).mean())
 
 
 class _Runs(NamedTuple):
@@ -154,21 +146,10 @@ def _graded(stats: RetrievalStats, who: str) -> tuple[Floats, Grades]:
     return stats.gain, stats.grades
 
 
-def _ranking(stats: RetrievalStats, ties: Ties, who: str) -> _Runs:
-    """Order the database by distance, and within a distance as `ties` says."""
-    check_choice("ties", ties, ("expected", "best", "worst"))
-    gain, grades = _graded(stats, who)
-    if ties == "expected":
-        return _Runs(stats.items, ratio(gain, stats.items))
-    if grades.by_distance is None:
-        raise ValueError(
-            f"{who}: the {ties} order of ties depends on which gains meet at a distance, got only"
-            " their sums; evaluate with by_grade=True."
-        )
-    step = -1 if ties == "best" else 1
-    items = grades.by_distance[:, ::step].swapaxes(1, 2)  # (Q, K + 1, G)
-    values = np.broadcast_to(grades.values[::step], items.shape)
-    return _Runs(items.reshape(len(items), -1), values.reshape(len(items), -1))
+def _ranking(stats: RetrievalStats, who: str) -> _Runs:
+    """Order the database by distance; an item has the mean gain of its distance."""
+    gain, _ = _graded(stats, who)
+    return _Runs(stats.items, ratio(gain, stats.items))
 
 
 def _ideal(stats: RetrievalStats) -> _Runs:

@@ -6,20 +6,19 @@ A gain is rounded to a multiple of 2^-26 (1.5e-8): sums of such numbers are exac
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evaluation.counters import choice as counting
-from benchmarks.evaluation.packing import Values, to_numpy
+from benchmarks.evaluation.packing import PackedBits, Values, to_numpy
 
 Similarity = Values | Literal["shared", "exponential", "jaccard"]
 
 GAIN_UNIT = 2.0**-26
 MAX_GRADES = 2**14  # different gains for which an ideal ranking is kept
-MAX_GRADES_BY_DISTANCE = 2**8  # the same where they are also kept for each distance
 MAX_SHARED = 30  # labels in common whose gain 2^r - 1 adds up exactly over millions of items
 
 
@@ -33,45 +32,27 @@ class Grades:
         The different gains, in ascending order.
     items : ndarray, int64, shape (Q, G)
         Database items that have this gain for the query.
-    by_distance : ndarray, int64, shape (Q, G, K + 1), optional
-        Those at distance 0..K, where asked for: what the best and worst order of ties need.
     """
 
     values: NDArray[np.float64]
     items: NDArray[np.int64]
-    by_distance: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        most = MAX_GRADES if self.by_distance is None else MAX_GRADES_BY_DISTANCE
-        if len(self.values) > most:
+        if len(self.values) > MAX_GRADES:
             raise ValueError(
-                f"Grades: at most {most} different gains can be kept, got"
+                f"Grades: at most {MAX_GRADES} different gains can be kept, got"
                 f" {len(self.values)}; round the similarity, for example to 3 digits."
             )
 
     def __add__(self, other: Grades) -> Grades:
-        if (self.by_distance is None) != (other.by_distance is None):
-            raise ValueError(
-                "Grades: all shards or none count each gain by distance, got one of each; evaluate"
-                " every shard with the same by_grade."
-            )
         values = np.union1d(self.values, other.values)
-        one, two = self.over(values), other.over(values)
-        if one.by_distance is None or two.by_distance is None:
-            return Grades(values, one.items + two.items)
-        return Grades(values, one.items + two.items, one.by_distance + two.by_distance)
+        return Grades(values, self.over(values).items + other.over(values).items)
 
     def over(self, values: NDArray[np.float64]) -> Grades:
         """Return the same counts for a longer list of gains."""
-        column = np.searchsorted(values, self.values)
-
-        def spread(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-            longer = np.zeros((len(counts), len(values), *counts.shape[2:]), np.int64)
-            longer[:, column] = counts
-            return longer
-
-        by_distance = None if self.by_distance is None else spread(self.by_distance)
-        return Grades(values, spread(self.items), by_distance)
+        items = np.zeros((len(self.items), len(values)), np.int64)
+        items[:, np.searchsorted(values, self.values)] = self.items
+        return Grades(values, items)
 
 
 def checked_similarity(similarity: Similarity, n_classes: int) -> NDArray[np.float64] | str:
@@ -106,46 +87,32 @@ def checked_similarity(similarity: Similarity, n_classes: int) -> NDArray[np.flo
 
 
 def gain(
-    query_bits: Values,
-    query_labels: Values,
-    bits: Values,
-    labels: Values,
+    query: PackedBits,
+    query_labels: PackedBits,
+    codes: PackedBits,
+    labels: PackedBits,
     similarity: NDArray[np.float64] | str,
     backend: counting.Backend,
-    by_grade: bool = False,
 ) -> tuple[NDArray[np.float64], Grades]:
     """Return the gain per distance, and how often each gain occurs in this piece.
 
-    Items with the same labels have the same gain, so gains are computed between label sets. With
-    `by_grade`, each gain is also counted at each distance, in one more pass for each gain.
+    Items with the same labels have the same gain, so gains are computed between label sets.
     """
     sets, item_set = _label_sets(labels)
     gains, parts = [], []
-    for start in range(0, len(query_bits), 64):  # bounds the table of gains: 64 sets x M sets
+    for start in range(0, len(query), 64):  # bounds the table of gains: 64 sets x M sets
         rows = slice(start, start + 64)
         query_sets, query_set = _label_sets(query_labels[rows])
         table = _gain_table(query_sets, sets, similarity)
-        gains.append(backend.gains(query_bits[rows], bits, query_set, item_set, table))
-        part = _grades(table, query_set, item_set)
-        if by_grade:
-            passes = [
-                backend.gains(query_bits[rows], bits, query_set, item_set, (table == value) * 1.0)
-                for value in part.values
-            ]
-            part = replace(part, by_distance=np.stack(passes, axis=1).astype(np.int64))
-        parts.append(part)
+        gains.append(backend.gains(query[rows], codes, query_set, item_set, table))
+        parts.append(_grades(table, query_set, item_set))
     values = np.unique(np.concatenate([part.values for part in parts]))
-    parts = [part.over(values) for part in parts]
-    kept = [part.by_distance for part in parts if part.by_distance is not None]
-    return np.concatenate(gains), Grades(
-        values,
-        np.concatenate([part.items for part in parts]),
-        np.concatenate(kept) if by_grade else None,
-    )
+    items = np.concatenate([part.over(values).items for part in parts])
+    return np.concatenate(gains), Grades(values, items)
 
 
 def gain_of_items(
-    query_labels: Values, labels: Values, similarity: NDArray[np.float64] | str
+    query_labels: PackedBits, labels: PackedBits, similarity: NDArray[np.float64] | str
 ) -> tuple[NDArray[np.float64], Grades]:
     """Return the gain of every item for a few queries, (Q, M), and how often each occurs."""
     sets, item_set = _label_sets(labels)
@@ -164,11 +131,10 @@ def _grades(
     return Grades(values, np.array(by_set, np.int64)[query_set])
 
 
-def _label_sets(labels: Values) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+def _label_sets(labels: PackedBits) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """Return the different rows (P, C) of a label matrix, and for each item which one it has."""
-    rows = np.packbits(to_numpy(labels), axis=1)
-    unique, which = np.unique(rows, axis=0, return_inverse=True)
-    sets = np.unpackbits(unique, axis=1, count=labels.shape[1]).astype(np.bool_)
+    unique, which = np.unique(labels.rows, axis=0, return_inverse=True)
+    sets = PackedBits(unique, labels.width).unpack()
     return sets, which.reshape(-1).astype(np.int64)
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from benchmarks.evaluation.packing import packed_words, to_numpy
+from benchmarks.evaluation.packing import PackedBits
 
 _ROWS = 2**16  # codes multiplied at a time; their counts are exact in float32
 
@@ -66,12 +66,12 @@ class CodeHealth:
         }
 
 
-def code_health(codes: Tensor | NDArray[np.bool_]) -> CodeHealth:
+def code_health(codes: PackedBits | Tensor | NDArray[np.bool_]) -> CodeHealth:
     """Measure how well codes use their bits and buckets; exact, in O(M K^2) time.
 
     Parameters
     ----------
-    codes : Tensor or ndarray, bool, shape (M, K)
+    codes : PackedBits, or Tensor or ndarray of bool, shape (M, K)
         On any device; measured on the CPU, in about M (K / 8 + 24) bytes and O(K^2) beside them.
 
     Returns
@@ -81,7 +81,7 @@ def code_health(codes: Tensor | NDArray[np.bool_]) -> CodeHealth:
     Raises
     ------
     ValueError
-        If `codes` is no bool matrix with at least one row and one column.
+        If `codes` is neither packed nor bool, or has no row or no column.
 
     Examples
     --------
@@ -89,29 +89,30 @@ def code_health(codes: Tensor | NDArray[np.bool_]) -> CodeHealth:
     >>> health.activation, health.correlation, health.n_distinct, health.largest_bucket
     (array([0.5, 0.5]), 1.0, 2, 2)
     """
-    if codes.dtype not in (torch.bool, np.bool_) or codes.ndim != 2 or 0 in codes.shape:
+    kind = np.bool_ if isinstance(codes, PackedBits) else codes.dtype
+    if kind not in (torch.bool, np.bool_) or len(codes.shape) != 2 or 0 in codes.shape:
         raise ValueError(
             "code_health: expected a bool matrix with at least one code and one bit, got"
-            f" {codes.dtype} of shape {tuple(codes.shape)}; threshold scores first."
+            f" {kind} of shape {tuple(codes.shape)}; threshold scores first."
         )
-    bits: NDArray[np.bool_] = to_numpy(codes)
-    together = _set_together(bits)
-    activation = np.diagonal(together) / len(bits)
-    n_distinct, largest = _buckets(bits)
+    packed = PackedBits.of(codes)
+    together = _set_together(packed)
+    activation = np.diagonal(together) / len(packed)
+    n_distinct, largest = _buckets(packed)
     return CodeHealth(
         activation=activation,
         entropy=_entropy(activation),
-        correlation=_mean_correlation(together, len(bits)),
+        correlation=_mean_correlation(together, len(packed)),
         n_distinct=n_distinct,
         largest_bucket=largest,
     )
 
 
-def _set_together(bits: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _set_together(codes: PackedBits) -> NDArray[np.int64]:
     """Count the codes in which both bits of a pair are set, (K, K)."""
-    together = np.zeros((bits.shape[1], bits.shape[1]), np.int64)
-    for start in range(0, len(bits), _ROWS):
-        piece = bits[start : start + _ROWS].astype(np.float32)
+    together = np.zeros((codes.width, codes.width), np.int64)
+    for start in range(0, len(codes), _ROWS):
+        piece = codes[start : start + _ROWS].unpack().astype(np.float32)
         together += (piece.T @ piece).astype(np.int64)
     return together
 
@@ -136,9 +137,9 @@ def _mean_correlation(together: NDArray[np.int64], n: int) -> float:
     return float(np.minimum(correlation[pairs], 1.0).mean())
 
 
-def _buckets(bits: NDArray[np.bool_]) -> tuple[int, int]:
+def _buckets(codes: PackedBits) -> tuple[int, int]:
     """Return how many different codes there are, and how often the commonest occurs."""
-    words = packed_words(bits)
+    words = codes.words(np.uint16)
     order = np.lexsort(words.T)
     is_new = np.zeros(len(words), bool)  # differs from the code before it
     is_new[0] = True

@@ -7,9 +7,9 @@ Conventions, and who uses another:
   code of CIBHash, WCH, Bi-half, CIMON and GreedyHash does (``denominator="found"``). Information
   retrieval divides by all relevant items (``"all"``), and others by min(k, all) (``"min"``).
 - A query that finds nothing scores 0 and stays in the mean; TBH and OH leave it out.
-- Ties: with ``ties="expected"`` a metric is its exact mean over all orders of the items at equal
-  distance; ``"best"`` and ``"worst"`` are the extremes over these orders. Published code sorts, and
-  so draws one order: the database's, or an unstable sort's.
+- Ties: a metric is its exact mean over all orders of the items at equal distance; AP, precision
+  and recall take ``ties="best"`` or ``"worst"`` for the extremes over these orders. Published code
+  sorts, and so draws one order: the database's, or an unstable sort's.
 - A cutoff k or n beyond the database ends at its last item, and a log line says so once. P@n and
   ACG@k then divide by the items that there are.
 - A query without any relevant item scores 0 everywhere; `RetrievalStats.n_without_relevant` counts

@@ -1,7 +1,8 @@
-"""Boolean matrices, eight columns a byte: as codes and labels lie on disk and are counted."""
+"""Boolean matrices, eight columns a byte: the one form in which codes and labels are counted."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +14,19 @@ from torch import Tensor
 Array = NDArray[Any]
 Values = Tensor | Array
 
+PIECE = 2**18
+"""Rows that are packed at a time."""
+
 
 @dataclass(frozen=True, eq=False)
 class PackedBits:
-    """A boolean matrix as `numpy.packbits(bits, axis=1)` writes it; the rows may be memory-mapped.
+    """A boolean matrix as `numpy.packbits(matrix, axis=1)` writes it; rows may be memory-mapped.
 
     Parameters
     ----------
     rows : ndarray, uint8, shape (N, ceil(width / 8))
-        The first column is the highest bit of the first byte; bits beyond `width` are 0, which
-        `evaluate` checks as it reads them.
+        The first column is the highest bit of the first byte; what lies beyond `width` is 0, which
+        `evaluate` checks as it reads the rows.
     width : int
         Columns of the matrix: bits of a code, or classes.
 
@@ -47,127 +51,159 @@ class PackedBits:
             raise ValueError(
                 f"PackedBits: {self.width} columns take a uint8 matrix of {n_bytes} bytes a row,"
                 f" got {self.rows.dtype} of shape {self.rows.shape}; pack with"
-                " `numpy.packbits(bits, axis=1)` and give the width before packing."
+                " `PackedBits.of(matrix)`, or give the width before packing."
             )
+
+    @classmethod
+    def of(cls, matrix: Values | PackedBits, who: str = "PackedBits.of: the matrix") -> PackedBits:
+        """Pack a matrix of two values; one that is packed is returned as it is.
+
+        Parameters
+        ----------
+        matrix : Tensor, ndarray or PackedBits, shape (N, width)
+            bool, 0 and 1, or -1 and +1. A tensor is packed on its own device; a memory map is read
+            a piece at a time.
+        who : str
+            Name of the matrix in an error.
+
+        Raises
+        ------
+        ValueError
+            If it is no matrix, or holds another value.
+
+        Examples
+        --------
+        >>> PackedBits.of(np.array([[1.0, -1.0, 1.0]])).rows
+        array([[160]], dtype=uint8)
+        """
+        if isinstance(matrix, PackedBits):
+            return matrix
+        if not isinstance(matrix, Tensor):
+            matrix = np.asarray(matrix)
+        if matrix.ndim != 2:
+            raise ValueError(
+                f"{who} must be a matrix with one row an item, got shape {tuple(matrix.shape)};"
+                " give one column a bit or class."
+            )
+        parts, low = [], None
+        for start in range(0, max(1, len(matrix)), PIECE):
+            piece, low = _two_valued(matrix[start : start + PIECE], who, start, low)
+            parts.append(cls(_packed(piece), matrix.shape[1]))
+        return cls.concatenate(parts)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[PackedBits]) -> PackedBits:
+        """Put matrices of one width below each other; at least one of them.
+
+        Examples
+        --------
+        >>> part = PackedBits.of(np.eye(2))
+        >>> PackedBits.concatenate([part, part]).shape
+        (4, 2)
+        """
+        if len(parts) == 1:
+            return parts[0]
+        if len(widths := {part.width for part in parts}) != 1:
+            raise ValueError(
+                f"PackedBits.concatenate: parts must be of one width, got {sorted(widths)}."
+            )
+        return cls(np.concatenate([part.rows for part in parts]), parts[0].width)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the matrix that is packed."""
         return len(self.rows), self.width
 
-    @property
-    def ndim(self) -> int:
-        """2, as every matrix."""
-        return 2
-
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, rows: slice) -> PackedBits:
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> PackedBits:
         return PackedBits(self.rows[rows], self.width)
+
+    def check_ends(self, who: str, first: int = 0) -> None:
+        """Refuse rows that hold anything beyond the width; `first` is the number of the first.
+
+        Raises
+        ------
+        ValueError
+            With the row and its last byte.
+        """
+        beyond = self.rows[:, -1] & ((1 << -self.width % 8) - 1)
+        if beyond.any():
+            row = int((beyond != 0).argmax())
+            raise ValueError(
+                f"{who} of {self.width} packed columns must end in zeros, got a last byte of"
+                f" {self.rows[row, -1]} in row {first + row}; give the width that was packed,"
+                " first column highest."
+            )
+
+    def words(self, dtype: type[np.unsignedinteger[Any]]) -> Array:
+        """Return the rows in longer words, (N, ceil(width / bits of a word)), ending in zeros."""
+        filled = np.pad(self.rows, ((0, 0), (0, -self.rows.shape[1] % np.dtype(dtype).itemsize)))
+        return np.ascontiguousarray(filled).view(dtype)
 
     def unpack(self) -> NDArray[np.bool_]:
         """Return the matrix, bool (N, width)."""
         return np.unpackbits(self.rows, axis=1, count=self.width).view(np.bool_)
 
+    def unpack_on(self, device: str | torch.device) -> Tensor:
+        """Return the matrix as a bool tensor; the packed rows cross to the device."""
+        rows = to_torch(self.rows, device)
+        places = torch.arange(7, -1, -1, dtype=torch.uint8, device=device)
+        columns = (rows[:, :, None] >> places) & 1
+        return columns.flatten(1)[:, : self.width].bool()
 
-Bits = Tensor | NDArray[np.bool_] | PackedBits
+
+def pack_on_device(matrix: Tensor) -> Tensor:
+    """Pack a bool tensor (N, width) where it lies; uint8 (N, ceil(width / 8)), as `PackedBits`."""
+    columns = torch.nn.functional.pad(matrix.byte(), (0, -matrix.shape[1] % 8))
+    powers = torch.tensor([128, 64, 32, 16, 8, 4, 2, 1], dtype=torch.uint8, device=matrix.device)
+    rows: Tensor = (columns.unflatten(1, (-1, 8)) * powers).sum(2, dtype=torch.uint8)
+    return rows
 
 
-def to_numpy(values: Tensor | Array) -> Array:
+def to_numpy(values: Values) -> Array:
     """Return a tensor of any device, or an array, as an array."""
     return values.cpu().numpy() if isinstance(values, Tensor) else values
 
 
-def to_torch(values: Tensor | Array, device: str | torch.device) -> Tensor:
+def to_torch(values: Values, device: str | torch.device) -> Tensor:
     """Return a tensor or an array as a tensor; torch takes no read-only or reversed arrays."""
     if not isinstance(values, Tensor):
         values = torch.from_numpy(np.require(values, requirements=["C", "W"]))
     return values.to(device)
 
 
-def unpacked(bits: Bits) -> NDArray[np.bool_]:
-    """Return the matrix as a bool array."""
-    return bits.unpack() if isinstance(bits, PackedBits) else to_numpy(bits)
-
-
-def matrix(values: Values | PackedBits, who: str) -> Values | PackedBits:
-    """Return lists as an array; refuse what has no rows and columns. Memory maps stay unread."""
-    if not isinstance(values, Tensor | PackedBits):
-        values = np.asarray(values)
-    if values.ndim != 2:
-        raise ValueError(
-            f"evaluate: {who} must be a matrix with one row an item, got shape"
-            f" {tuple(values.shape)}; give one column a bit or class."
-        )
-    return values
-
-
-def as_bool(values: Values | PackedBits, who: str, first: int = 0) -> Bits:
-    """Return a matrix of zeros and ones as booleans, or as it is where it is packed.
-
-    Parameters
-    ----------
-    values : Tensor, ndarray or PackedBits, shape (N, B)
-    who : str
-        Name of the matrix in an error.
-    first : int
-        Number of its first row in an error.
-
-    Raises
-    ------
-    ValueError
-        If it is no matrix, a value is neither 0 nor 1, or a packed row has bits beyond its width.
-    """
-    values = matrix(values, who)
-    if isinstance(values, PackedBits):
-        beyond = values.rows[:, -1:] & ((1 << -values.width % 8) - 1)
-        if beyond.any():
-            row = int(beyond.any(axis=1).argmax())
-            raise ValueError(
-                f"evaluate: {who} of {values.width} packed columns must end in zeros, got a last"
-                f" byte of {values.rows[row, -1]} in row {first + row}; give the width that was"
-                " packed, first column highest."
-            )
-        return values
-    if values.dtype in (torch.bool, np.bool_):
-        return values
-    wrong = (values != 0) & (values != 1)  # NaN differs from both
-    if wrong.any():
-        row, column = (int(i[0]) for i in to_numpy(wrong).nonzero())
-        raise ValueError(
-            f"evaluate: {who} must be bool or 0/1, got {values[row, column].item()} in row"
-            f" {first + row}, column {column}; threshold scores first, for example `scores > 0`."
-        )
-    return values != 0
-
-
-def packed_rows(bits: Bits) -> NDArray[np.uint8]:
-    """Return the matrix packed, uint8 (N, ceil(B / 8)).
-
-    NumPy packs a flat array many times faster than narrow rows, so rows are filled up to bytes.
-    """
-    if isinstance(bits, PackedBits):
-        return bits.rows
-    array = to_numpy(bits)
-    n_rows, width = array.shape
-    if width % 8:
+def _packed(matrix: Tensor | NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Pack booleans: NumPy packs a flat array many times faster than narrow rows, or than torch."""
+    n_rows, width = matrix.shape
+    if isinstance(matrix, Tensor) and matrix.device.type != "cpu":
+        return to_numpy(pack_on_device(matrix))
+    array = to_numpy(matrix)
+    if width % 8:  # rows are filled up to bytes
         array = np.zeros((n_rows, width + -width % 8), np.bool_)
-        array[:, :width] = to_numpy(bits)
+        array[:, :width] = to_numpy(matrix)
     return np.packbits(array.reshape(-1)).reshape(n_rows, -(-width // 8))
 
 
-def packed_words(bits: Bits) -> NDArray[np.uint16]:
-    """Return the matrix in 16-bit words, uint16 (N, ceil(B / 16)), filled up with zeros."""
-    rows = packed_rows(bits)
-    return np.pad(rows, ((0, 0), (0, rows.shape[1] % 2))).view(np.uint16)
+def _two_valued(
+    matrix: Values, who: str, first: int, low: int | None
+) -> tuple[Tensor | NDArray[np.bool_], int | None]:
+    """Return rows of 0 and 1, or of -1 and +1, as booleans, and which of 0 and -1 they hold.
 
-
-def as_tensor(bits: Bits, device: str | torch.device) -> Tensor:
-    """Return the matrix as a bool tensor; packed rows cross to the device before they unpack."""
-    if not isinstance(bits, PackedBits):
-        return to_torch(bits, device)
-    rows = to_torch(bits.rows, device)
-    places = torch.arange(7, -1, -1, dtype=torch.uint8, device=device)
-    columns = (rows[:, :, None] >> places) & 1
-    return columns.flatten(1)[:, : bits.width].bool()
+    `first` is the number of the first row, `low` what the rows before it held.
+    """
+    if matrix.dtype in (torch.bool, np.bool_):
+        return matrix, low
+    one, zero, minus = (matrix == value for value in (1, 0, -1))
+    for value, is_low in ((0, zero), (-1, minus)):
+        if low in (None, value) and (one | is_low).all():
+            return one, value if is_low.any() else low
+    wrong = ~(one | zero | minus)  # NaN differs from all
+    if not wrong.any():
+        wrong = minus if low == 0 or (low is None and minus.sum() <= zero.sum()) else zero
+    row, column = (int(i[0]) for i in to_numpy(wrong).nonzero())
+    raise ValueError(
+        f"{who} must be bool, 0/1 or -1/+1, got {matrix[row, column].item()} in row"
+        f" {first + row}, column {column}; threshold scores first, for example `scores > 0`."
+    )

@@ -14,6 +14,7 @@ from benchmarks.evaluation.float_ranking import rank_floats
 from benchmarks.evaluation.graded_relevance import Similarity
 from benchmarks.evaluation.health import code_health
 from benchmarks.evaluation.metrics import cutoff_curves, precision_recall_curve, retrieval_metrics
+from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.ties import Floats, Ints
 from benchmarks.machine.memory import halving
 from datasets.base import RetrievalDataset
@@ -44,13 +45,13 @@ class Scores:
 
 
 def score_codes(
-    query: Tensor, database: Tensor, data: RetrievalDataset, device: str | torch.device
+    query: PackedBits, database: PackedBits, data: RetrievalDataset, device: str | torch.device
 ) -> Scores:
     """Score the codes of a data set's queries and database.
 
     Parameters
     ----------
-    query, database : Tensor, bool, shapes (Q, K) and (M, K)
+    query, database : PackedBits, shapes (Q, K) and (M, K)
         In the order of ``data.query`` and ``data.database``.
     data : RetrievalDataset
     device : str or torch.device
@@ -62,13 +63,10 @@ def score_codes(
     for similarity in _gains(data):
 
         def count(size: int, similarity: Similarity | None = similarity) -> RetrievalStats:
-            pieces = (
-                Codes(stored.bits[start : start + size], stored.labels[start : start + size])
-                for start in range(0, len(stored.bits), size)
-            )
+            pieces = (stored[start : start + size] for start in range(0, len(stored), size))
             return evaluate(asked, pieces, similarity=similarity, device=device)
 
-        stats = halving(count, len(stored.bits))
+        stats = halving(count, len(stored))
         per_query |= _metrics(stats, data, similarity)
     health = code_health(database)
     n = _cutoffs(stats)
@@ -81,19 +79,18 @@ def score_codes(
     return _scores(per_query, data, health.metrics(), curves)
 
 
-def score_floats(features: Tensor, data: RetrievalDataset) -> Scores:
-    """Score the cosine ranking of features, shape (N, D) for all rows of the data set."""
-    rows = {name: getattr(data, name).to(features.device) for name in ("query", "database")}
+def score_floats(query: Tensor, database: Tensor, data: RetrievalDataset) -> Scores:
+    """Score the cosine ranking of the features of queries and database, (Q, D) and (M, D)."""
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
         chunks, by_cutoff = [], []
         for stats in rank_floats(
-            features[rows["query"]],
+            query,
             data.labels[data.query],
-            features[rows["database"]],
+            database,
             data.labels[data.database],
             similarity=similarity,
-            device=features.device,
+            device=query.device,
         ):
             n = _cutoffs(stats)
             by_cutoff.append(cutoff_curves(stats, n))

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evaluation.counters.choice import MAX_BITS
+from benchmarks.evaluation.packing import PackedBits
 from datasets.base import RetrievalDataset
 from datasets.errors import DatasetError, UnknownName, lookup, one_line
 
 Array = NDArray[Any]
-Codes = dict[str, NDArray[np.bool_]]
+SubmittedCodes = dict[str, PackedBits]
 
 WHOLE = ("codes", "rows")
 PARTS = ("query_codes", "query_rows", "database_codes", "database_rows")
@@ -26,7 +27,7 @@ class SubmissionError(DatasetError):
     """A file of codes that cannot be scored; the message is one line meant for the user."""
 
 
-def read_codes(path: Path, data: RetrievalDataset, packed: int | None = None) -> Codes:
+def read_codes(path: Path, data: RetrievalDataset, packed: int | None = None) -> SubmittedCodes:
     """Read the codes of a data set's queries and database.
 
     ``.npy`` holds one matrix, a row for each row of the data set. ``.npz`` and ``.safetensors``
@@ -43,7 +44,7 @@ def read_codes(path: Path, data: RetrievalDataset, packed: int | None = None) ->
 
     Returns
     -------
-    dict of ndarray, bool
+    dict of PackedBits
         ``"query"`` (Q, K) and ``"database"`` (M, K), in the order of the split.
 
     Raises
@@ -84,7 +85,7 @@ def read_codes(path: Path, data: RetrievalDataset, packed: int | None = None) ->
 
 def _part(
     path: Path, part: str, arrays: Mapping[str, Array], data: RetrievalDataset, packed: int | None
-) -> NDArray[np.bool_]:
+) -> PackedBits:
     codes = _binary(arrays[f"{part}_codes"], f"{path}: {part}_codes", packed)
     expected = getattr(data, part).numpy()
     if len(codes) != len(expected):
@@ -111,12 +112,12 @@ def _check_names(path: Path, arrays: Mapping[str, Array]) -> None:
 
 
 def _ordered(
-    codes: NDArray[np.bool_],
+    codes: PackedBits,
     rows: Array | None,
     expected: NDArray[np.int64],
     who: str,
     whose: str,
-) -> NDArray[np.bool_]:
+) -> PackedBits:
     """Put codes into the order of the expected rows, by their row numbers if they have any."""
     if rows is None:
         return codes
@@ -127,35 +128,28 @@ def _ordered(
             f"{who} must be the {whose}, {what}; take them from the protocol's split"
         )
     place = np.argsort(rows)[np.searchsorted(np.sort(rows), expected)]
-    ordered: NDArray[np.bool_] = codes[place]
-    return ordered
+    return codes[place]
 
 
-def _binary(values: Array, who: str, packed: int | None) -> NDArray[np.bool_]:
+def _binary(values: Array, who: str, packed: int | None) -> PackedBits:
     if values.ndim != 2 or 0 in values.shape:
         raise SubmissionError(f"{who} must be a matrix, a row an item, got shape {values.shape}")
     n_bits = values.shape[1] if packed is None else packed
     if n_bits > MAX_BITS:
         raise SubmissionError(f"{who} must have at most {MAX_BITS} bits, got {n_bits}")
-    if packed is not None:
-        if values.dtype != np.uint8 or values.shape[1] != -(-packed // 8):
-            raise SubmissionError(
-                f"{who}: {packed} packed bits are uint8 of width {-(-packed // 8)}, got "
-                f"{values.dtype} of width {values.shape[1]}"
-            )
-        return np.unpackbits(values, axis=1, count=packed).astype(bool)
-    if values.dtype == np.bool_:
-        return values
-    for low in (0, -1):
-        if np.isin(values, (low, 1)).all():
-            ones: NDArray[np.bool_] = values == 1
-            return ones
-    wrong = ~np.isin(values, (-1, 0, 1)) | (values == 0 if (values == -1).any() else False)
-    row, column = (int(i[0]) for i in wrong.nonzero())
-    raise SubmissionError(
-        f"{who} must be bool, 0/1 or -1/+1, got {values[row, column]} in row {row}, column "
-        f"{column}; threshold scores first, or give --packed BITS"
-    )
+    if packed is not None and (values.dtype != np.uint8 or values.shape[1] != -(-packed // 8)):
+        raise SubmissionError(
+            f"{who}: {packed} packed bits are uint8 of width {-(-packed // 8)}, got "
+            f"{values.dtype} of width {values.shape[1]}"
+        )
+    try:
+        if packed is None:
+            return PackedBits.of(values, who)
+        codes = PackedBits(values, packed)
+        codes.check_ends(who)
+    except ValueError as error:
+        raise SubmissionError(f"{error}") from error
+    return codes
 
 
 def _read(path: Path) -> dict[str, Array]:

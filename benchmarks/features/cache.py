@@ -197,9 +197,10 @@ class FeatureCache:
                     yield values
 
             stems = [stem(kind) for kind in kinds]
-            with views.images.arriving(self.root / "pixels", self.progress):
-                # Copy-on-write, because torch wants memory that it may write to.
-                stored = disk_arrays(stems, both, len(views), blocks, self.progress, mode="c")
+            if not all(map(is_stored, stems)):
+                views.images.prepare(self.root / "pixels", self.progress)
+            # Copy-on-write, because torch wants memory that it may write to.
+            stored = disk_arrays(stems, both, len(views), blocks, self.progress, mode="c")
             found = stored[kinds.index(kind)]
             return Cached(torch.from_numpy(found.array), found.seconds)
 

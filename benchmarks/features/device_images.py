@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -40,19 +37,17 @@ class DeviceImages(ImageSource):
         self._kept: Tensor | None = None
         self._all_fit: bool | None = None
         self._written: torch.cuda.Event | None = None
-        self._one_at_a_time = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._images)
 
     def read(self, rows: Tensor) -> Tensor:
         """Read some images, see `ImageSource.read`; they are on the device."""
-        with self._one_at_a_time:
-            if self._all_fit is None:
-                self._reserve(self._images.read(rows[:1]))
-            if self._kept is None:
-                return _to_device(self._images.read(rows), self._device)
-            return self._read_kept(rows, self._kept)
+        if self._all_fit is None:
+            self._reserve(self._images.read(rows[:1]))
+        if self._kept is None:
+            return _to_device(self._images.read(rows), self._device)
+        return self._read_kept(rows, self._kept)
 
     def subset(self, rows: Tensor) -> DeviceImages:
         """Keep some rows."""
@@ -61,12 +56,6 @@ class DeviceImages(ImageSource):
     def prepare(self, folder: Path, progress: Progress) -> None:
         """Get ready to be read, see `ImageSource.prepare`."""
         self._images.prepare(folder, progress)
-
-    @contextmanager
-    def arriving(self, folder: Path, progress: Progress) -> Iterator[None]:
-        """Get ready while a block of code runs, see `ImageSource.arriving`."""
-        with self._images.arriving(folder, progress):
-            yield
 
     def name(self, row: int) -> str:
         """Name of one image, for messages."""
@@ -124,17 +113,12 @@ def read_ahead(
     ------
     Tensor, uint8, shape (B, 3, H, W)
     """
-    reader = ThreadPoolExecutor(1, "read ahead")
-    coming: deque[Future[_Loaded]] = deque()
-    try:
-        for part in parts:
-            coming.append(reader.submit(_load, read, part, device))
-            if len(coming) > 1:
-                yield _arrived(coming.popleft().result())
-        for last in coming:
-            yield _arrived(last.result())
-    finally:  # a read that waits for its rows ends when they, or an error, have come
-        reader.shutdown(wait=False, cancel_futures=True)
+    with ThreadPoolExecutor(1, "read ahead") as reader:
+        ahead = reader.submit(_load, read, parts[0], device)
+        for part in parts[1:]:
+            ready, ahead = ahead.result(), reader.submit(_load, read, part, device)
+            yield _arrived(ready)
+        yield _arrived(ahead.result())
 
 
 def to_host(found: Tensor) -> Callable[[], NDArray[np.float16]]:

@@ -63,9 +63,6 @@ def extract_blocks(
     # A GPU is given the next block before the last one is taken from it and written to disk.
     in_flight = 1 if extractor.device.type == "cuda" else 0
     for pixels in read_ahead(views.images.read, views.rows[start:].split(block), extractor.device):
-        if first == start:
-            seen = views.draw(pixels[:1], torch.tensor([first * views.per_image]))
-            extractor.tune((len(views) - start) * views.per_image, seen.shape[-1])
         computed.append([to_host(found) for found in _extract(views, extractor, first, pixels)])
         first += len(pixels)
         if len(computed) > in_flight:

@@ -5,6 +5,7 @@
 digits/300-1497 lsh 16 bits seed 0
 """
 
-from benchmarks.grid.cells import Cell, RunKey, expand
+from benchmarks.grid.cells import Cell, expand
+from results.store.run_key import RunKey
 
 __all__ = ["Cell", "RunKey", "expand"]

@@ -10,7 +10,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import import_module
 from typing import Any, Literal
@@ -21,24 +21,11 @@ from benchmarks.features.captions import DEFAULT_ENCODER
 from benchmarks.grid.method_settings import GridError, MethodSpec
 from benchmarks.grid.tasks import Task
 from benchmarks.training.trainer import Matmul
+from datasets.digests import code_digest
 from results.store.record import SCHEMA
+from results.store.run_key import Address, RunKey
 
 Views = Literal["bank", "fresh"]
-
-
-@dataclass(frozen=True)
-class RunKey:
-    """Names of one cell, as tables and folders show them."""
-
-    dataset: str
-    protocol: str
-    backbone: str
-    method: str
-    bits: int
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.dataset}/{self.protocol} {self.method} {self.bits} bits seed {self.seed}"
 
 
 def seed_of(key: RunKey) -> int:
@@ -85,9 +72,7 @@ _TRAINING = (
 @cache
 def training_source() -> str:
     """SHA-256 of all code between features and codes: another loop, another number."""
-    pieces = (import_module(name) for name in _TRAINING)
-    source = "\n".join(inspect.getsource(piece) for piece in pieces)
-    return hashlib.sha256(source.encode()).hexdigest()
+    return code_digest(*(inspect.getsource(import_module(name)) for name in _TRAINING))
 
 
 @dataclass(frozen=True)
@@ -103,15 +88,18 @@ class Cell:
 
     @property
     def kind(self) -> str:
-        """What a record counts as: rows of different kinds are never ranked together."""
-        if self.method.cls is None:
-            return "yardstick"
-        return "method" if self.method.learns_from == "none" else self.method.learns_from
+        """What a record counts as, see `MethodSpec.kind`."""
+        return self.method.kind
 
     @property
-    def place(self) -> dict[str, Any]:
+    def seed(self) -> int:
+        """Seed of the run, from which everything random in it follows, see `seed_of`."""
+        return seed_of(self.key)
+
+    @property
+    def address(self) -> Address:
         """Names and digest, by which the store knows the cell."""
-        return {**asdict(self.key), "digest": self.digest}
+        return Address(**vars(self.key), digest=self.digest)
 
     @property
     def _views(self) -> str | None:
@@ -159,7 +147,7 @@ def stacks(cells: Sequence[Cell]) -> list[list[Cell]]:
     found: dict[str, list[Cell]] = {}
     for cell in cells:
         cls = cell.method.cls
-        together = cls is not None and cls.stacks and not cell.method.finetune
+        together = cls.stacks and not cell.method.finetune
         kin = json.dumps(cell.settings, sort_keys=True) if together else cell.digest
         found.setdefault(kin, []).append(cell)
     return list(found.values())
@@ -205,9 +193,8 @@ def expand(
                 if matmul != "highest" and spec.is_trained:
                     marks["matmul"] = matmul
                 labelled = replace(spec, changes=spec.changes | marks)
-                sizes = [0] if spec.name == "float" else bits
-                for b in sizes:
-                    for seed in range(1 if spec.name == "float" else n_seeds):
+                for b in bits if spec.has_codes else [0]:
+                    for seed in range(n_seeds if spec.has_codes else 1):
                         names = (task.data.name, task.data.protocol.name, task.label)
                         key = RunKey(*names, labelled.label, b, seed)
                         yield Cell(key, task, spec, views, text_encoder, matmul)

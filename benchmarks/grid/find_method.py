@@ -22,13 +22,16 @@ from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TypeGuard
+from typing import TypeGuard, get_args
 
 from methods import METHODS
-from methods.base import HashMethod
+from methods.base import HashMethod, Input, Supervision
 
 GROUP = "hashbench.methods"
 """Entry points of installed packages: a row's name, and the class behind it."""
+
+KNOWN = {"consumes": get_args(Input), "supervision": get_args(Supervision)}
+"""What a class may declare: how the runner feeds it."""
 
 _ROW = "[a-z][a-z0-9_]*"
 """What tables, folders and ``--set NAME.PARAM=VALUE`` take as the name of a row."""
@@ -145,6 +148,12 @@ def load_class(text: str) -> type[HashMethod]:
             f"{text}: {name} is no subclass of HashMethod; write class {name}(HashMethod), "
             "with HashMethod from methods.base"
         )
+    for declared, known in KNOWN.items():
+        if (value := getattr(cls, declared)) not in known:
+            raise OutsideError(
+                f"{text}: {declared} is {value!r}; set it to {' or '.join(map(repr, known))} in "
+                "the class"
+            )
     if inspect.isabstract(cls):
         missing = " and ".join(sorted(cls.__abstractmethods__))
         raise OutsideError(f"{text}: {name} does not define {missing}; define it in the class")

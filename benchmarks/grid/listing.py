@@ -5,7 +5,8 @@ from __future__ import annotations
 from benchmarks.features.backbones import BACKBONES
 from benchmarks.grid import presets
 from benchmarks.grid.find_method import installed_methods
-from benchmarks.grid.method_settings import YARDSTICKS, MethodSpec, method_spec
+from benchmarks.grid.method_settings import MethodSpec, method_spec
+from benchmarks.grid.yardsticks import YARDSTICKS
 from datasets import DATASETS
 from datasets.own.kinds import OWN
 from datasets.plugins import offers
@@ -20,7 +21,7 @@ def listing(what: str) -> list[str]:
     if what == "methods":
         lines = [f"{name:<10} {cls.paper}" for name, cls in METHODS.items()]
         lines += [f"{name:<10} {origin}" for name, origin in installed_methods().items()]
-        return [*lines, *(f"{name:<10} yardstick, in every table" for name in YARDSTICKS)]
+        return [*lines, *(f"{name:<10} {cls.paper}" for name, cls in YARDSTICKS.items())]
     if what == "datasets":
         hidden = dict.fromkeys(DATASETS, "; hidden by the suite's own")
         plugins = (f"{n:<20} {e.value}{hidden.get(n, '')}" for n, e in offers().items())

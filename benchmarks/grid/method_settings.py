@@ -11,15 +11,13 @@ from typing import Any, Literal
 
 from benchmarks.grid.find_method import OutsideError, class_text, find_method, load_class
 from benchmarks.grid.method_source import source_digest
+from benchmarks.grid.yardsticks import YARDSTICKS, Yardstick
 from datasets.augment import AUGMENTATIONS
 from datasets.errors import lookup
 from methods import METHODS, HashMethod, Recipe
 from methods.base import Supervision
 
-YARDSTICKS = ("random", "float")
-"""Rows that tables show apart: random codes, and cosine ranking of the features themselves."""
-
-_KNOWN: dict[str, type[HashMethod] | None] = {**METHODS, **dict.fromkeys(YARDSTICKS)}
+_KNOWN: dict[str, type[HashMethod]] = {**METHODS, **YARDSTICKS}
 
 _NO_SETTINGS = ("epochs_at", "params", "source")
 """Fields of a recipe that shape no number, or that others stand for: `epochs`, the parameters."""
@@ -38,7 +36,7 @@ class GridError(Exception):
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """A method with its settings, or a yardstick (`cls` is None).
+    """A method with its settings.
 
     Attributes
     ----------
@@ -55,7 +53,7 @@ class MethodSpec:
     """
 
     name: str
-    cls: type[HashMethod] | None
+    cls: type[HashMethod]
     params: dict[str, Any] = field(default_factory=dict)
     recipe: Recipe = field(default_factory=Recipe)
     changes: dict[str, Any] = field(default_factory=dict)
@@ -64,7 +62,7 @@ class MethodSpec:
     def __reduce__(self) -> tuple[Callable[..., MethodSpec], tuple[object, ...]]:
         """Travel with the name of the class: one from a file is read from it on the other side."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "cls"}
-        return _received, (None if self.cls is None else class_text(self.cls), values)
+        return _received, (class_text(self.cls), values)
 
     @property
     def label(self) -> str:
@@ -83,20 +81,30 @@ class MethodSpec:
     @property
     def learns_from(self) -> Supervision:
         """What the method declares to learn from beside images."""
-        return "none" if self.cls is None else self.cls.supervision
+        return self.cls.supervision
+
+    @property
+    def kind(self) -> str:
+        """What its rows count as: rows of different kinds are never ranked together."""
+        if issubclass(self.cls, Yardstick):
+            return "yardstick"
+        return "method" if self.learns_from == "none" else self.learns_from
+
+    @property
+    def has_codes(self) -> bool:
+        """Whether it makes codes, as all but the yardstick `float` do."""
+        return not issubclass(self.cls, Yardstick) or self.cls.has_codes
 
     @property
     def is_trained(self) -> bool:
         """Whether the shared trainer minimises a loss of it."""
-        return self.cls is not None and self.cls.loss is not HashMethod.loss
+        return self.cls.loss is not HashMethod.loss
 
     def settings(self, n_bits: int) -> dict[str, Any]:
         """All that shapes a number of this method at a code length, as JSON data."""
-        if self.cls is None:
-            return {"name": self.name}
         settings: dict[str, Any] = {
             "name": self.name,
-            "class": f"{self.cls.__module__}:{self.cls.__qualname__}",
+            "class": self.cls.__qualname__,
             "source": source_digest(self.cls),
             "params": self.params,
         }
@@ -107,12 +115,12 @@ class MethodSpec:
         return settings
 
 
-def _received(cls: str | None, values: dict[str, Any]) -> MethodSpec:
+def _received(cls: str, values: dict[str, Any]) -> MethodSpec:
     """Rebuild a spec that was sent."""
-    return MethodSpec(cls=None if cls is None else load_class(cls), **values)
+    return MethodSpec(cls=load_class(cls), **values)
 
 
-def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod] | None]:
+def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod]]:
     """Classes of what the user asked for by the names of their rows, the yardsticks last.
 
     Parameters
@@ -130,8 +138,8 @@ def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod] | None]:
     >>> list(chosen_methods(["itq", "methods.lsh:LSH"]))
     ['itq', 'lsh', 'random', 'float']
     """
-    taken = {**METHODS, **dict.fromkeys([*YARDSTICKS, "all"])}
-    chosen: dict[str, type[HashMethod] | None] = {}
+    taken = {**_KNOWN, "all": None}
+    chosen: dict[str, type[HashMethod]] = {}
     for text in texts:
         if text == "all":
             chosen |= METHODS
@@ -146,7 +154,7 @@ def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod] | None]:
                     "rename the class"
                 )
             chosen[name] = cls
-    return chosen | dict.fromkeys(YARDSTICKS)
+    return chosen | YARDSTICKS
 
 
 def method_spec(
@@ -155,7 +163,7 @@ def method_spec(
     epochs: int | None = None,
     recipe: RecipeName = "paper",
     finetune: bool = False,
-    known: Mapping[str, type[HashMethod] | None] = _KNOWN,
+    known: Mapping[str, type[HashMethod]] = _KNOWN,
 ) -> MethodSpec:
     """Look a method up and apply the user's settings.
 
@@ -172,7 +180,7 @@ def method_spec(
     finetune : bool
         Train the backbone too; "paper" is then what the paper publishes for that.
     known : mapping
-        Classes by name; a yardstick has none. METHODS and the yardsticks where left out.
+        Classes by name; METHODS and the yardsticks where left out.
 
     Raises
     ------
@@ -183,10 +191,6 @@ def method_spec(
     """
     cls = lookup("method", name, known)
     changes = dict(overrides or {})
-    if cls is None:
-        for parameter in changes:
-            lookup(f"setting of {name}", parameter, {})
-        return MethodSpec(name, None)
     spec = MethodSpec(name, cls, _constructor_defaults(cls), cls.recipe)
     finetune = finetune and spec.is_trained
     if epochs is not None and spec.is_trained:

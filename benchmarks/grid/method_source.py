@@ -7,7 +7,6 @@ folder of its file; `methods` is the exception, where papers stand alone.
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib.util
 import inspect
 from collections.abc import Iterator
@@ -15,12 +14,15 @@ from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+from datasets.digests import code_digest, code_only
 from methods.base import HashMethod
 
 
 @cache
 def source_digest(cls: type[HashMethod]) -> str:
-    """SHA-256 over a method's own files, those of methods it builds on, and shared pieces in them.
+    """SHA-256 over the code of a method, of those it builds on, and of shared pieces in them.
+
+    Comments, docstrings, imports and the place of a file take no part, see `code_only`.
 
     Raises
     ------
@@ -37,7 +39,7 @@ def source_digest(cls: type[HashMethod]) -> str:
             if getattr(piece, "__module__", None) == "methods.functional"
         ]
         parts += [*own_sources(c), *shared]
-    return hashlib.sha256("\n".join(dict.fromkeys(parts)).encode()).hexdigest()
+    return code_digest(*sorted(set(parts), key=code_only))
 
 
 def own_sources(cls: type) -> list[str]:

@@ -21,8 +21,9 @@ from benchmarks.machine.environment import place
 from datasets import full_name
 from datasets.arguments import load_options
 from datasets.errors import lookup
-from results.store.planned_grid import Planned
 from results.store.record import RunRecord
+from results.store.run_key import Address
+from results.store.store import ResultStore
 
 _STAGES = ("fit", "encode", "evaluate")
 """Timings of a record that every cell spends anew; features are shared."""
@@ -57,9 +58,23 @@ class Plan:
         line = f"{len(self.cells)} cells, {n_stored} stored, {len(self.todo)} to run"
         yield line + (f", {_duration(self.todo, records)}" if self.todo else "")
 
-    def planned(self) -> list[Planned]:
+    def addresses(self) -> list[Address]:
         """Return the grid as the results folder keeps it."""
-        return [Planned(**cell.place) for cell in self.cells]
+        return [cell.address for cell in self.cells]
+
+
+def make_plan(grids: Sequence[argparse.Namespace], store: ResultStore) -> Plan:
+    """Expand grids, and find what of them is not stored yet; all of it with ``--force``.
+
+    Raises
+    ------
+    GridError, DatasetError, BackboneError
+        If anything that was named cannot be had, or ranks cannot share what has to run.
+    """
+    cells, skipped = expand_grids(grids)
+    todo = [cell for cell in cells if grids[0].force or not store.has(cell.address)]
+    check_cells(todo)
+    return Plan(cells, todo, skipped)
 
 
 def expand_grids(grids: Sequence[argparse.Namespace]) -> tuple[list[Cell], list[str]]:
@@ -183,7 +198,7 @@ def check_cells(cells: Sequence[Cell]) -> None:
     size = place().size
     for cell in cells if size > 1 else ():
         spec, n_train = cell.method, cell.task.data.protocol.n_train
-        if spec.cls is not None and not spec.finetune:
+        if spec.kind != "yardstick" and not spec.finetune:
             raise GridError(
                 f"--methods {spec.name}: torchrun shares the steps of --finetune, and this cell "
                 "has none, it is work for one device; run it without torchrun, with --jobs or Dask"

@@ -76,8 +76,6 @@ class Task:
 
     def lacks(self, spec: MethodSpec) -> str | None:
         """Say what a method needs and this task cannot give; None if nothing is missing."""
-        if spec.cls is None:
-            return None
         data, cls = self.data, spec.cls
         wanted = {"captions": data.captions, "hierarchy": data.hierarchy}
         if cls.supervision != "none" and wanted[cls.supervision] is None:

@@ -31,7 +31,7 @@ def differences(one: ResultStore, other: ResultStore) -> Iterator[str]:
 def cells(store: ResultStore) -> Cells:
     """Return the newest record of each cell."""
     found = sorted(store.records(), key=lambda record: record.created)
-    return {(r.dataset, r.protocol, r.backbone, r.method, r.bits, r.seed): r for r in found}
+    return {(*r.entry, r.seed): r for r in found}
 
 
 def _of_cell(
@@ -42,7 +42,7 @@ def _of_cell(
         old, new = a.metrics.get(metric), b.metrics.get(metric)
         if old != new:
             yield f"{name} {metric}: {old} | {new}"
-    arrays = [store.arrays(store.path(record)) for store, record in (one, other)]
+    arrays = [store.arrays(store.locate(record)) for store, record in (one, other)]
     for array in CODES:
         left, right = (found.get(array) for found in arrays)
         if (left is None) != (right is None):

@@ -80,8 +80,8 @@ def _codes(rng: np.random.Generator, n: int, bits: int, n_classes: int) -> Codes
 
 def _ways(query: Codes, database: Codes, threads: int) -> dict[str, Callable[[], object]]:
     """Everything that is timed, by name; conversions that a user does once are done before."""
-    q, b = (np.where(np.asarray(c.bits), 1.0, -1.0).astype(np.float32) for c in (query, database))
-    q_labels, b_labels = (np.asarray(c.labels).astype(np.float32) for c in (query, database))
+    q, b = (np.where(c.codes.unpack(), 1.0, -1.0).astype(np.float32) for c in (query, database))
+    q_labels, b_labels = (c.labels.unpack().astype(np.float32) for c in (query, database))
     ways: dict[str, Callable[[], object]] = {
         "NumPy argsort a query": lambda: _argsort_loop(q, q_labels, b, b_labels),
         "torch product + sort": lambda: _torch_sort(q, q_labels, b, b_labels),
@@ -94,11 +94,7 @@ def _ways(query: Codes, database: Codes, threads: int) -> dict[str, Callable[[],
         evaluate(query, database, device="cpu"), CUTOFF
     )
     if torch.cuda.is_available():
-        on_gpu = [
-            Codes(torch.as_tensor(c.bits).cuda(), torch.as_tensor(c.labels).cuda())
-            for c in (query, database)
-        ]
-        ways["ours, counts on CUDA"] = lambda: evaluate(*on_gpu, device="cuda")
+        ways["ours, counts on CUDA"] = lambda: evaluate(query, database, device="cuda")
     return ways
 
 
@@ -134,7 +130,7 @@ def _faiss(query: Codes, database: Codes, threads: int) -> Callable[[], object] 
         print("faiss is not installed: pip install -e '.[faiss]'")
         return None
     faiss.omp_set_num_threads(threads)
-    q, b = (np.packbits(np.asarray(c.bits), axis=1) for c in (query, database))
+    q, b = query.codes.rows, database.codes.rows
     index = faiss.IndexBinaryFlat(8 * b.shape[1])
     index.add(b)
     return lambda: index.search(q, CUTOFF)
@@ -161,7 +157,7 @@ def _table(ways: dict[str, Callable[[], object]], rounds: int) -> None:
 
 def _growth(query: Codes, rng: np.random.Generator, sizes: list[int], rounds: int) -> None:
     """Print seconds, pairs a second and the peak of memory as the database on disk grows."""
-    bits, n_classes = query.bits.shape[1], query.labels.shape[1]
+    bits, n_classes = query.codes.width, query.labels.width
     print(f"\n{bits} bits, {n_classes} classes, packed on disk:\n")
     print("| codes | seconds (minimum) | pairs a second | peak MiB |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
@@ -174,7 +170,7 @@ def _growth(query: Codes, rng: np.random.Generator, sizes: list[int], rounds: in
                     start = time.perf_counter()
                     evaluate(query, database, device="cpu")
                     seconds.append(time.perf_counter() - start)
-            pairs = len(query.bits) * size / min(seconds)
+            pairs = len(query) * size / min(seconds)
             print(
                 f"| {size:,} | {statistics.median(seconds):.3f} ({min(seconds):.3f})"
                 f" | {pairs:.2e} | {max(peak):.0f} |"
@@ -187,8 +183,8 @@ def _on_disk(folder: Path, rng: np.random.Generator, size: int, bits: int, n_cla
     with (folder / "codes").open("wb") as codes, (folder / "labels").open("wb") as labels:
         for start in range(0, size, 10**5):
             piece = _codes(rng, min(10**5, size - start), bits, n_classes)
-            np.packbits(np.asarray(piece.bits), axis=1).tofile(codes)
-            np.packbits(np.asarray(piece.labels), axis=1).tofile(labels)
+            piece.codes.rows.tofile(codes)
+            piece.labels.rows.tofile(labels)
     for name, width in (("codes", bits), ("labels", n_classes)):
         rows = np.memmap(folder / name, np.uint8, "r", shape=(size, -(-width // 8)))
         parts.append(PackedBits(rows, width))

@@ -20,11 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import score_codes
 from benchmarks.features.backbones import backbone
-from benchmarks.features.base import Backbone, Kind
+from benchmarks.features.base import Backbone
 from benchmarks.features.cache import FeatureCache
-from benchmarks.grid.cells import RunKey, seed_of
+from benchmarks.grid.cells import seed_of
 from benchmarks.grid.method_settings import MethodSpec, method_spec
 from benchmarks.training.trainer import Trainer, train_together
 from benchmarks.training.training_sets import ViewBank
@@ -33,6 +34,7 @@ from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
 from methods.base import HashMethod, Recipe
 from results.analysis.statistics import mean_interval
+from results.store.run_key import RunKey
 
 METHODS = ("cibhash", "nsh", "wch", "kl_hash")
 
@@ -86,8 +88,8 @@ def _method(
     """Print the rows of one method."""
     spec = method_spec(name)
     assert spec.cls is not None, "no yardstick is trained"
-    kind: Kind = "tokens" if spec.cls.consumes == "tokens" else "features"
-    most, n = max(options.views), spec.cls.n_views
+    kind, n = spec.cls.consumes, spec.cls.n_views
+    most = max(options.views)
     features = cache.features(data, network, kind).array.to(cache.device)
     bank = cache.bank(data, network, spec.recipe.augmentation, most, kind).array.to(cache.device)
     plain = features[data.train.to(cache.device)]
@@ -142,7 +144,9 @@ def _values(
     values = []
     for method in methods:
         method.finish()
-        query, database = (method.encode(features[rows]) for rows in (data.query, data.database))
+        query, database = (
+            PackedBits.of(method.encode(features[rows])) for rows in (data.query, data.database)
+        )
         metrics = score_codes(query, database, data, features.device).metrics
         values.append(metrics[f"mAP@{data.protocol.cutoff}"])
     return values

@@ -101,7 +101,6 @@ def _ways(
     def bare() -> None:
         extractor = Extractor(net, ["features"], device)
         size = net.input_size or pixels.shape[-1]
-        extractor.tune(n, size)
         inputs = torch.rand(extractor.batch, 3, size, size, device=device)
         with torch.inference_mode():
             for first in range(0, n, extractor.batch):
@@ -143,7 +142,7 @@ def _data(images: ImageSource) -> RetrievalDataset:
 def _table(ways: dict[str, Way], rounds: int) -> None:
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for _, way in ways.values():
-        way()  # warms up; on CUDA it also measures, and brings images to the device
+        way()  # warms up; on CUDA it also brings images to the device
     for _ in range(rounds):
         for name, (n, way) in ways.items():
             start = time.perf_counter()

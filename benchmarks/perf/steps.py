@@ -207,8 +207,7 @@ def _features(at: Setting, spec: MethodSpec, n: int) -> Tensor:
 
 
 def _kind(spec: MethodSpec) -> Kind:
-    kind = "features" if spec.cls is None else spec.cls.consumes
-    return "tokens" if kind == "tokens" else "features"
+    return "features" if spec.cls is None else spec.cls.consumes
 
 
 def kinds(methods: Sequence[str]) -> tuple[Kind, ...]:

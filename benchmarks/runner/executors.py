@@ -30,17 +30,16 @@ from typing import TYPE_CHECKING, Any
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import process_executor
 
-from benchmarks.grid.cells import Cell, RunKey, stacks
+from benchmarks.grid.cells import Cell, stacks
 from benchmarks.grid.method_settings import GridError
 from benchmarks.runner.run_settings import Outcome, RunSettings
 from benchmarks.runner.worker import run_leased
 from datasets.errors import one_line
+from results.store.run_key import RunKey
 from results.store.store import ResultStore, StoreError
 
 if TYPE_CHECKING:
     from distributed import Client
-
-EXECUTORS = ("local", "loky", "dask")
 
 MOST_CRASHES = 3
 """Times that workers may die on a cell, or on none, before it counts as failed."""
@@ -93,6 +92,22 @@ def on_dask(scheduler: str | None, jobs: int) -> Iterator[Executor]:
                 yield from _parallel(replace(settings, threads=threads), todo)
 
         yield run
+
+
+@contextmanager
+def started(name: str, jobs: int, scheduler: str | None) -> Iterator[Executor]:
+    """Start what runs the cells: one of `benchmarks.grid.flags.EXECUTORS`.
+
+    Raises
+    ------
+    GridError
+        As of `on_dask`.
+    """
+    if name == "dask":
+        with on_dask(scheduler, jobs) as executor:
+            yield executor
+    else:
+        yield in_processes(jobs) if name == "loky" else local
 
 
 def _client(kind: type[Client], scheduler: str | None, jobs: int) -> Any:
@@ -191,7 +206,7 @@ def run_all(
                     settle(outcome)
         except Exception as error:  # workers died; what they did is stored
             left = [cell for cell in batch if cell.digest in waiting]
-            under_work = [c.digest for c in left if store.lease_path(**c.place).is_file()]
+            under_work = [c.digest for c in left if store.lease_path(c.address).is_file()]
             deaths.update([batch[0].digest] if len(batch) == 1 else under_work or [""])
             note = f"workers died {MOST_CRASHES} times, last: {type(error).__name__}: "
             for cell in list(waiting.values()):
@@ -214,5 +229,5 @@ def _next(waiting: dict[str, Cell], deaths: Counter[str]) -> list[Cell]:
 
 def _give_up(store: ResultStore, cell: Cell, note: str) -> Outcome:
     with contextlib.suppress(StoreError):
-        store.mark_failed(**cell.place, kind=cell.kind, error=note)
+        store.mark_failed(cell.address, kind=cell.kind, error=note)
     return Outcome(cell.key, cell.digest, "failed", note)

@@ -1,4 +1,4 @@
-"""From cells to codes: build, train and encode; the part of a cell that several ranks share."""
+"""From cells to codes: build the methods, fit and encode; the part of a cell that ranks share."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.features.base import Kind
-from benchmarks.grid.cells import Cell, seed_of
+from benchmarks.evaluation.packing import PackedBits
+from benchmarks.grid.cells import Cell
 from benchmarks.machine.memory import halving
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
+from benchmarks.training.distributed.rank_group import RankGroup
 from benchmarks.training.distributed.shared_batch import SharedBatch
-from benchmarks.training.distributed.torchrun import crew
+from benchmarks.training.distributed.torchrun import current_group
 from benchmarks.training.trainer import Trainer, train_together
-from benchmarks.training.training_sets import EndToEnd, FreshViews, ViewBank
-from datasets.augment import AUGMENTATIONS
-from datasets.errors import lookup
+from benchmarks.training.training_sets import EndToEnd
 from datasets.image_source import ImageSource
 from methods import HashMethod
 from methods.base import TrainingSet
@@ -28,14 +27,14 @@ _ENCODE_NUMBERS = 2**25
 """Numbers gathered at a time when images are encoded."""
 
 
-class CellError(Exception):
-    """A cell that cannot be run; the message is one line meant for the user."""
+Encoded = tuple[PackedBits, PackedBits] | tuple[Tensor, Tensor]
+"""Queries and database as codes, (Q, K) and (M, K); as floats where a yardstick has no codes."""
 
 
-def train_and_encode(
+def fit_and_encode(
     cells: Sequence[Cell], inputs: TaskInputs, watch: Stopwatch, trainers: Sequence[Trainer]
-) -> list[tuple[Tensor, Tensor]]:
-    """Train from the cells' seeds, and encode.
+) -> list[Encoded]:
+    """Fit the methods of some cells from their seeds, and encode.
 
     Parameters
     ----------
@@ -49,23 +48,23 @@ def train_and_encode(
 
     Returns
     -------
-    list of (Tensor, Tensor), bool, shape (N, K)
-        Codes of queries and database of each cell.
+    list of Encoded
+        One a cell.
     """
-    data = cells[0].task.data
-    with crew().cell(cells[0].digest):
-        methods, training = _fitted(cells, inputs, watch, trainers)
-        codes = []
+    # Only a fine-tuned cell is shared; all others are work for rank 0 alone.
+    group = current_group() if cells[0].method.finetune else RankGroup()
+    with group.cell(cells[0].digest):
+        methods, training = _fitted(cells, inputs, watch, trainers, group)
         with watch("encode"):
-            for method in methods:
-                of = partial(_encode, method, training, cells[0], inputs)
-                query, database = (crew().spread(of, rows) for rows in (data.query, data.database))
-                codes.append((query, database))
-    return codes
+            return [_encoded(method, training, cells[0], inputs, group) for method in methods]
 
 
 def _fitted(
-    cells: Sequence[Cell], inputs: TaskInputs, watch: Stopwatch, trainers: Sequence[Trainer]
+    cells: Sequence[Cell],
+    inputs: TaskInputs,
+    watch: Stopwatch,
+    trainers: Sequence[Trainer],
+    group: RankGroup,
 ) -> tuple[list[HashMethod], TrainingSet]:
     """Build and train.
 
@@ -76,9 +75,9 @@ def _fitted(
     def fit(at_once: int) -> tuple[list[HashMethod], TrainingSet]:
         for trainer in trainers:
             trainer.history.clear()
-        with crew().together():
-            methods, training = _prepared(cells, inputs, watch)
-        with crew().together(), watch("fit"):
+        with group.together():
+            methods, training = _prepared(cells, inputs, watch, trainers)
+        with group.together(), watch("fit"):
             if isinstance(training, EndToEnd):
                 training.at_once = at_once
             if isinstance(training, SharedBatch):
@@ -92,77 +91,52 @@ def _fitted(
         return methods, training
 
     spec = cells[0].method
-    if spec.cls is None or not spec.finetune:
+    if not spec.finetune:
         return fit(0)
-    images = spec.cls.n_views * spec.recipe.batch_size // crew().size
+    images = spec.cls.n_views * spec.recipe.batch_size // group.size
     return halving(fit, max(1, images))
 
 
 def _prepared(
-    cells: Sequence[Cell], inputs: TaskInputs, watch: Stopwatch
+    cells: Sequence[Cell], inputs: TaskInputs, watch: Stopwatch, trainers: Sequence[Trainer]
 ) -> tuple[list[HashMethod], TrainingSet]:
     """Build the methods from the seeds of their cells, and what they are trained on."""
-    cls = cells[0].method.cls
-    assert cls is not None, "a yardstick is not fitted"
-    training = _training_set(cells[0], inputs, watch)
+    training = inputs.training_set(cells[0], watch)
     methods = []
-    for cell in cells:
-        torch.manual_seed(seed_of(cell.key))
-        method = cls(training.shape[-1], cell.key.bits, **cell.method.params)
+    for cell, trainer in zip(cells, trainers, strict=True):
+        torch.manual_seed(trainer.seeds.weights)
+        method = cell.method.cls(training.shape[-1], cell.key.bits, **cell.method.params)
         methods.append(method.to(inputs.cache.device))
         if len(cells) > 1:
             method.prepare(training)  # from the same stream of random numbers as its weights
     return methods, training
 
 
-def _training_set(cell: Cell, inputs: TaskInputs, watch: Stopwatch) -> TrainingSet:
-    recipe, device = cell.method.recipe, inputs.cache.device
-    kind, backbone = _kind(cell), cell.task.backbone
-    target = inputs.target(cell.method.learns_from, cell.text_encoder)
-    if cell.method.finetune:
-        augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
-        images = inputs.training_images()
-        kind_of_set = EndToEnd if crew().size == 1 else SharedBatch
-        return kind_of_set(images, backbone, kind, augmentation, device, target)
-    features = inputs.features(kind)
-    watch.seconds["features"] = features.seconds
-    plain = inputs.training_features(kind)
-    if not cell.method.is_trained:
-        return ViewBank(plain, None, device)
-    if cell.views == "bank":
-        bank = inputs.bank(recipe.augmentation, recipe.bank_size, kind)
-        watch.seconds["features"] += bank.seconds
-        return ViewBank(plain, bank.array, device, target)
-    augmentation = lookup("augmentation", recipe.augmentation, AUGMENTATIONS)
-    images = inputs.training_images()
-    frozen = backbone.to(device).frozen()
-    return FreshViews(plain, images, frozen, kind, augmentation, device, target)
-
-
-def _kind(cell: Cell) -> Kind:
-    """Say what the cell's method consumes."""
-    kind = "features" if cell.method.cls is None else cell.method.cls.consumes
-    if kind == "images":
-        raise CellError(
-            f"{cell.method.name}: trains on images, and this runner gives features and tokens of a "
-            "backbone; choose a method that consumes one of them, and --finetune to train both"
-        )
-    return kind
-
-
-def _encode(
-    method: HashMethod, training: TrainingSet, cell: Cell, inputs: TaskInputs, rows: Tensor
-) -> Tensor:
-    """Codes of some rows, gathered a chunk at a time: tokens of all of them may not fit."""
+def _encoded(
+    method: HashMethod, training: TrainingSet, cell: Cell, inputs: TaskInputs, group: RankGroup
+) -> Encoded:
+    """Encode queries and database, a chunk at a time: tokens of all rows may not fit."""
     if isinstance(training, EndToEnd):
         read: Callable[[Tensor], Tensor] = partial(_extracted, training, inputs.images())
     else:
-        read = partial(_gathered, inputs.features(_kind(cell)).array)
+        read = partial(_gathered, inputs.features(cell.method.cls.consumes).array)
+    data, device = cell.task.data, inputs.cache.device
+    size = max(1, _ENCODE_NUMBERS // math.prod(training.shape))
 
-    def codes(chunk: int) -> Tensor:
-        return torch.cat([method.encode(read(part), chunk) for part in rows.split(chunk)])
+    def packed(rows: Tensor, chunk: int) -> PackedBits:
+        parts = (method.encode(read(part), chunk) for part in rows.split(chunk))
+        return PackedBits.concatenate([PackedBits.of(part) for part in parts])
 
-    return halving(codes, max(1, _ENCODE_NUMBERS // math.prod(training.shape)))
+    def codes(rows: Tensor) -> Tensor:
+        return torch.from_numpy(halving(partial(packed, rows), size).rows).to(device)
+
+    if cell.method.has_codes:
+        query, database = (group.spread(codes, part) for part in (data.query, data.database))
+        return (
+            PackedBits(query.cpu().numpy(), method.n_bits),
+            PackedBits(database.cpu().numpy(), method.n_bits),
+        )
+    return method.project(read(data.query)), method.project(read(data.database))
 
 
 def _extracted(training: EndToEnd, images: ImageSource, rows: Tensor) -> Tensor:

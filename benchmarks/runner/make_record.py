@@ -11,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import Scores, protocol_info, score_codes, score_floats
-from benchmarks.grid.cells import Cell, seed_of
+from benchmarks.grid.cells import Cell
 from benchmarks.machine.environment import Environment
-from benchmarks.runner.fit_and_encode import train_and_encode
+from benchmarks.runner.fit_and_encode import Encoded, fit_and_encode
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.checkpoint import Checkpoint
-from benchmarks.training.distributed.torchrun import crew
+from benchmarks.training.distributed.torchrun import current_group
 from benchmarks.training.trainer import OnEpoch, Trainer
 from results.store.record import RunRecord
 
@@ -53,7 +54,7 @@ def run_cells(
 
     Raises
     ------
-    CellError, FeatureError, TrainingError
+    FeatureError, TrainingError
         If the cells cannot be done; the message says why.
     """
     device = inputs.cache.device
@@ -61,30 +62,21 @@ def run_cells(
         torch.cuda.reset_peak_memory_stats(device)
     watch = Stopwatch(device=device)
     trainers = [
-        Trainer(cell.method.recipe, seed_of(cell.key), on_epoch, matmul=cell.matmul)
-        for cell in cells
+        Trainer(cell.method.recipe, cell.seed, on_epoch, matmul=cell.matmul) for cell in cells
     ]
     for trainer, checkpoint in zip(trainers, checkpoints or (), strict=bool(checkpoints)):
         trainer.checkpoint = checkpoint
-    trained: Sequence[tuple[Tensor, Tensor] | None] = [None] * len(cells)
-    if cells[0].method.cls is not None:
-        trained = train_and_encode(cells, inputs, watch, trainers)
-        for stage in ("fit", "encode"):
-            watch.seconds[stage] /= len(cells)
+    encoded = fit_and_encode(cells, inputs, watch, trainers)
+    for stage in ("fit", "encode"):
+        watch.seconds[stage] /= len(cells)
     before = watch.seconds
     results = []
-    for cell, trainer, codes in zip(cells, trainers, trained, strict=True):
+    for cell, trainer, codes in zip(cells, trainers, encoded, strict=True):
         watch.seconds = dict(before)
         scores, arrays = _score(cell, codes, inputs, watch)
         record = RunRecord(
-            dataset=cell.key.dataset,
-            protocol=cell.key.protocol,
-            backbone=cell.key.backbone,
-            method=cell.key.method,
+            **vars(cell.address),
             kind=cell.kind,
-            bits=cell.key.bits,
-            seed=cell.key.seed,
-            digest=cell.digest,
             settings=cell.settings,
             protocol_info=protocol_info(cell.task.data, cell.task.digest),
             metrics=scores.metrics,
@@ -104,39 +96,25 @@ def run_cells(
 
 
 def _score(
-    cell: Cell, codes: tuple[Tensor, Tensor] | None, inputs: TaskInputs, watch: Stopwatch
+    cell: Cell, encoded: Encoded, inputs: TaskInputs, watch: Stopwatch
 ) -> tuple[Scores, dict[str, np.ndarray]]:
-    """Evaluate one cell; yardsticks have not been encoded before."""
-    data, device = cell.task.data, inputs.cache.device
+    """Evaluate one cell."""
+    data = cell.task.data
     arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
-    if cell.method.name == "float":
-        features = inputs.features("features")
-        watch.seconds["features"] = features.seconds
-        with watch("evaluate"):
-            scores = score_floats(features.array, data)
-    else:
-        query, database = _random_codes(cell) if codes is None else codes
-        with watch("evaluate"):
-            scores = score_codes(query, database, data, device)
-        arrays["query_codes"] = np.packbits(query.cpu().numpy(), axis=1)
-        arrays["database_codes"] = np.packbits(database.cpu().numpy(), axis=1)
+    with watch("evaluate"):
+        match encoded:
+            case (PackedBits() as query, PackedBits() as database):
+                scores = score_codes(query, database, data, inputs.cache.device)
+                arrays |= {"query_codes": query.rows, "database_codes": database.rows}
+            case (Tensor() as query, Tensor() as database):
+                scores = score_floats(query, database, data)
     arrays["query_ap"] = scores.query_ap
     return scores, arrays
 
 
-def _random_codes(cell: Cell) -> tuple[Tensor, Tensor]:
-    """Fair coins: what codes are worth that know nothing."""
-    coins = torch.Generator().manual_seed(seed_of(cell.key))
-    query, database = (
-        torch.rand(len(rows), cell.key.bits, generator=coins) < 0.5
-        for rows in (cell.task.data.query, cell.task.data.database)
-    )
-    return query, database
-
-
 def _device_name(cell: Cell, environment: Environment) -> str:
     """Say what the cell was trained on."""
-    n_ranks = crew().size if cell.method.finetune else 1
+    n_ranks = current_group().size if cell.method.finetune else 1
     return environment.device_name if n_ranks == 1 else f"{n_ranks} x {environment.device_name}"
 
 

@@ -19,9 +19,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from benchmarks.grid.cells import Cell, RunKey
+from benchmarks.grid.cells import Cell
 from benchmarks.runner.run_settings import Outcome
 from results.store.leases import read_lease
+from results.store.run_key import RunKey
 from results.store.store import ResultStore
 
 _PLAIN_EVERY = 10.0
@@ -109,7 +110,7 @@ class Watcher:
 
     def __init__(self, display: Display, store: ResultStore, cells: Sequence[Cell]) -> None:
         self._display = display
-        self._leases = {cell.key: store.lease_path(**cell.place) for cell in cells}
+        self._leases = {cell.key: store.lease_path(cell.address) for cell in cells}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.grid.cells import RunKey
-from benchmarks.runner.task_inputs import Needs
+from benchmarks.grid.cells import Cell
+from benchmarks.machine.environment import Environment
+from benchmarks.runner.task_inputs import Needs, needs_of
 from results.store.leases import STALE
+from results.store.run_key import RunKey
 
 State = Literal["done", "stored", "busy", "failed"]
 
@@ -62,6 +66,25 @@ class RunSettings:
     needs: Needs = frozenset()
     stale: float = STALE
     call: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    @classmethod
+    def of(
+        cls, options: argparse.Namespace, here: Environment, todo: Sequence[Cell]
+    ) -> RunSettings:
+        """Take from the flags of a call, and from the cells that it is to run."""
+        on_cuda = here.device.type == "cuda"
+        return cls(
+            out=options.out.resolve(),
+            cache=options.cache.resolve(),
+            device=options.device,
+            force=options.force,
+            cell_timeout=options.cell_timeout,
+            checkpoint_every=options.checkpoint_every,
+            deterministic=options.deterministic,
+            command=here.command,
+            stack=options.stack == "on" or (options.stack == "auto" and on_cuda),
+            needs=needs_of(todo),
+        )
 
 
 @dataclass(frozen=True)

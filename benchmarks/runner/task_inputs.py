@@ -12,10 +12,15 @@ from benchmarks.features.base import Backbone, Kind
 from benchmarks.features.cache import Cached, FeatureCache
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.tasks import Task
+from benchmarks.runner.stopwatch import Stopwatch
+from benchmarks.training.distributed.shared_batch import SharedBatch
+from benchmarks.training.distributed.torchrun import current_group
 from benchmarks.training.targets import Target, target_of
+from benchmarks.training.training_sets import EndToEnd, FreshViews, ViewBank
+from datasets.augment import AUGMENTATIONS
 from datasets.base import RetrievalDataset
 from datasets.image_source import ImageSource
-from methods.base import Supervision
+from methods.base import Supervision, TrainingSet
 
 T = TypeVar("T")
 
@@ -28,9 +33,9 @@ def needs_of(cells: Iterable[Cell]) -> Needs:
     found: set[tuple[str, int, Kind]] = set()
     for cell in cells:
         spec = cell.method
-        kind = "features" if spec.cls is None else spec.cls.consumes
-        if kind == "images" or spec.finetune or spec.name == "random":
+        if spec.finetune:
             continue
+        kind = spec.cls.consumes
         found.add(("", 1, kind))
         if spec.is_trained and cell.views == "bank":
             found.add((spec.recipe.augmentation, spec.recipe.bank_size, kind))
@@ -96,6 +101,28 @@ class TaskInputs:
             return self.images().read(self.task.data.train).to(self.cache.device)
 
         return self._once("training images", read)
+
+    def training_set(self, cell: Cell, watch: Stopwatch) -> TrainingSet:
+        """Make what a cell's method trains on; `watch` is told what its features took."""
+        spec, device = cell.method, self.cache.device
+        kind, backbone = spec.cls.consumes, self.task.backbone
+        target = self.target(spec.learns_from, cell.text_encoder)
+        augmentation = AUGMENTATIONS[spec.recipe.augmentation]
+        if spec.finetune:
+            whole = EndToEnd if current_group().size == 1 else SharedBatch
+            return whole(self.training_images(), backbone, kind, augmentation, device, target)
+        features = self.features(kind)
+        watch.seconds["features"] = features.seconds
+        plain = self.training_features(kind)
+        if not spec.is_trained:
+            return ViewBank(plain, None, device)
+        if cell.views == "bank":
+            bank = self.bank(spec.recipe.augmentation, spec.recipe.bank_size, kind)
+            watch.seconds["features"] += bank.seconds
+            return ViewBank(plain, bank.array, device, target)
+        frozen = backbone.to(device).frozen()
+        images = self.training_images()
+        return FreshViews(plain, images, frozen, kind, augmentation, device, target)
 
     def target(self, supervision: Supervision, text_encoder: str) -> Target | None:
         """Build what a method that declares a supervision learns from."""

@@ -71,12 +71,12 @@ def _lease(settings: RunSettings, cell: Cell) -> Lease | Outcome:
     """Take a cell, or say why not."""
     store = ResultStore(settings.out)
     try:
-        lease = Lease.acquire(store.lease_path(**cell.place), settings.stale)
+        lease = Lease.acquire(store.lease_path(cell.address), settings.stale)
     except OSError as error:
         return _outcome(cell, "failed", f"results folder {settings.out}: {error.strerror}")
     if lease is None:
         return _outcome(cell, "busy", "another runner works on it")
-    if not settings.force and store.has(**cell.place):
+    if not settings.force and store.has(cell.address):
         with lease:  # to give it back
             return _outcome(cell, "stored", "stored by another runner")
     return lease
@@ -92,7 +92,7 @@ class _Taken:
     def __init__(self, settings: RunSettings, cell: Cell, lease: Lease) -> None:
         self.cell, self.lease = cell, lease
         self.store = ResultStore(settings.out)
-        path = self.store.checkpoint_path(**cell.place)
+        path = self.store.checkpoint_path(cell.address)
         self.checkpoint = Checkpoint(path, cell.digest, settings.checkpoint_every)
 
     def fail(self, error: Exception) -> Outcome:
@@ -121,7 +121,7 @@ def mark_failed(store: ResultStore, cell: Cell, error: Exception) -> None:
     """Keep the error; a disk that refuses it too is no second failure."""
     with contextlib.suppress(StoreError):
         trace = "".join(traceback.format_exception(error))
-        store.mark_failed(**cell.place, kind=cell.kind, error=one_line(error), traceback=trace)
+        store.mark_failed(cell.address, kind=cell.kind, error=one_line(error), traceback=trace)
 
 
 class _Teller:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -41,6 +41,26 @@ class TrainingError(Exception):
     """A training that cannot go on; the message is one line meant for the user."""
 
 
+class Seeds(NamedTuple):
+    """What a run draws at random, and the seed of each: all follow from the number of the run."""
+
+    weights: int
+    order: int
+    views: int
+    noise: int
+
+    @classmethod
+    def of(cls, seed: int) -> Seeds:
+        """Return the four seeds of a run.
+
+        Examples
+        --------
+        >>> Seeds.of(7)
+        Seeds(weights=7, order=8, views=9, noise=10)
+        """
+        return cls(seed, seed + 1, seed + 2, seed + 3)
+
+
 @dataclass
 class Trainer:
     """Minimises a method's loss by its recipe.
@@ -50,7 +70,7 @@ class Trainer:
     recipe : Recipe
         Epochs, batch size, optimizer.
     seed : int
-        Of the order of the images.
+        Of the run; weights, order of the images, views and noise have one each, see `seeds`.
     on_epoch : callable
         Told after each epoch.
 
@@ -71,6 +91,11 @@ class Trainer:
     history: History = field(default_factory=list)
     checkpoint: Checkpoint | None = None
     matmul: Matmul = "highest"
+
+    @property
+    def seeds(self) -> Seeds:
+        """Seeds of all that the run draws; whoever builds the method draws its weights."""
+        return Seeds.of(self.seed)
 
     def train(self, method: HashMethod, data: TrainingSet) -> None:
         """Train in place, see `train_together`."""
@@ -137,11 +162,12 @@ class _Member:
     history: History
 
     def __post_init__(self) -> None:
-        seed = self.trainer.seed
+        seeds = self.trainer.seeds
         self.trainer.history[:] = self.history
-        self.order_of = torch.Generator().manual_seed(seed + 1)  # `seed` drew the weights
-        self.views_of = self.data.generator(seed + 2)
-        self.noise_of = torch.Generator(next(self.method.state()).device).manual_seed(seed + 3)
+        self.order_of = torch.Generator().manual_seed(seeds.order)
+        self.views_of = self.data.generator(seeds.views)
+        device = next(self.method.state()).device
+        self.noise_of = torch.Generator(device).manual_seed(seeds.noise)
 
     @property
     def generators(self) -> dict[str, torch.Generator]:

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -29,12 +28,6 @@ Blocks = Callable[[int], Iterator[NDArray[Any]]]
 """Yields the rows from the given one on, a block at a time."""
 BlocksOfSeveral = Callable[[int], Iterator[Sequence[NDArray[Any]]]]
 """The same of several arrays at a time."""
-
-
-_LOOK_EVERY = 1.0
-"""Seconds between two looks, so that a limit of time can strike who waits."""
-_PATIENCE = 10.0
-"""Seconds that a pass has to stop."""
 
 
 @dataclass(frozen=True)
@@ -147,95 +140,6 @@ def _compute(
 def _so_far(final: Path, n: int) -> Note:
     """Tell how far an unfinished array came."""
     return Note.read(_note(final)) if _rows(_partial(final)) == n else Note()
-
-
-class Arriving:
-    """An array that another thread computes, and whose finished rows can be read meanwhile.
-
-    Parameters
-    ----------
-    stem, what, n, blocks
-        As `disk_array` takes them.
-    """
-
-    def __init__(self, stem: Path, what: str, n: int, blocks: Blocks) -> None:
-        self.path = _final(stem)
-        self._what, self._n = what, n
-        self._done = 0
-        self._error: BaseException | None = None
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, args=(stem, blocks), daemon=True)
-        self._thread.start()
-
-    def read(self, rows: NDArray[np.int64]) -> NDArray[Any]:
-        """Wait for some rows, int64 (B,), and read them.
-
-        Raises
-        ------
-        Exception
-            What the other thread raised, if it will never come to these rows.
-        """
-        last = int(rows.max(initial=0))
-        if self._wait_past(last) <= last and self._error is not None:
-            raise self._error
-        try:
-            array = np.load(_partial(self.path), mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError:  # it is finished, and renamed
-            array = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        found: NDArray[Any] = array[rows]
-        return found
-
-    def finish(self, progress: Progress) -> None:
-        """Wait for all rows.
-
-        Raises
-        ------
-        Exception
-            What the other thread raised.
-        """
-        done = self._done
-        while done < self._n and self._error is None:
-            progress(self._what, done, self._n)
-            done = self._wait_past(done)
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-
-    def stop(self) -> None:
-        """End the pass after the block that it is at; the next one goes on from there."""
-        with self._changed:
-            self._error = self._error or _Stopped("the pass was given up")
-            self._changed.notify_all()
-        self._thread.join(_PATIENCE)  # longer only where it waits for another process
-
-    def _wait_past(self, row: int) -> int:
-        """Rows that are done: more than the given one, unless there was an error."""
-        with self._changed:
-            while self._done <= row and self._error is None:
-                self._changed.wait(_LOOK_EVERY)
-            return self._done
-
-    def _run(self, stem: Path, blocks: Blocks) -> None:
-        error = None
-        try:
-            disk_array(stem, self._what, self._n, blocks, self._advance)
-        except BaseException as caught:  # raised where it is waited for
-            error = caught
-        with self._changed:
-            self._error = self._error or error
-            self._done = self._n if error is None else self._done
-            self._changed.notify_all()
-
-    def _advance(self, what: str, done: int, total: int) -> None:
-        with self._changed:
-            if self._error is not None:
-                raise self._error
-            self._done = done
-            self._changed.notify_all()
-
-
-class _Stopped(Exception):
-    """Ends a pass whose rows nobody waits for any more."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -31,7 +30,7 @@ from torch import Tensor
 import datasets.files.decode
 from datasets.errors import DatasetError
 from datasets.files.decode import Item, decode_all, problems
-from datasets.files.disk import Arriving, Blocks, disk_array
+from datasets.files.disk import disk_array
 from datasets.image_source import ImageSource
 from datasets.progress import Progress, silent
 
@@ -158,7 +157,6 @@ class EncodedImages(ImageSource):
         self.size = size
         self._exact = exact
         self._pixels: NDArray[np.uint8] | Path | None = None
-        self._arriving: Arriving | None = None
         text = " ".join([encoded.kind, str(size), *encoded.fingerprints])
         self.digest = hashlib.sha256(text.encode()).hexdigest()
 
@@ -167,37 +165,13 @@ class EncodedImages(ImageSource):
 
     def prepare(self, folder: Path, progress: Progress) -> None:
         """Decode all images into a file of `folder`, or find it there."""
-        self._pixels = disk_array(*self._pass(folder), progress).path
-
-    @contextmanager
-    def arriving(self, folder: Path, progress: Progress) -> Iterator[None]:
-        """Decode while a block of code runs, see `ImageSource.arriving`.
-
-        Progress is told of what is left to do after the block; inside of it, the block has its own.
-        """
-        if self._pass(folder)[0].with_suffix(".npy").is_file():
-            self.prepare(folder, progress)
-            yield
-            return
-        self._arriving = Arriving(*self._pass(folder))
-        try:
-            yield
-            self._arriving.finish(progress)
-            self._pixels = self._arriving.path
-        finally:
-            self._arriving.stop()
-            self._arriving = None
-
-    def _pass(self, folder: Path) -> tuple[Path, str, int, Blocks]:
-        """Where the decoded images lie, what they are, how many, and how they are made."""
         key = hashlib.sha256((self.digest + _decoder()).encode()).hexdigest()
         stem = folder / f"{self.size}px" / key[:24]
-        return stem, f"pixels of {len(self):,} images", len(self), self._blocks
+        what = f"pixels of {len(self):,} images"
+        self._pixels = disk_array(stem, what, len(self), self._blocks, progress).path
 
     def read(self, rows: Tensor) -> Tensor:
         """Read some images, see `ImageSource.read`; the first call decodes all of them."""
-        if self._arriving is not None:
-            return torch.from_numpy(self._arriving.read(rows.numpy()))
         if self._pixels is None:
             n_bytes = len(self) * 3 * self.size**2
             if n_bytes > _IN_MEMORY:

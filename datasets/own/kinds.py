@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.contents import Contents, LoadOptions
-from datasets.errors import DatasetError, OptionError, lookup
+from datasets.errors import DatasetError, OptionError, lookup, one_line, printable
 from datasets.own.feature_file import load_features
 from datasets.own.folder import load_folder
 from datasets.own.list_files import load_lists
@@ -125,7 +125,17 @@ def _kind_and_path(name: str) -> tuple[str, Path]:
     lookup("kind of data", kind, OWN)
     if not path:
         raise OptionError(f"{name} needs a path, as in {kind}:PATH")
-    return kind, Path(path).expanduser().resolve()
+    if path != printable(path):  # it is written into records, tables and file names
+        raise OptionError(
+            f"{name[:80]}: the path of data must be of letters that can be shown, in UTF-8; rename "
+            "it, or give a link to it"
+        )
+    try:
+        found = Path(path).expanduser().resolve()
+        found.exists()  # raises where a name is longer than any file's
+    except (OSError, RuntimeError) as error:
+        raise OptionError(f"{kind}:{path[:60]}: no such path ({one_line(error)})") from error
+    return kind, found
 
 
 def _short_name(kind: str, path: Path) -> str:

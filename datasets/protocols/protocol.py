@@ -40,11 +40,10 @@ class Protocol_:
 
     Examples
     --------
-    >>> protocol = PROTOCOLS["cifar10"]["1k-5k"]
-    >>> protocol.label
-    'cifar10/1k-5k'
-    >>> protocol.sizes
-    '1,000 queries, 5,000 train, 59,000 database, mAP@1000'
+    >>> rule = "pooled, train is the database"
+    >>> protocol = Protocol_("birds", "tiny", 10, 50, 50, rule, 20, "shares a label", "our own")
+    >>> protocol.label, protocol.sizes
+    ('birds/tiny', '10 queries, 50 train, 50 database, mAP@20')
     """
 
     dataset: str

@@ -23,6 +23,7 @@ from results.analysis.frames import (
     runs_frame,
 )
 from results.store.record import Failure, RunRecord
+from results.store.run_key import Table
 from results.store.store import Scan
 
 
@@ -30,7 +31,7 @@ def build(scan: Scan, method_order: Sequence[str] = ()) -> Board:
     """Arrange one reading of the store for the report."""
     shown, superseded = select(scan.records)
     runs_of_rows: list[RunRecord | Failure] = [*scan.failures, *shown]
-    kinds = {row_of(run): run.kind for run in runs_of_rows}
+    kinds: dict[tuple[str, ...], str] = {run.row: run.kind for run in runs_of_rows}
     runs = runs_frame(shown, method_order)
     table = leaderboard(runs, method_order, kinds)
     costs = leaderboard(costs_frame(shown, method_order), method_order, kinds)
@@ -63,18 +64,17 @@ def select(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecor
     records = list(records)
     made = {id(record): datetime.fromisoformat(record.created) for record in records}
     newest = sorted(records, key=lambda record: made[id(record)], reverse=True)
-    protocols: dict[tuple[str, ...], tuple[str, str | None]] = {}
+    protocols: dict[Table, tuple[str, str | None]] = {}
     kinds: dict[tuple[str, ...], str] = {}
     settings: dict[tuple[object, ...], str] = {}
     seeds: set[tuple[object, ...]] = set()
     kept: set[int] = set()
     for record in newest:
-        table = (record.dataset, record.protocol, record.backbone)
-        entry = (*table, record.method, record.bits)
+        table, entry = record.table, record.entry
         digest = (record.protocol_info["digest"], record.protocol_info.get("inputs"))
         if protocols.setdefault(table, digest) != digest:
             continue
-        if kinds.setdefault(row_of(record), record.kind) != record.kind:
+        if kinds.setdefault(record.row, record.kind) != record.kind:
             continue
         group = json.dumps(record.settings, sort_keys=True)
         if settings.setdefault(entry, group) != group or (*entry, record.seed) in seeds:
@@ -92,21 +92,21 @@ def _sections(
     kinds: Mapping[tuple[str, ...], str],
     method_order: Sequence[str],
 ) -> Iterable[Section]:
-    cells: dict[tuple[str, str, str], dict[str, dict[tuple[str, int], Cell]]] = {}
+    cells: dict[Table, dict[str, dict[tuple[str, int], Cell]]] = {}
     for entry in table.itertuples(index=False, name=None):
         dataset, protocol, backbone, method, bits, metric, mean, std, n, _, _, rank, _ = entry
-        methods = cells.setdefault((dataset, protocol, backbone), {})
+        methods = cells.setdefault(Table(dataset, protocol, backbone), {})
         methods.setdefault(method, {})[metric, bits] = Cell(
             mean=mean,
             std=None if pd.isna(std) else std,
             n=n,
             best=not pd.isna(rank) and rank == 1,
         )
-    failed: dict[tuple[str, str, str], dict[str, set[int]]] = {}
+    failed: dict[Table, dict[str, set[int]]] = {}
     for failure in failures:
-        key = (failure.dataset, failure.protocol, failure.backbone)
-        failed.setdefault(key, {}).setdefault(failure.method, set()).add(failure.bits)
-    first = {(record.dataset, record.protocol, record.backbone): record for record in records}
+        of_table = failed.setdefault(failure.table, {})
+        of_table.setdefault(failure.method, set()).add(failure.bits)
+    first = {record.table: record for record in records}
     order = {kind: place for place, kind in enumerate(HEADINGS)}
     for key, rows in cells.items():
         lost = failed.get(key, {})
@@ -170,16 +170,12 @@ def _without_relevant(info: dict[str, object]) -> str:
 def _notes(superseded: Sequence[RunRecord], scan: Scan) -> Iterable[str]:
     for failure in scan.failures:
         yield f"Failed: {_cell_name(failure)} seed {failure.seed}: {failure.error}"
+    yield from scan.outdated
     for reason in scan.skipped:
         yield f"Skipped: {reason}"
     for name, count in Counter(map(_cell_name, superseded)).items():
         runs = "1 older run" if count == 1 else f"{count} older runs"
         yield f"Superseded: {name}: {runs} with other settings or source, not shown"
-
-
-def row_of(run: RunRecord | Failure) -> tuple[str, ...]:
-    """Return data set, protocol, backbone and method: a row of one table."""
-    return run.dataset, run.protocol, run.backbone, run.method
 
 
 def _cell_name(run: RunRecord | Failure) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from results.analysis.statistics import ALPHA, Difference
 from results.store.record import RunRecord
+from results.store.run_key import Table
 
 TIES = "Equal Hamming distances count as the mean over all their orders."
 HEADINGS = {
@@ -77,9 +78,14 @@ class Section:
     """What tests allow to say: "best" or "second" by method and bits; None where none was made."""
 
     @property
+    def table(self) -> Table:
+        """The names that all its numbers share."""
+        return Table(self.dataset, self.protocol, self.backbone)
+
+    @property
     def title(self) -> str:
         """Name of the section, as headings show it."""
-        return f"{self.dataset} / {self.protocol} / {self.backbone}"
+        return " / ".join(self.table)
 
     @property
     def blocks(self) -> tuple[tuple[str, tuple[Row, ...]], ...]:

@@ -77,9 +77,8 @@ def _frame(
     runs: Iterable[tuple[RunRecord, Mapping[str, float]]], method_order: Sequence[str]
 ) -> pd.DataFrame:
     rows = [
-        (*cell, record.method, record.bits, record.seed, metric, float(value))
+        (*record.entry, record.seed, metric, float(value))
         for record, values in runs
-        for cell in [(record.dataset, record.protocol, record.backbone)]
         for metric, value in values.items()
     ]
     methods = {row[3]: method_key(row[3], method_order) for row in rows}

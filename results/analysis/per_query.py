@@ -36,7 +36,7 @@ def query_aps(
     for record in records:
         table = (record.dataset, record.protocol, record.backbone)
         entry = (*table, record.method, record.bits)
-        path = store.path(record).with_suffix(".safetensors")
+        path = store.locate(record).with_suffix(".safetensors")
         try:
             rows, values = _read(path)
             if not np.array_equal(queries.setdefault(table, rows), rows):

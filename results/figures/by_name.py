@@ -87,6 +87,5 @@ def draw(view: View, name: str) -> Iterator[Drawn]:
         for section in view.board.sections:
             figure = kind.section(view, section)
             if figure is not None:
-                parts = (section.dataset, section.protocol, section.backbone)
-                stem = "-".join([name, *map(folder_name, parts)])
+                stem = "-".join([name, *map(folder_name, section.table)])
                 yield Drawn(stem, f"{kind.caption}: {section.title}", figure, kind.pixels)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from results.analysis.board import Board, Row, Section
 from results.gallery.row_samples import Samples, read_samples
 from results.store.record import RunRecord
+from results.store.run_key import Table
 from results.store.store import ResultStore, StoreError
 
 Width = Literal["column", "page"]
-Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,16 @@ class View:
     width: Width = "page"
 
     @cached_property
-    def _runs(self) -> dict[Key, dict[tuple[str, int], list[RunRecord]]]:
-        runs: dict[Key, dict[tuple[str, int], list[RunRecord]]] = {}
+    def _runs(self) -> dict[Table, dict[tuple[str, int], list[RunRecord]]]:
+        runs: dict[Table, dict[tuple[str, int], list[RunRecord]]] = {}
         for record in sorted(self.board.records, key=lambda record: record.seed):
-            section = runs.setdefault((record.dataset, record.protocol, record.backbone), {})
+            section = runs.setdefault(record.table, {})
             section.setdefault((record.method, record.bits), []).append(record)
         return runs
 
     def runs(self, section: Section) -> dict[tuple[str, int], list[RunRecord]]:
         """Return a section's records by method and bits, in the order of their seeds."""
-        return self._runs.get((section.dataset, section.protocol, section.backbone), {})
+        return self._runs.get(section.table, {})
 
     def longest(self, section: Section, row: Row) -> list[RunRecord]:
         """Return the runs of a row at the section's longest codes."""
@@ -61,7 +61,7 @@ class View:
         if self.store is None:
             return {}
         try:
-            return self.store.arrays(self.store.path(record))
+            return self.store.arrays(self.store.locate(record))
         except StoreError:
             return {}
 

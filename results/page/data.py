@@ -11,6 +11,7 @@ import pandas as pd
 from results.analysis.board import Board
 from results.analysis.frames import UNRANKED, metric_key
 from results.store.record import RunRecord
+from results.store.run_key import Table
 
 COLUMNS = ("mean", "std", "n", "ci_low", "ci_high", "rank")
 _DIGITS = 6
@@ -37,7 +38,7 @@ def page_data(board: Board) -> dict[str, Any]:
     An entry is a list: table, method, bits and metric by number, then `COLUMNS`; what is missing is
     null. Runs of an entry are found by ``table method bits``.
     """
-    tables = {(s.dataset, s.protocol, s.backbone): n for n, s in enumerate(board.sections)}
+    tables = {s.table: n for n, s in enumerate(board.sections)}
     methods, metrics, texts = Pool(), Pool(), Pool()
     names = sorted(set(board.leaderboard["metric"]), key=metric_key)
     for name in sorted(names, key=lambda name: bool(re.match(UNRANKED, name))):  # health comes last
@@ -47,19 +48,17 @@ def page_data(board: Board) -> dict[str, Any]:
     for row in board.leaderboard[names].itertuples(index=False, name=None):
         dataset, protocol, backbone, method, kind, bits, metric, *numbers = row
         who = methods.place([method, kind])
-        place = [tables[dataset, protocol, backbone], who, bits, metrics.place(metric)]
+        place = [tables[Table(dataset, protocol, backbone)], who, bits, metrics.place(metric)]
         entries.append([*place, *map(_number, numbers)])
     runs: dict[str, list[dict[str, Any]]] = {}
     for record in sorted(board.records, key=lambda record: record.seed):
-        table = tables[record.dataset, record.protocol, record.backbone]
+        table = tables[record.table]
         key = f"{table} {methods.place([record.method, record.kind])} {record.bits}"
         runs.setdefault(key, []).append(_run(record, metrics, texts))
     return {
         "tables": [
             {
-                "dataset": s.dataset,
-                "protocol": s.protocol,
-                "backbone": s.backbone,
+                **s.table._asdict(),
                 "metric": metrics.place(s.metric),
                 "about": f"{s.sizes}. {s.rule}",
             }

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import socket
 import time
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
 SUFFIX = ".tmp"
 _FORGOTTEN = 24 * 3600.0
-"""Seconds after which a temporary file of another machine counts as left behind."""
+"""Seconds after which a temporary file of processes that cannot be asked counts as left behind."""
+
+
+@cache
+def process_space() -> str:
+    """Where process numbers mean what they mean here: 12 hex digits for a machine's PID namespace.
+
+    Two containers have one host name and one kernel, and each has a process 7 of its own; a machine
+    that was started anew has other processes than before.
+    """
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):  # where the system has no such files, the name has to do
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def temporary(path: Path) -> Path:
     """Return a name beside a file that no other process uses; it tells whose it is."""
-    name = f".{path.name}@{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
-    return path.with_name(name)
+    owner = f"{process_space()}-{os.getpid()}-{secrets.token_hex(4)}"
+    return path.with_name(f".{path.name}@{owner}{SUFFIX}")
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -35,22 +51,43 @@ def write_atomic(path: Path, content: bytes) -> None:
         aside.unlink(missing_ok=True)
 
 
+def age(path: Path) -> float | None:
+    """Seconds since a file was written, by the clock of its file system; None if there is none.
+
+    A file is touched beside it, so that clocks of two machines are never compared. Less than 0 is a
+    file from a clock that has been ahead.
+    """
+    try:
+        written = path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+    probe = temporary(path.with_name("clock"))
+    try:
+        probe.touch()
+        return probe.stat().st_mtime - written
+    except OSError:  # a folder that may only be read, or a full disk: this machine's clock it is
+        return time.time() - written
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
 def remove_left_behind(*folders: Path) -> None:
     """Remove the temporary files of processes that have died, in some folders, not below them."""
     for path in chain.from_iterable(folder.glob(f".*{SUFFIX}") for folder in folders):
         with contextlib.suppress(OSError, ValueError):
             writer, pid, _ = path.name.rsplit("-", 2)
-            died = writer.rpartition("@")[2] == socket.gethostname() and has_died(int(pid))
-            if died or time.time() - path.stat().st_mtime > _FORGOTTEN:
+            is_ours = writer.rpartition("@")[2] == process_space()
+            if (is_ours and has_died(int(pid))) or abs(age(path) or 0.0) > _FORGOTTEN:
                 path.unlink()
 
 
 def has_died(pid: int) -> bool:
-    """Whether a process of this machine is no more."""
+    """Whether a process of this `process_space` is no more."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except OSError:  # it lives, under another user
+    except (OSError, OverflowError):  # it lives, under another user; or there is no such number
         return False
     return False

@@ -2,8 +2,9 @@
 
 A lease is a file beside the record to come, made by exclusive creation, which every file system
 grants to one process alone. While the work goes on, its holder renews it; one that has not been
-renewed for `STALE` seconds belongs to a dead process and may be taken over. Its content tells what
-the holder is doing.
+renewed for `STALE` seconds belongs to a dead process and may be taken over. So does one dated more
+than that ahead: a living holder would have given it today's date. Its content tells what the holder
+is doing.
 """
 
 from __future__ import annotations
@@ -15,13 +16,12 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from results.store.files import has_died, temporary, write_atomic
+from results.store.files import age, has_died, process_space, temporary, write_atomic
 
 RENEW = 5.0
 """Seconds between two renewals."""
@@ -44,6 +44,8 @@ class Holder:
         When it was taken, in seconds since the epoch.
     doing : str
         What the holder was doing when it last renewed the lease.
+    space : str
+        `process_space` of its process number; "" where that is not known.
     """
 
     host: str
@@ -51,6 +53,12 @@ class Holder:
     token: str
     since: float
     doing: str = ""
+    space: str = ""
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it was a process that this one can look for, and is no more."""
+        return self.space == process_space() and has_died(self.pid)
 
 
 class Lease:
@@ -83,7 +91,8 @@ class Lease:
             If the folder cannot be written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        holder = Holder(socket.gethostname(), os.getpid(), secrets.token_hex(8), time.time())
+        where = {"host": socket.gethostname(), "pid": os.getpid(), "space": process_space()}
+        holder = Holder(**where, token=secrets.token_hex(8), since=time.time())
         for _ in range(2):  # the second time after a stale one has been put away
             if _create(path, holder):
                 lease = cls(path, holder)
@@ -132,13 +141,6 @@ def read_lease(path: Path, stale: float = STALE) -> Holder | None:
     return None if _is_stale(path, stale) in (None, True) else _read(path)
 
 
-def leases(folder: Path) -> Iterator[tuple[Path, Holder]]:
-    """Yield the leases that are held below a folder."""
-    for path in sorted(folder.rglob(f"*{SUFFIX}")):
-        if (holder := read_lease(path)) is not None:
-            yield path, holder
-
-
 def _create(path: Path, holder: Holder) -> bool:
     """Make the file, or find that it is there already."""
     try:
@@ -179,43 +181,22 @@ def put_away(path: Path, stale: float = STALE) -> bool:
 
 def _is_stale(path: Path, stale: float) -> bool | None:
     """Whether the holder is dead; None if there is no lease."""
-    age = _age(path)
-    if age is None:
+    since_renewal = age(path)
+    if since_renewal is None:
         return None
     holder = _read(path)
-    return age > stale or (holder is not None and _has_died(holder))
-
-
-def _has_died(holder: Holder) -> bool:
-    """Whether the holder was a process of this machine that is no more."""
-    return holder.host == socket.gethostname() and has_died(holder.pid)
-
-
-def _age(path: Path) -> float | None:
-    """Seconds since the last renewal, by the clock of the file system; None if there is no lease.
-
-    A file is touched beside the lease, so that clocks of two machines are never compared.
-    """
-    try:
-        renewed = path.stat().st_mtime
-    except FileNotFoundError:
-        return None
-    probe = temporary(path)
-    try:
-        probe.touch()
-        return probe.stat().st_mtime - renewed
-    except OSError:  # a folder that may only be read, or a full disk: this machine's clock it is
-        return time.time() - renewed
-    finally:
-        with contextlib.suppress(OSError):
-            probe.unlink(missing_ok=True)
+    return abs(since_renewal) > stale or (holder is not None and holder.has_died)
 
 
 def _read(path: Path) -> Holder | None:
+    """Read a lease; None if it is absent or damaged."""
     try:
-        return Holder(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+        holder = Holder(**json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    texts = (holder.host, holder.token, holder.doing, holder.space)
+    whole = isinstance(holder.pid, int) and isinstance(holder.since, int | float)
+    return holder if whole and all(isinstance(text, str) for text in texts) else None
 
 
 def _token(path: Path) -> str | None:

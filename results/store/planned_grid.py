@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from results.store.files import write_atomic
 from results.store.leases import Holder, read_lease
+from results.store.run_key import Address
 from results.store.store import ResultStore, Scan, StoreError
 
 FILE = "plan.json"
@@ -17,32 +17,16 @@ STATES = ("done", "running", "failed", "missing")
 State = Literal["done", "running", "failed", "missing"]
 
 
-@dataclass(frozen=True)
-class Planned:
-    """One cell of a grid; fields as of `results.store.record.RunRecord`."""
-
-    dataset: str
-    protocol: str
-    backbone: str
-    method: str
-    bits: int
-    seed: int
-    digest: str
-
-    def __str__(self) -> str:
-        return f"{self.dataset}/{self.protocol} {self.method} {self.bits} bits seed {self.seed}"
-
-
 class Standing(NamedTuple):
     """Where a cell stands, and what its holder or its failure says."""
 
-    cell: Planned
+    cell: Address
     state: State
     note: str
     holder: Holder | None
 
 
-def write_plan(store: ResultStore, cells: Sequence[Planned]) -> None:
+def write_plan(store: ResultStore, cells: Sequence[Address]) -> None:
     """Keep the cells of a grid, in place of an earlier plan.
 
     Raises
@@ -57,7 +41,7 @@ def write_plan(store: ResultStore, cells: Sequence[Planned]) -> None:
         raise StoreError(f"{FILE}: {error.strerror}") from error
 
 
-def read_plan(store: ResultStore) -> list[Planned]:
+def read_plan(store: ResultStore) -> list[Address]:
     """Return the cells of the last grid; none if there has been none.
 
     Raises
@@ -70,25 +54,24 @@ def read_plan(store: ResultStore) -> list[Planned]:
         return []
     try:
         cells: list[dict[str, Any]] = json.loads(path.read_bytes())
-        return [Planned(**cell) for cell in cells]
+        return [Address(**cell) for cell in cells]
     except (OSError, ValueError, TypeError) as error:
         raise StoreError(f"{FILE}: damaged ({error}); plan the grid again") from error
 
 
-def standings(store: ResultStore, scan: Scan | None = None) -> list[Standing]:
-    """Say where each cell of the last grid stands, by `scan` if the store was read already."""
-    scan = store.scan() if scan is None else scan
+def standings(store: ResultStore, scan: Scan) -> list[Standing]:
+    """Say where each cell of the last grid stands, by a reading of the store."""
     stored = {record.digest for record in scan.records}
     failures = {failure.digest: failure.error for failure in scan.failures}
     return [_standing(store, cell, stored, failures) for cell in read_plan(store)]
 
 
 def _standing(
-    store: ResultStore, cell: Planned, stored: set[str], failures: dict[str, str]
+    store: ResultStore, cell: Address, stored: set[str], failures: dict[str, str]
 ) -> Standing:
     if cell.digest in stored:
         return Standing(cell, "done", "", None)
-    holder = read_lease(store.lease_path(**vars(cell)))
+    holder = read_lease(store.lease_path(cell))
     if holder is not None:
         return Standing(cell, "running", holder.doing, holder)
     if cell.digest in failures:
@@ -103,7 +86,7 @@ def gaps(found: Sequence[Standing]) -> list[str]:
 
     Examples
     --------
-    >>> cells = [Planned("digits", "300-1497", "pixels", "lsh", 16, seed, "") for seed in (0, 2)]
+    >>> cells = [Address("digits", "300-1497", "pixels", "lsh", 16, seed, "") for seed in (0, 2)]
     >>> gaps([Standing(cell, "missing", "", None) for cell in cells])
     ['Missing: digits/300-1497 pixels lsh: 16 bits (seeds 0, 2)']
     """

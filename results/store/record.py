@@ -9,7 +9,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-SCHEMA: int = 3
+from results.store.run_key import Address
+
+SCHEMA: int = 4
 KINDS = ("method", "captions", "hierarchy", "yardstick")
 """What a row counts as: an unsupervised method, one that learns from more than images, or neither.
 
@@ -19,21 +21,24 @@ PROTOCOL_COUNTS = ("n_query", "n_train", "n_database", "cutoff")
 PROTOCOL_TEXTS = ("rule", "relevance", "source", "digest")
 
 
+class SchemaError(ValueError):
+    """Data of a record that an earlier or later version wrote; `schema` is its number."""
+
+    def __init__(self, schema: int) -> None:
+        super().__init__(
+            f"schema {schema} where this version reads schema {SCHEMA}; run the cell again"
+        )
+        self.schema = schema
+
+
 @dataclass(frozen=True)
-class RunRecord:
+class RunRecord(Address):
     """One run, complete: what it was, what shaped it, what came out.
 
     `settings` holds every setting but the seed; records whose settings differ never share a mean.
     """
 
-    dataset: str
-    protocol: str
-    backbone: str  # "efficientnet_lite0@128"
-    method: str  # row of the tables: "cibhash", or "cibhash(tau=0.5)" where settings were changed
     kind: str  # one of KINDS
-    bits: int  # 0 for a yardstick without codes
-    seed: int  # index of the repetition
-    digest: str  # 64 hex digits over everything that shaped the number
     settings: dict[str, Any]
     protocol_info: dict[str, Any]  # n_query, n_train, n_database, cutoff, rule, relevance, ...
     metrics: dict[str, float]
@@ -51,28 +56,14 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
-class Failure:
+class Failure(Address):
     """A cell that was tried and gave no record."""
 
-    dataset: str
-    protocol: str
-    backbone: str
-    method: str
-    bits: int
-    seed: int
-    digest: str
+    kind: str  # one of KINDS
     error: str  # one line
     traceback: str
     created: str  # ISO 8601, UTC
-    kind: str = "method"  # one of KINDS; the oldest files hold none
-
-    @property
-    def cell(self) -> tuple[str, str, str, str, int, int]:
-        """The cell without its digest."""
-        return self.dataset, self.protocol, self.backbone, self.method, self.bits, self.seed
-
-
-FIELDS = frozenset(field.name for field in fields(RunRecord))
+    schema: int = SCHEMA
 
 
 def check_record(data: dict[str, Any]) -> None:
@@ -88,31 +79,34 @@ def check_record(data: dict[str, Any]) -> None:
     >>> check_record({"schema": 0})
     Traceback (most recent call last):
     ...
-    ValueError: schema 0 where this version reads schema 3; run the cell again
+    results.store.record.SchemaError: schema 0 where this version reads schema 4; run the cell again
     """
-    if data.get("schema") != SCHEMA:
-        raise ValueError(
-            f"schema {data.get('schema')!r} where this version reads schema {SCHEMA}; "
-            "run the cell again"
-        )
-    if odd := sorted(FIELDS ^ set(data)):
-        state = "missing" if odd[0] in FIELDS else "unknown"
-        raise ValueError(f"field {odd[0]!r} is {state}")
+    _check_fields(RunRecord, data)
     for fault in _faults(data):
         raise ValueError(fault)
 
 
 def check_failure(data: dict[str, Any]) -> None:
-    """Raise ValueError naming the first thing in a failure's data that breaks its form."""
-    names = {field.name for field in fields(Failure)}
-    if odd := sorted((names ^ set(data)) - {"kind"}):
-        raise ValueError(f"field {odd[0]!r} is {'missing' if odd[0] in names else 'unknown'}")
+    """Raise ValueError naming the first thing in a failure's data that breaks the schema."""
+    _check_fields(Failure, {"schema": 3} | data)  # up to schema 3, failures did not tell theirs
     for name, value in data.items():
-        right = _is_count(value) if name in ("bits", "seed") else _is_text(value)
+        right = _is_count(value) if name in ("bits", "seed", "schema") else _is_text(value)
         if not right:
             raise ValueError(f"{name}: got {value!r}")
-    for fault in (*_kind_faults(data.get("kind", "method")), *_time_faults(data["created"])):
+    for fault in (*_kind_faults(data["kind"]), *_time_faults(data["created"])):
         raise ValueError(fault)
+
+
+def _check_fields(form: type[Address], data: dict[str, Any]) -> None:
+    """Refuse another schema first: nothing else in such data means what it says."""
+    schema = data.get("schema")
+    if isinstance(schema, int) and schema != SCHEMA:
+        raise SchemaError(schema)
+    names = {field.name for field in fields(form)}
+    if odd := sorted(names ^ set(data)):
+        raise ValueError(f"field {odd[0]!r} is {'missing' if odd[0] in names else 'unknown'}")
+    if schema != SCHEMA:
+        raise ValueError(f"schema: expected {SCHEMA}, got {schema!r}")
 
 
 def _faults(data: dict[str, Any]) -> Iterator[str]:

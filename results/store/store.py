@@ -23,14 +23,21 @@ import safetensors.numpy
 
 from results.store.files import write_atomic
 from results.store.leases import SUFFIX as LEASE_SUFFIX
-from results.store.record import Failure, RunRecord, check_failure, check_record
+from results.store.record import (
+    SCHEMA,
+    Failure,
+    RunRecord,
+    SchemaError,
+    check_failure,
+    check_record,
+)
+from results.store.run_key import Address, RunKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
+    from collections.abc import Iterator, Mapping, Sequence
 
 CHECKPOINT_SUFFIX = ".checkpoint"
+_UNREADABLE = (OSError, ValueError, OverflowError, RecursionError)
 
 
 class StoreError(Exception):
@@ -43,6 +50,7 @@ class Scan(NamedTuple):
     records: list[RunRecord]
     skipped: list[str]  # "<file>: <reason>" for each record that cannot be read
     failures: list[Failure]  # without those that a later record of the same cell made good
+    outdated: Sequence[str] = ()  # one line for all that is of other schemas, if there is any
 
 
 class ResultStore:
@@ -56,8 +64,8 @@ class ResultStore:
     Examples
     --------
     >>> store = ResultStore(Path("results"))
-    >>> key = ("digits", "300-1497", "timm:vgg16@224", "lsh", 16, 0, "ab" * 32)
-    >>> store.locate(*key).as_posix()
+    >>> address = Address("digits", "300-1497", "timm:vgg16@224", "lsh", 16, 0, "ab" * 32)
+    >>> store.locate(address).as_posix()
     'results/runs/digits/300-1497/timm_vgg16@224/lsh/16-0-abababab.json'
     """
 
@@ -76,48 +84,27 @@ class ResultStore:
                 "make it writable or choose another with --out"
             ) from error
 
-    def locate(
-        self,
-        dataset: str,
-        protocol: str,
-        backbone: str,
-        method: str,
-        bits: int,
-        seed: int,
-        digest: str,
-    ) -> Path:
-        """Path of a cell's record; `method` may carry its settings, as in ``nsh(tau=0.5)``."""
-        folders = (folder_name(part) for part in (dataset, protocol, backbone, _base(method)))
-        return self.runs.joinpath(*folders, f"{bits}-{seed}-{digest[:8]}.json")
+    def locate(self, address: Address) -> Path:
+        """Path of a cell's record; settings in its method's name are left to the digest."""
+        names = (*address.table, address.method.partition("(")[0])
+        name = f"{address.bits}-{address.seed}-{address.digest[:8]}.json"
+        return self.runs.joinpath(*map(folder_name, names), name)
 
-    def lease_path(self, **cell: Any) -> Path:
-        """Path of the lease by which runners share a cell; arguments as of `locate`."""
-        return self.locate(**cell).with_suffix(LEASE_SUFFIX)
+    def lease_path(self, address: Address) -> Path:
+        """Path of the lease by which runners share a cell."""
+        return self.locate(address).with_suffix(LEASE_SUFFIX)
 
-    def checkpoint_path(self, **cell: Any) -> Path:
-        """Path at which a cell's training is kept while it goes on; arguments as of `locate`."""
-        return self.locate(**cell).with_suffix(CHECKPOINT_SUFFIX)
+    def checkpoint_path(self, address: Address) -> Path:
+        """Path at which a cell's training is kept while it goes on."""
+        return self.locate(address).with_suffix(CHECKPOINT_SUFFIX)
 
-    def path(self, record: RunRecord | Failure) -> Path:
-        """Path of a record, or the path that a failed cell's record would have had."""
-        return self.locate(*_key(record), record.digest)
-
-    def has(
-        self,
-        dataset: str,
-        protocol: str,
-        backbone: str,
-        method: str,
-        bits: int,
-        seed: int,
-        digest: str,
-    ) -> bool:
+    def has(self, address: Address) -> bool:
         """Whether the cell is stored: a record that can be read, and whole arrays beside it."""
-        path = self.locate(dataset, protocol, backbone, method, bits, seed, digest)
+        path = self.locate(address)
         with contextlib.suppress(StoreError, OSError, safetensors.SafetensorError):
             with safetensors.safe_open(path.with_suffix(".safetensors"), "numpy"):
                 pass  # the header tells how long the file has to be
-            return self.read(path).digest == digest
+            return self.read(path).digest == address.digest
         return False
 
     def save(
@@ -147,14 +134,14 @@ class ResultStore:
             If the record breaks the schema (a non-finite number is named), if the cell is stored
             already, or if the disk refuses.
         """
-        path = self.path(record)
+        path = self.locate(record)
         try:
             data = asdict(record)
             check_record(data)
             text = json.dumps(data, indent=1, allow_nan=False)
         except (ValueError, TypeError, OverflowError) as error:
             raise StoreError(f"record {self._short(path)}: {error}; nothing was saved") from error
-        if not force and self.has(*_key(record), record.digest):
+        if not force and self.has(record):
             raise StoreError(
                 f"record {self._short(path)} is stored already; replace it with --force "
                 "or choose another output folder with --out"
@@ -182,16 +169,9 @@ class ResultStore:
             If the file cannot be read, breaks the schema or lies where another cell belongs.
         """
         try:
-            data = _strict_json(path)
-            check_record(data)
-            record = RunRecord(**data)
-            if self.path(record).parts[-5:] != path.parts[-5:]:
-                raise ValueError(f"its key belongs at {self._short(self.path(record))}")
-        except OSError as error:
+            return self._record(path)
+        except _UNREADABLE as error:
             raise StoreError(f"{self._short(path)}: {_reason(error)}") from error
-        except (ValueError, OverflowError, RecursionError) as error:
-            raise StoreError(f"{self._short(path)}: {error}") from error
-        return record
 
     def arrays(self, path: Path) -> dict[str, np.ndarray]:
         """Return the arrays beside a record.
@@ -212,27 +192,31 @@ class ResultStore:
     def scan(self) -> Scan:
         """Read everything once; what cannot be read is named and left out, never raised."""
         records: list[RunRecord] = []
-        skipped: list[str] = []
         failures: list[Failure] = []
+        skipped: list[str] = []
+        schemas: list[int] = []
         for path in sorted(self.runs.rglob("*.json")):
             try:
                 if path.name.endswith(".failed.json"):
-                    failures.append(self._read_failure(path))
+                    failures.append(_failure(path))
                 else:
-                    records.append(self.read(path))
-            except StoreError as error:
-                skipped += [str(error)] if path.exists() else []  # gone: made good meanwhile
-        latest: dict[tuple[object, ...], datetime] = {}
+                    records.append(self._record(path))
+            except SchemaError as error:
+                schemas.append(error.schema)
+            except _UNREADABLE as error:
+                if path.exists():  # or else it was made good meanwhile
+                    skipped.append(f"{self._short(path)}: {_reason(error)}")
+        latest: dict[RunKey, datetime] = {}
         for record in records:
             made = datetime.fromisoformat(record.created)
-            latest[_key(record)] = max(made, latest.get(_key(record), made))
+            latest[record.key] = max(made, latest.get(record.key, made))
         open_failures = [
             failure
             for failure in failures
-            if failure.cell not in latest
-            or datetime.fromisoformat(failure.created) > latest[failure.cell]
+            if failure.key not in latest
+            or datetime.fromisoformat(failure.created) > latest[failure.key]
         ]
-        return Scan(records, skipped, open_failures)
+        return Scan(records, skipped, open_failures, tuple(self._outdated(schemas)))
 
     def records(self) -> list[RunRecord]:
         """Return every record that can be read, in the order of their paths."""
@@ -242,56 +226,40 @@ class ResultStore:
         """Return the failed cells that no later record made good."""
         return self.scan().failures
 
-    def frame(self) -> pd.DataFrame:
-        """Return one row per run and metric, as in ``runs.csv``."""
-        from results.analysis.frames import runs_frame
-
-        return runs_frame(self.records())
-
-    def mark_failed(
-        self,
-        *,
-        dataset: str,
-        protocol: str,
-        backbone: str,
-        method: str,
-        kind: str,
-        bits: int,
-        seed: int,
-        digest: str,
-        error: str,
-        traceback: str = "",
-    ) -> Path:
+    def mark_failed(self, address: Address, *, kind: str, error: str, traceback: str = "") -> Path:
         """Leave ``<bits>-<seed>-<digest8>.failed.json``; saving the cell removes it again."""
         failure = Failure(
-            dataset,
-            protocol,
-            backbone,
-            method,
-            bits,
-            seed,
-            digest,
+            **vars(address.key),
+            digest=address.digest,
+            kind=kind,
             error=" ".join(error.split()),
             traceback=traceback,
-            kind=kind,
             created=datetime.now(UTC).isoformat(timespec="microseconds"),
         )
-        path = _failed(self.path(failure))
+        path = _failed(self.locate(address))
         try:
             write_atomic(path, json.dumps(asdict(failure), indent=1).encode())
         except OSError as problem:
             raise StoreError(f"{self._short(path)}: {_reason(problem)}") from problem
         return path
 
-    def _read_failure(self, path: Path) -> Failure:
-        try:
-            data = _strict_json(path)
-            check_failure(data)
-            return Failure(**data)
-        except OSError as error:
-            raise StoreError(f"{self._short(path)}: {_reason(error)}") from error
-        except (ValueError, RecursionError) as error:
-            raise StoreError(f"{self._short(path)}: {error}") from error
+    def _record(self, path: Path) -> RunRecord:
+        data = _strict_json(path)
+        check_record(data)
+        record = RunRecord(**data)
+        if self.locate(record).parts[-5:] != path.parts[-5:]:
+            raise ValueError(f"its key belongs at {self._short(self.locate(record))}")
+        return record
+
+    def _outdated(self, schemas: Sequence[int]) -> Iterator[str]:
+        """Refuse all that is of other schemas in one line."""
+        if schemas:
+            records = "1 record" if len(schemas) == 1 else f"{len(schemas)} records"
+            found = " and ".join(map(str, sorted(set(schemas))))
+            yield (
+                f"{records} of schema {found} under {self.runs}: this version reads schema "
+                f"{SCHEMA}; start anew with another --out, or remove {self.runs}"
+            )
 
     def _short(self, path: Path) -> str:
         """Return the path below the output folder, as messages show it."""
@@ -310,21 +278,18 @@ def folder_name(part: str) -> str:
     return safe if safe.strip(".") else "_" * max(len(safe), 1)
 
 
-def _key(record: RunRecord | Failure) -> tuple[str, str, str, str, int, int]:
-    part = record
-    return part.dataset, part.protocol, part.backbone, part.method, part.bits, part.seed
-
-
-def _base(method: str) -> str:
-    return method.split("(")[0]
+def _failure(path: Path) -> Failure:
+    data = _strict_json(path)
+    check_failure(data)
+    return Failure(**data)
 
 
 def _failed(path: Path) -> Path:
     return path.with_name(f"{path.stem}.failed.json")
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _strict_json(path: Path) -> dict[str, Any]:

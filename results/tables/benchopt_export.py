@@ -24,11 +24,8 @@ SUFFIX = ".parquet"
 
 def benchopt_frame(board: Board) -> pd.DataFrame:
     """Return one row for each shown run."""
-    metrics = {(s.dataset, s.protocol, s.backbone): s.metric for s in board.sections}
-    rows = [
-        _row(record, metrics[record.dataset, record.protocol, record.backbone])
-        for record in board.records
-    ]
+    metrics = {s.table: s.metric for s in board.sections}
+    rows = [_row(record, metrics[record.table]) for record in board.records]
     return pd.DataFrame(rows)
 
 

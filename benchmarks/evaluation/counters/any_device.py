@@ -6,19 +6,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.evaluation.counters.cpu import Counts
-from benchmarks.evaluation.packing import Array, Bits, as_tensor, to_torch
+from benchmarks.evaluation.packing import Array, PackedBits, to_torch
 
 
 def count_torch(
-    query_bits: Bits,
-    query_labels: Bits,
-    bits: Bits,
-    labels: Bits,
+    query: PackedBits,
+    query_labels: PackedBits,
+    codes: PackedBits,
+    labels: PackedBits,
     device: str | torch.device = "cpu",
 ) -> Counts:
-    """Count by matrix products in chunks on a torch device; see `counting.count_numpy`."""
-    q, b = signs(query_bits, device), signs(bits, device)
-    q_labels, b_labels = (as_tensor(x, device).to(q.dtype) for x in (query_labels, labels))
+    """Count as `count_numba` does, by matrix products in chunks on a torch device."""
+    q, b = _signs(query, device), _signs(codes, device)
+    q_labels, b_labels = (x.unpack_on(device).to(q.dtype) for x in (query_labels, labels))
     n_keys = 2 * (q.shape[1] + 1)
     counts = torch.zeros(len(q), n_keys, dtype=torch.int64, device=device)
     for rows, columns in _chunks(len(q), len(b), counts.is_cuda):
@@ -33,15 +33,15 @@ def count_torch(
 
 
 def gain_torch(
-    query_bits: Bits,
-    bits: Bits,
+    query: PackedBits,
+    codes: PackedBits,
     query_set: Array,
     item_set: Array,
     table: Array,
     device: str | torch.device = "cpu",
 ) -> NDArray[np.float64]:
-    """Sum the gain by matrix products in chunks on a torch device; see `counting.gain_numpy`."""
-    q, b = signs(query_bits, device), signs(bits, device)
+    """Sum the gain as `gain_numba` does, by matrix products in chunks on a torch device."""
+    q, b = _signs(query, device), _signs(codes, device)
     q_set, i_set, values = (to_torch(x, device) for x in (query_set, item_set, table))
     total = torch.zeros(len(q), q.shape[1] + 1, dtype=torch.float64, device=device)
     for rows, columns in _chunks(len(q), len(b), total.is_cuda):
@@ -51,11 +51,11 @@ def gain_torch(
     return total.cpu().numpy()
 
 
-def signs(bits: Bits, device: str | torch.device) -> Tensor:
+def _signs(codes: PackedBits, device: str | torch.device) -> Tensor:
     """Return +1 / -1 in the narrowest floating type in which every sum of K of them is exact."""
-    half = torch.device(device).type == "cuda" and bits.shape[1] <= 1024  # 2K <= 2^11
+    half = torch.device(device).type == "cuda" and codes.width <= 1024  # 2K <= 2^11
     dtype = torch.float16 if half else torch.float32
-    return as_tensor(bits, device).to(dtype) * 2 - 1
+    return codes.unpack_on(device).to(dtype) * 2 - 1
 
 
 def _chunks(n_query: int, n_items: int, is_cuda: bool) -> list[tuple[slice, slice]]:

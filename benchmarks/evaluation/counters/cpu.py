@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.packing import Array, Bits, packed_rows
+from benchmarks.evaluation.packing import Array, PackedBits
 
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 
@@ -36,19 +36,34 @@ WORDS = 256  # most words a block and plane: 2 KiB, 16,384 items
 PLANES_BYTES = 2**19  # a block's planes have to stay in the second-level cache
 
 
-def count_numba(query_bits: Bits, query_labels: Bits, bits: Bits, labels: Bits) -> Counts:
-    """Count on all CPU cores (`torch.get_num_threads()`); see `counting.count_numpy`."""
-    n_query, n_bits = query_bits.shape
-    rows, label_rows = packed_rows(bits), packed_rows(labels)
-    words = max(16, min(WORDS, PLANES_BYTES // (64 * max(1, rows.shape[1]))))
-    planes, label_planes = _planes(rows, words), _planes(label_rows, words)
-    code = -np.unpackbits(packed_rows(query_bits), axis=1).astype(np.int64)  # 1 fills the word
-    own = np.unpackbits(packed_rows(query_labels), axis=1)
-    both = np.zeros((n_query, 8 * rows.shape[1] + 4, 2), np.int64)
+def count_numba(
+    query: PackedBits, query_labels: PackedBits, codes: PackedBits, labels: PackedBits
+) -> Counts:
+    """Count database items at each Hamming distance from each query, and the relevant ones.
+
+    On all CPU cores, `torch.get_num_threads()`.
+
+    Parameters
+    ----------
+    query, query_labels : PackedBits, shapes (Q, K) and (Q, C)
+    codes, labels : PackedBits, shapes (M, K) and (M, C)
+
+    Returns
+    -------
+    items, relevant : ndarray, int64, shape (Q, K + 1)
+        Items at distance 0..K, and those that share a label with the query.
+    """
+    n_query, n_bits = query.shape
+    n_bytes = query.rows.shape[1]
+    words = max(16, min(WORDS, PLANES_BYTES // (64 * n_bytes)))
+    planes, label_planes = _planes(codes.rows, words), _planes(labels.rows, words)
+    code = -np.unpackbits(query.rows, axis=1).astype(np.int64)  # 1 fills the word
+    own = np.unpackbits(query_labels.rows, axis=1)
+    both = np.zeros((n_query, 8 * n_bytes + 4, 2), np.int64)
     kernel = _count_kernel()
 
     def part(rows: slice) -> None:
-        kernel(code.view(np.uint64)[rows], own[rows], planes, label_planes, len(bits), both[rows])
+        kernel(code.view(np.uint64)[rows], own[rows], planes, label_planes, len(codes), both[rows])
 
     on_all_cores(part, n_query)
     items, relevant = (np.ascontiguousarray(both[:, : n_bits + 1, i]) for i in range(2))

@@ -9,19 +9,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evaluation.counters.cpu import on_all_cores, popcount
-from benchmarks.evaluation.packing import Array, Bits, packed_words
+from benchmarks.evaluation.packing import Array, PackedBits
 
 BLOCK = 4096  # items a block: 8 KiB of distances and 8 KiB a plane, in a 32 KiB first-level cache
 
 
 def gain_numba(
-    query_bits: Bits, bits: Bits, query_set: Array, item_set: Array, table: Array
+    query: PackedBits, codes: PackedBits, query_set: Array, item_set: Array, table: Array
 ) -> NDArray[np.float64]:
-    """Sum the gain on all CPU cores (`torch.get_num_threads()`); see `counting.gain_numpy`."""
+    """Sum the gain of the database items at each Hamming distance from each query.
+
+    On all CPU cores, `torch.get_num_threads()`.
+
+    Parameters
+    ----------
+    query, codes : PackedBits, shapes (Q, K) and (M, K)
+    query_set, item_set : ndarray, int64, shapes (Q,) and (M,)
+        Number of the label set that the query or item has.
+    table : ndarray, float64, shape (S, P)
+        Gain of an item with set p for a query with set s.
+
+    Returns
+    -------
+    ndarray, float64, shape (Q, K + 1)
+    """
     kernel = _gain_kernel()
-    q = packed_words(query_bits)
-    planes = np.ascontiguousarray(packed_words(bits).T)
-    total = np.zeros((len(q), query_bits.shape[1] + 1))
+    q = query.words(np.uint16)
+    planes = np.ascontiguousarray(codes.words(np.uint16).T)
+    total = np.zeros((len(q), query.width + 1))
 
     def part(rows: slice) -> None:
         kernel(q[rows], planes, query_set[rows], item_set, table, total[rows])

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.evaluation.counters.any_device import count_torch
 from benchmarks.evaluation.counters.cpu import Counts
-from benchmarks.evaluation.packing import Bits, packed_rows, to_torch
+from benchmarks.evaluation.packing import PackedBits, to_torch
 
 MAX_BITS = 2047  # 2 K + 2 counts of 4 bytes fit the shared memory of a program
 BLOCK = 1024  # items a step
@@ -21,23 +21,23 @@ RUN = 64 * BLOCK  # items a program
 
 
 def count_triton(
-    query_bits: Bits,
-    query_labels: Bits,
-    bits: Bits,
-    labels: Bits,
+    query: PackedBits,
+    query_labels: PackedBits,
+    codes: PackedBits,
+    labels: PackedBits,
     device: str | torch.device = "cuda",
 ) -> Counts:
-    """Count on a CUDA device, codes beyond 2047 bits by `count_torch`; see `count_numpy`."""
-    n_query, n_bits = query_bits.shape
-    if n_bits > MAX_BITS or len(bits) == 0:
-        return count_torch(query_bits, query_labels, bits, labels, device)
-    q, q_labels = (_words(x, device) for x in (query_bits, query_labels))
-    planes, label_planes = (_words(x, device).T.contiguous() for x in (bits, labels))
-    sizes = constants(n_bits, query_labels.shape[1])
+    """Count as `count_numba` does, on a CUDA device; codes beyond 2047 bits by `count_torch`."""
+    n_query, n_bits = query.shape
+    if n_bits > MAX_BITS or len(codes) == 0:
+        return count_torch(query, query_labels, codes, labels, device)
+    q, q_labels = (_words(x, device) for x in (query, query_labels))
+    planes, label_planes = (_words(x, device).T.contiguous() for x in (codes, labels))
+    sizes = constants(n_bits, query_labels.width)
     both = torch.zeros(n_query, sizes["N_KEYS"], dtype=torch.int64, device=device)
     words = (x.view(torch.uint32) for x in (q, q_labels, planes, label_planes))
     with torch.cuda.device_of(both):  # Triton launches on the current device
-        _count[n_query, -(-len(bits) // RUN)](*words, both, len(bits), **sizes)
+        _count[n_query, -(-len(codes) // RUN)](*words, both, len(codes), **sizes)
     counts = both[:, : 2 * (n_bits + 1)].cpu().numpy()
     relevant = np.ascontiguousarray(counts[:, 1::2])
     return counts[:, 0::2] + relevant, relevant
@@ -54,15 +54,9 @@ def constants(n_bits: int, n_classes: int) -> dict[str, int]:
     }
 
 
-def _words(bits: Bits, device: str | torch.device) -> Tensor:
-    """Pack into 32-bit words, int32 (N, ceil(B / 32)); tensors are packed where they lie."""
-    if isinstance(bits, Tensor):
-        columns = torch.nn.functional.pad(bits.byte(), (0, -bits.shape[1] % 8))
-        places = torch.arange(7, -1, -1, dtype=torch.uint8, device=bits.device)
-        octets = columns.unflatten(1, (-1, 8)) << places  # packbits' order: first column highest
-        rows = octets.sum(2, dtype=torch.uint8).to(device)
-    else:
-        rows = to_torch(packed_rows(bits), device)
+def _words(matrix: PackedBits, device: str | torch.device) -> Tensor:
+    """Return the rows on the device in 32-bit words, int32 (N, ceil(width / 32))."""
+    rows = to_torch(matrix.rows, device)
     return torch.nn.functional.pad(rows, (0, -rows.shape[1] % 4)).contiguous().view(torch.int32)
 
 

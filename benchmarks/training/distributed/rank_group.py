@@ -1,18 +1,22 @@
-"""How the ranks of a training agree: what is next, and whether a stage went well everywhere.
+"""How the ranks of a training agree on the next cell, and on whether a stage of it went well.
 
-They leave word in the key-value store of torchrun, which takes it also while a transfer of tensors
-is stuck. Nothing here knows of methods or cells.
+torchrun starts the ranks, and ends them all once one exits with an error. What it does not do: a
+cell that fails on one rank has to fail on all before they go on to the next, and all have to halve
+their batches where one has no room. The ranks tell each other through torchrun's key-value store,
+which answers also while a transfer of tensors is stuck.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
@@ -20,88 +24,71 @@ from torch import Tensor
 
 from datasets.errors import one_line
 
+if TYPE_CHECKING:  # what torch.distributed gives, under the one name that torch gives types to
+    from torch._C._distributed_c10d import Store as KeyValueStore
+
 GRACE = 30.0
 """Seconds that a rank which failed waits for the others to end the stage too."""
 _LOOK_EVERY = 0.02
-"""Seconds between two looks at what the others have said."""
-_WELL = "well"
+"""Seconds between two looks into the store: short, so that a signal gets through."""
+_NO_ROOM, _OTHER = "no room", "other"
 
 
 class RankError(Exception):
     """What went wrong on another rank; the message is one line meant for the user."""
 
 
-class Words(Protocol):
-    """Where ranks leave word, by key: what they need of torch's `Store`."""
-
-    def set(self, key: str, value: str, /) -> None:
-        """Write."""
-        ...
-
-    def get(self, key: str, /) -> bytes:
-        """Read."""
-        ...
-
-    def add(self, key: str, amount: int, /) -> int:
-        """Add to a number, 0 at first; returns the sum."""
-        ...
-
-    def check(self, keys: list[str], /) -> bool:
-        """Whether all of the keys have been written."""
-        ...
-
-
-class Crew:
-    """The ranks of one training, as one of them sees them.
+class RankGroup:
+    """The processes that train one method together, as one of them sees them.
 
     Parameters
     ----------
     rank : int
-        Of this process; 0 leads.
+        Of this process; rank 0 chooses the cells and stores the records.
     size : int
         How many there are.
-    words : Words or None
-        None where there is one rank.
+    store : torch.distributed.Store, optional
+        The key-value store that all of them share; not needed by one rank alone.
 
     Attributes
     ----------
-    parted : bool
-        Whether this rank left a cell by an error that the others could not be told of, as they are
-        in the middle of a step: this process has to end, and torchrun then ends the others.
+    out_of_step : bool
+        Whether this rank left a cell by an error that the others do not share, as in the middle of
+        a step, where they wait for its tensors. This process has to exit then, with an error.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1, words: Words | None = None) -> None:
+    def __init__(self, rank: int = 0, size: int = 1, store: KeyValueStore | None = None) -> None:
         self.rank, self.size = rank, size
-        self.parted = False
-        self._failed = False  # whether the last stage did, on whichever rank
-        self._words = words
-        self._orders = itertools.count()
+        self.out_of_step = False
+        self._agreed = False  # whether the last stage failed, and did so on all ranks
+        self._store: KeyValueStore = store or dist.HashStore()  # type: ignore[attr-defined]
+        self._cells = itertools.count()
         self._stages = itertools.count()
 
-    def lead(self, digest: str) -> None:
-        """Tell the others which cell is next; "" for none."""
-        if self.rank == 0 and self._words is not None:
-            self._words.set(f"crew/order/{next(self._orders)}", digest)
+    def announce(self, digest: str) -> None:
+        """Tell the others, if this is rank 0, which cell is next; "" for none."""
+        if self.rank == 0:
+            self._store.set(f"cell/{next(self._cells)}", digest)
 
-    @contextmanager
-    def cell(self, digest: str) -> Iterator[None]:
-        """Begin a cell on all ranks, if this is rank 0, and leave it."""
-        self.lead(digest)
-        try:
-            yield
-        except BaseException:
-            self.parted = self._words is not None and (self.parted or not self._failed)
-            raise
-
-    def orders(self) -> Iterator[str]:
-        """Digests of the cells that rank 0 goes through, as it comes to them."""
-        assert self._words is not None, "one rank alone has nobody to follow"
-        for number in self._orders:
-            self._wait([f"crew/order/{number}"], None)
-            digest = self._words.get(f"crew/order/{number}").decode()
+    def announced(self) -> Iterator[str]:
+        """Yield the digests of the cells that rank 0 begins, as it begins them."""
+        for number in self._cells:
+            key = f"cell/{number}"
+            self._wait(partial(self._store.check, [key]))
+            digest = self._store.get(key).decode()
             if not digest:
                 return
             yield digest
+
+    @contextmanager
+    def cell(self, digest: str) -> Iterator[None]:
+        """Begin a cell, on all ranks if this is rank 0; notice where this rank leaves it alone."""
+        self.announce(digest)
+        try:
+            yield
+        except BaseException:
+            self.out_of_step = self.size > 1 and not self._agreed
+            raise
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -110,68 +97,72 @@ class Crew:
         Raises
         ------
         torch.OutOfMemoryError
-            On every rank, if that is all that went wrong.
+            On every rank, if the first that failed had no room.
         RankError
             If another rank was the first to fail.
         """
-        if self._words is None:
+        if self.size == 1:
             yield
             return
-        self._failed = False
+        stage = f"stage/{next(self._stages)}"
+        self._agreed = False
         try:
             yield
-        except (KeyboardInterrupt, SystemExit):
+        except KeyboardInterrupt:
             raise
         except BaseException as error:  # a time limit is no Exception
-            self._settle(self._agree(error), error)
+            self._end(stage, error)
             raise
-        self._settle(self._agree(None), None)
+        self._end(stage, None)
 
-    def _agree(self, error: BaseException | None) -> list[_Failure]:
-        """Say how a stage went here; returns what went wrong anywhere, the first failure first."""
-        assert self._words is not None
-        stage = f"crew/stage/{next(self._stages)}"
-        word = _WELL
+    def _end(self, stage: str, error: BaseException | None) -> None:
+        """Wait until a stage has ended on all ranks; raise what it raises here unless `error`."""
+        key, own = f"{stage}/failure", ""
         if error is not None:
-            order = self._words.add(f"{stage}/failures", 1)
-            word = str(_Failure.of(order, self.rank, error))
-        self._words.set(f"{stage}/{self.rank}", word)
-        keys = [f"{stage}/{rank}" for rank in range(self.size)]
-        if not self._wait(keys, None if error is None else GRACE):
-            self.parted = True
-            keys = [f"{stage}/{self.rank}"]
-        said = [self._words.get(key).decode() for key in keys]
-        return sorted(_Failure.read(text) for text in said if text != _WELL)
-
-    def _settle(self, failures: list[_Failure], own: BaseException | None) -> None:
-        """Raise what a stage raises here, unless it is `own`.
-
-        Whether it is that the memory was too small depends on all ranks alike.
-        """
-        if not failures:
+            kind = _NO_ROOM if isinstance(error, torch.OutOfMemoryError) else _OTHER
+            trace = "".join(traceback.format_exception(error))
+            own = f"{kind}\nrank {self.rank}: {type(error).__name__}: {one_line(error)}\n{trace}"
+            self._store.compare_set(key, "", own)  # unless another rank has failed before
+        self._store.add(f"{stage}/ended", 1)
+        everywhere = self._wait(
+            lambda: self._store.add(f"{stage}/ended", 0) == self.size,
+            math.inf if error is None else GRACE,
+        )
+        if not self._store.check([key]):
             return
-        self._failed = True
-        first = failures[0]
-        no_room = torch.OutOfMemoryError.__name__
-        if all(failure.kind == no_room for failure in failures) and not self.parted:
-            if own is None:
-                raise torch.OutOfMemoryError(f"rank {first.rank}: {first.message}")
-            return
-        if first.rank == self.rank and first.kind != no_room:
-            return
-        error = RankError(f"rank {first.rank}: {first.kind}: {first.message}")
-        error.add_note(first.trace)
-        raise error from own
+        self._agreed = everywhere
+        first = self._store.get(key).decode()
+        kind, message, trace = first.split("\n", 2)
+        if kind == _NO_ROOM and everywhere:
+            if not isinstance(error, torch.OutOfMemoryError):
+                raise torch.OutOfMemoryError(message) from error
+        elif kind == _NO_ROOM or first != own:
+            told = RankError(message)
+            told.add_note(trace)
+            raise told from error
 
-    def _wait(self, keys: list[str], seconds: float | None) -> bool:
-        """Wait until all keys are there, in short looks, so that a signal still gets through."""
-        assert self._words is not None
-        end = None if seconds is None else time.monotonic() + seconds
-        while not self._words.check(keys):
-            if end is not None and time.monotonic() > end:
+    def _wait(self, is_so: Callable[[], bool], seconds: float = math.inf) -> bool:
+        """Wait until something is so; whether it came to that in time."""
+        end = time.monotonic() + seconds
+        while not is_so():
+            if time.monotonic() > end:
                 return False
             time.sleep(_LOOK_EVERY)
         return True
+
+    def stop_if_out_of_step(self) -> None:
+        """End this process, once it has noted what went wrong, if the others wait for it in vain.
+
+        Raises
+        ------
+        SystemExit
+        """
+        if self.out_of_step:
+            sys.stderr.write(
+                f"rank {self.rank} failed in the middle of a step, so all ranks end; "
+                "the same command goes on with the other cells\n"
+            )
+            raise SystemExit(1)
 
     def own_part(self, n: int) -> slice:
         """Which of `n` images are this rank's, where `size` divides `n`."""
@@ -179,65 +170,28 @@ class Crew:
         return slice(self.rank * part, (self.rank + 1) * part)
 
     def spread(self, codes_of: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-        """Codes of some rows, of which every rank computes a part and gets all.
+        """Packed codes of some rows, of which every rank computes a part and gets all.
 
         Parameters
         ----------
         codes_of : callable
-            From rows to codes, bool (R, K).
+            From rows to packed codes, uint8 (R, B), on the device that tensors travel from.
         rows : Tensor, int64, shape (N,)
 
         Returns
         -------
-        Tensor, bool, shape (N, K)
+        Tensor, uint8, shape (N, B)
         """
         if self.size == 1:
             return codes_of(rows)
         whole = -(-len(rows) // self.size) * self.size  # equal parts: the first rows come again
         mine = rows[torch.arange(whole)[self.own_part(whole)] % len(rows)]
         with self.together():
-            codes = codes_of(mine).to(torch.uint8)
-        return self.gather(codes).flatten(0, 1)[: len(rows)].bool()
+            codes = codes_of(mine)
+        return self.gather(codes).flatten(0, 1)[: len(rows)]
 
     def gather(self, tensor: Tensor) -> Tensor:
         """Tensors of all ranks, (...) -> (R, ...)."""
         every = tensor.new_empty(self.size, *tensor.shape)
         dist.all_gather(list(every), tensor.contiguous())
         return every
-
-    def stop_if_parted(self) -> None:
-        """End this process, once it has noted what went wrong, if it cannot go on with the others.
-
-        Raises
-        ------
-        SystemExit
-        """
-        if self.parted:
-            sys.stderr.write(
-                f"rank {self.rank} failed in the middle of a step, so all ranks end; "
-                "the same command goes on with the other cells\n"
-            )
-            raise SystemExit(1)
-
-
-class _Failure(NamedTuple):
-    """What a rank says of its failure."""
-
-    order: int
-    rank: int
-    kind: str
-    message: str
-    trace: str
-
-    @classmethod
-    def of(cls, order: int, rank: int, error: BaseException) -> _Failure:
-        trace = "".join(traceback.format_exception(error))
-        return cls(order, rank, type(error).__name__, one_line(error), trace)
-
-    @classmethod
-    def read(cls, text: str) -> _Failure:
-        order, rank, kind, message, trace = text.split("\n", 4)
-        return cls(int(order), int(rank), kind, message, trace)
-
-    def __str__(self) -> str:
-        return "\n".join(map(str, self))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.training.distributed.rank_group import RankError
-from benchmarks.training.distributed.torchrun import crew
+from benchmarks.training.distributed.torchrun import current_group
 from benchmarks.training.training_sets import EndToEnd
 from methods.base import HashMethod
 
@@ -49,7 +49,7 @@ class SharedBatch(EndToEnd):
         if not self._is_checked:
             _require_equal(index, drawn)
             self._is_checked = True
-        mine = crew().own_part(index.shape[-1])
+        mine = current_group().own_part(index.shape[-1])
         part = super()._make(index[..., mine], drawn[..., mine, :, :])
         features: Tensor = _Gather.apply(part, index.ndim)  # type: ignore[no-untyped-call]  # as torch has it
         return features
@@ -78,12 +78,13 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, part: Tensor, axis: int) -> Tensor:
         ctx.axis = axis
-        return crew().gather(part).movedim(0, axis).flatten(axis, axis + 1)
+        return current_group().gather(part).movedim(0, axis).flatten(axis, axis + 1)
 
     @staticmethod
     def backward(ctx: Any, whole: Tensor) -> tuple[Tensor, None]:
-        mine = crew().own_part(whole.shape[ctx.axis])
-        return whole.narrow(ctx.axis, mine.start, mine.stop - mine.start) * crew().size, None
+        group = current_group()
+        mine = group.own_part(whole.shape[ctx.axis])
+        return whole.narrow(ctx.axis, mine.start, mine.stop - mine.start) * group.size, None
 
 
 def _take_rank_0s(parameter: Tensor) -> None:
@@ -104,7 +105,7 @@ def _require_equal(*drawn: Tensor) -> None:
     for tensor in drawn:
         sha.update(tensor.cpu().numpy().tobytes())
     own = torch.tensor(int.from_bytes(sha.digest()[:7], "big"), device=drawn[0].device)
-    if (crew().gather(own) != own).any():
+    if (current_group().gather(own) != own).any():
         raise RankError(
             "the ranks have drawn different batches: they went on from different checkpoints, or "
             "run different code; --out must be one folder for all of them, as must the checkout"

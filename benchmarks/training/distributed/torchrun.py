@@ -1,9 +1,8 @@
 """Several processes for one training, a rank each: ``torchrun ... -m benchmarks.run --finetune``.
 
-Every rank runs the same command. Rank 0 leads: it alone leases cells, tells of them, stores and
-renders. The others follow: they train along, and encode their share. Tensors travel by NCCL between
-GPUs, by gloo between processes on the CPU; `benchmarks.training.distributed.rank_group` is how
-ranks agree on the rest.
+Every rank runs the same command. Rank 0 alone chooses the cells, locks them, stores the records and
+renders the report; the others train along and encode their share. Tensors travel by NCCL between
+GPUs and by gloo between processes on the CPU. `RankGroup` is how the ranks agree on the rest.
 """
 
 from __future__ import annotations
@@ -20,26 +19,27 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from benchmarks.machine.environment import place
-from benchmarks.training.distributed.rank_group import Crew
+from benchmarks.training.distributed.rank_group import RankGroup
 
-_crew = Crew()
+_current = RankGroup()
 
 
-def crew() -> Crew:
-    """Return the ranks that this process trains with; itself alone where none has joined."""
-    return _crew
+def current_group() -> RankGroup:
+    """Return the ranks that this process trains with: itself alone, unless inside of `joined`."""
+    return _current
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Crew]:
+def joined(device: str) -> Iterator[RankGroup]:
     """Join the ranks that torchrun has started, on a device of this process.
 
-    Without torchrun there is nothing to join. When rank 0 leaves, the others are told to.
+    Without torchrun, the group is this process. When rank 0 leaves, the others are told that no
+    more cells come.
     """
-    global _crew
+    global _current
     here = place()
     if here.size == 1:
-        yield _crew
+        yield _current
         return
     on_cuda = device.startswith("cuda")
     if on_cuda:
@@ -51,16 +51,16 @@ def joined(device: str) -> Iterator[Crew]:
         rank=here.rank,
         world_size=here.size,
     )
-    _crew = Crew(here.rank, here.size, store)
+    _current = RankGroup(here.rank, here.size, store)
     try:
-        yield _crew
+        yield _current
     finally:
-        if _crew.parted:  # an orderly end would wait for tensors that never come
+        if _current.out_of_step:  # an orderly end would wait for tensors that never come
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(1)
-        _crew.lead("")
-        _crew = Crew()
+        _current.announce("")
+        _current = RankGroup()
     gc.collect()  # what still holds on to the group, in cycles, goes before it
     dist.barrier()
     dist.destroy_process_group()

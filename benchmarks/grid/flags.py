@@ -1,0 +1,125 @@
+"""The flags of ``benchmarks.run``: their parser, and the grids that a call asks for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from benchmarks.features.captions import DEFAULT_ENCODER
+from benchmarks.grid.listing import LISTS
+from benchmarks.grid.method_settings import GridError
+from benchmarks.grid.presets import DEFAULT, read_preset
+from benchmarks.machine.environment import own_device, place
+from datasets.arguments import Parser, add_data_arguments
+
+EXECUTORS = ("local", "loky", "dask")
+"""Where cells can run, see `benchmarks.runner.executors`."""
+
+
+def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.ArgumentParser:
+    """Make the parser; `defaults` are flags of a preset, by the parser's own names."""
+    parser = Parser(
+        prog="python -m benchmarks.run",
+        description="Grid over methods, bits, data sets and seeds; skip what is stored.",
+    )
+    add = parser.add_argument_group("the grid").add_argument
+    add("--preset", default=DEFAULT, metavar="NAME|FILE.toml", help="flags from a file")
+    add("--methods", nargs="+", metavar="NAME", help="or FILE.py:CLASS, or all")
+    add("--datasets", nargs="+", metavar="NAME[/PROTOCOL]", help="or KIND:PATH, your own data")
+    add("--bits", nargs="+", type=int, metavar="K", help="code lengths")
+    add("--seeds", type=int, metavar="N", help="a count; each cell runs N times")
+    add("--backbone", metavar="NAME", help="default: by data set")
+    add("--input-size", type=int, metavar="PX", help="default: what the weights were trained at")
+    add("--epochs", type=int, metavar="N", help="for every trained method; default: its recipe")
+    add("--recipe", choices=["paper", "common"], default="paper", help="how trained methods train")
+    add("--views", choices=["bank", "fresh"], default="bank", help="augmented views, kept or new")
+    add(
+        "--matmul",
+        choices=["highest", "high", "medium"],
+        default="highest",
+        help="in trainings: exact, or as TensorFloat32 or bfloat16 where that is faster",
+    )
+    add("--finetune", action="store_true", help="train the backbone too, from the images")
+    add("--text-encoder", default=DEFAULT_ENCODER, metavar="NAME", help="lsa, minilm or st:MODEL")
+    add("--set", nargs="+", default=[], metavar="METHOD.PARAM=VALUE", help="change a setting")
+    add = parser.add_argument_group("how it runs").add_argument
+    add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
+    add(
+        "--executor",
+        choices=EXECUTORS,
+        help="default: by the next two",
+    )
+    add(
+        "--stack",
+        choices=["auto", "on", "off"],
+        default="auto",
+        help="train the seeds of a cell together; auto: on CUDA",
+    )
+    add("--jobs", type=int, metavar="N", help="processes beside each other")
+    add("--scheduler", metavar="tcp://HOST:PORT", help="of a running Dask cluster")
+    add("--cell-timeout", type=float, metavar="SECONDS", help="after which a cell counts as failed")
+    add("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="of a training")
+    add("--deterministic", action="store_true", help="torch's strict mode")
+    add = parser.add_argument_group("what it writes").add_argument
+    add("--out", type=Path, default=Path("results"), metavar="DIR")
+    add("--dry-run", action="store_true", help="print the plan and stop")
+    add("--force", action="store_true", help="run stored cells again")
+    add("--no-report", action="store_true", help="write the records only")
+    add("--list", choices=LISTS, help="and stop")
+    add_data_arguments(parser)
+    parser.set_defaults(**defaults)
+    return parser
+
+
+def read_grids(arguments: Sequence[str] | None, preset: str = DEFAULT) -> list[argparse.Namespace]:
+    """Read the flags of each grid: the user's over the preset's over the default preset's.
+
+    What a call has once, whatever its grids, is the same in all of them.
+
+    Parameters
+    ----------
+    arguments : sequence of str or None
+        Without the program's name; None takes those of the process.
+    preset : str
+        As ``--preset`` takes it.
+
+    Raises
+    ------
+    GridError
+        If the preset cannot be read, or flags contradict each other.
+    DeviceError
+        If this rank cannot have the device.
+    """
+    (first,) = read_preset(DEFAULT, make_parser())
+    grids = [
+        make_parser({**first, **grid}).parse_args(arguments)
+        for grid in read_preset(preset, make_parser())
+    ]
+    for options in grids:
+        if options.cell_timeout is not None and not options.cell_timeout > 0:
+            raise GridError(f"--cell-timeout: must be above 0 seconds, got {options.cell_timeout}")
+        options.device = own_device(options.device)
+        options.executor = _executor(options)
+    return grids
+
+
+def _executor(options: argparse.Namespace) -> str:
+    """Choose where cells run, or say why they cannot run where the flags want them."""
+    jobs = 1 if options.jobs is None else options.jobs
+    if jobs < 1:
+        raise GridError(f"--jobs: must be at least 1, got {jobs}")
+    by_flags = "dask" if options.scheduler else "loky" if jobs > 1 else "local"
+    name: str = options.executor or by_flags
+    if options.scheduler and name != "dask":
+        raise GridError(f"--executor {name}: takes no --scheduler; leave one of them out")
+    if place().size > 1 and name != "local":
+        raise GridError(
+            f"--executor {name}: torchrun has started the processes, and each cell is trained by "
+            "all of them; leave --jobs and --scheduler out"
+        )
+    if name == "local" and jobs > 1:
+        raise GridError("--executor local: runs one cell at a time; leave --jobs out or take loky")
+    return name

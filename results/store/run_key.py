@@ -1,0 +1,85 @@
+"""The names of a run: what tables, folders and seeds know it by, and the address of its record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Table(NamedTuple):
+    """The names that all numbers of one table share."""
+
+    dataset: str
+    protocol: str
+    backbone: str  # "efficientnet_lite0@128"
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """The names of one run, as tables and folders show them.
+
+    Attributes
+    ----------
+    dataset, protocol, backbone : str
+        Its table.
+    method : str
+        Row of the table: "cibhash", or "cibhash(tau=0.5)" where settings were changed.
+    bits : int
+        Length of the codes; 0 for a yardstick without codes.
+    seed : int
+        Index of the repetition.
+
+    Examples
+    --------
+    >>> key = RunKey("digits", "300-1497", "pixels", "lsh", 16, 0)
+    >>> print(key)
+    digits/300-1497 lsh 16 bits seed 0
+    >>> key.table
+    Table(dataset='digits', protocol='300-1497', backbone='pixels')
+    >>> key.entry
+    ('digits', '300-1497', 'pixels', 'lsh', 16)
+    """
+
+    dataset: str
+    protocol: str
+    backbone: str
+    method: str
+    bits: int
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.protocol} {self.method} {self.bits} bits seed {self.seed}"
+
+    @property
+    def table(self) -> Table:
+        """The table that the run stands in."""
+        return Table(self.dataset, self.protocol, self.backbone)
+
+    @property
+    def row(self) -> tuple[str, str, str, str]:
+        """The row of a table: the table's names and the method."""
+        return *self.table, self.method
+
+    @property
+    def entry(self) -> tuple[str, str, str, str, int]:
+        """The entry of a row, a mean over seeds: the row's names and the bits."""
+        return *self.row, self.bits
+
+
+@dataclass(frozen=True)
+class Address(RunKey):
+    """A run's names and the digest of all that shapes its number: where the store keeps it.
+
+    Attributes
+    ----------
+    digest : str
+        64 hexadecimal digits.
+    """
+
+    digest: str
+
+    @property
+    def key(self) -> RunKey:
+        """The names alone; runs of one key are repetitions under other settings or other code."""
+        names = (self.dataset, self.protocol, self.backbone, self.method, self.bits, self.seed)
+        return RunKey(*names)
