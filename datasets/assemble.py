@@ -1,4 +1,4 @@
-"""From what a source holds to a checked data set: the split, and what to do about missing rows."""
+"""Split what a source holds by a protocol, and refuse or leave out rows that are missing."""
 
 from __future__ import annotations
 

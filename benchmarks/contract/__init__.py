@@ -1,4 +1,4 @@
-"""The contract of a method: what every class owes to whoever runs it, as plain functions.
+"""Checks that every hashing method must pass, each a function of the class.
 
 A check takes the class. It returns where the contract is met, and raises `ContractError` where it
 is broken: what was expected, what came, the way out. The tests cross the checks with METHODS;

@@ -1,4 +1,4 @@
-"""What fit and encode owe, whatever the method learns by."""
+"""Checks of `fit` and `encode`: shapes, repeatability, devices, and better than chance."""
 
 from __future__ import annotations
 

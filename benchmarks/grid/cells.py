@@ -1,4 +1,4 @@
-"""Settings as data: what a cell of the grid is, how it is named, seeded and identified.
+"""Cells of a grid, one run each: their names, settings, seeds and digests.
 
 Cells are methods x bits x seeds x tasks, a task being a data set under one protocol seen through
 one backbone.

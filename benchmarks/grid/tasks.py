@@ -1,4 +1,4 @@
-"""A data set seen through a backbone: what cells share, and how another process opens it anew."""
+"""A task: a data set under one protocol, seen through one backbone."""
 
 from __future__ import annotations
 
