@@ -10,8 +10,9 @@ KL is between products of Bernoulli distributions: summed over bits, averaged ov
 
 Departures:
 - The paper samples codes from Bernoulli(p); its code takes the sign, and so do we.
-- The official encoder reads VGG-16 features whose two dropout layers stay active. Cached features
-  have been through no dropout, so `dropout` (0 here; 0.5 in that code) is an option at our input.
+- The official encoder leaves the two dropout layers (0.5) inside VGG-16's classifier active while
+  it trains. Cached features have been through none. `dropout` (0 here) is an option at our input:
+  one layer before the head, which is not the same as two inside the network.
 - The paper validates on half of the test set and keeps the best epoch. We keep the last.
 """
 

@@ -11,6 +11,10 @@ CVPR 2011 (PAMI 2013 for the long form).
 
 Where K exceeds the number of principal directions, the missing columns of V are zero and the
 rotation spreads the others over all K bits.
+
+A principal direction is known up to its sign, and the random start of R makes other codes of other
+signs. Each is signed such that its entry of largest absolute value is positive, so that the codes
+do not depend on the library that found it.
 """
 
 from __future__ import annotations
@@ -67,9 +71,10 @@ class ITQ(HashMethod):
 
 
 def _principal_directions(X: Tensor, k: int) -> Tensor:
-    """Leading eigenvectors of X^T X as columns, (D, k); columns beyond D are zero."""
+    """Leading eigenvectors of X^T X as signed columns, (D, k); columns beyond D are zero."""
     _, vectors = torch.linalg.eigh(X.T @ X)  # ascending, (D, D)
     W = X.new_zeros(X.shape[1], k)
     leading = vectors.flip(1)[:, :k]
-    W[:, : leading.shape[1]] = leading
+    largest = leading.gather(0, leading.abs().argmax(0, keepdim=True))  # (1, k)
+    W[:, : leading.shape[1]] = leading * torch.where(largest > 0, 1.0, -1.0)
     return W

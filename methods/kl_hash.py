@@ -25,6 +25,9 @@ Departures and doubts (no code is public; the objective follows the paper's abst
 of it, so weights and constants may differ from the full text):
 - A batch holds two views of every image. Both views of an image have the target distance 0, so the
   codes learn invariance too; the rest of the target comes from the unaugmented features.
+- L_KL is a nearest-neighbour estimate of a divergence, but no good one at the size of a batch in K
+  dimensions, where even its sign can be wrong. It acts as a repulsion between codes, and its value
+  says nothing of the divergence.
 - L_KL is taken over each view alone: a second view is a nearest neighbour by construction, and its
   distance says nothing of the density.
 - gamma is 0.03 where 0.1 is reported: near pairs, the two views above all, weigh more. gamma and
@@ -33,7 +36,9 @@ of it, so weights and constants may differ from the full text):
   finite loss and no gradient.
 - With --finetune, features are centred on their mean in the untrained backbone, and the target of
   `KLHash` is that of the untrained backbone too.
-- The classifier's classes are read off the target distances: labels never reach a method here.
+- The classifier's classes are read off the target distances: labels never reach a method here. But
+  where a tree has the classes themselves as leaves, distance 0 means the same class, so that
+  `KLHashHierarchy` is told the classes; tables say so and rank it apart.
 """
 
 from __future__ import annotations

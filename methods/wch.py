@@ -28,7 +28,14 @@ Departures:
   what a frozen backbone sees in those differs too much between two views.
 - The head learns at 3e-4: at 1e-3 and batches of 32, 95 % of the outputs saturate within 8 epochs.
   All four compared at 32 bits by retrieval among training images.
-- The official head starts with N(0, 1) biases; ours starts as torch's layers do.
+- The official code starts its head from Kaiming's uniform weights by fan-out and N(0, 1) biases:
+  `official_init`, which `published` sets. Elsewhere the head starts as torch's layers do.
+- The official network trains with dropout of 0.1 inside its ViT; ours computes in evaluation mode,
+  so that views differ by augmentation alone. It starts from weights of ImageNet-21k and scales its
+  inputs by ImageNet's mean and deviation; ours scales them as the chosen weights were trained.
+
+Weights come from how patches of two images match, so an image needs two tokens or more: one token
+(a CNN at 32 pixels) is refused.
 """
 
 from __future__ import annotations
@@ -37,7 +44,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from methods.base import Batch, CentredMethod, Recipe
+from methods.base import Batch, CentredMethod, Recipe, TrainingSet
 from methods.functional import straight_through_sign
 
 _CHUNK = 2**24
@@ -60,6 +67,13 @@ class WCH(CentredMethod):
         Whether the mean token of the training set is taken off every token.
     hidden : int
         Width of the hidden layer.
+    official_init : bool
+        Whether the head starts as in the official code.
+
+    Raises
+    ------
+    ValueError
+        By `fit`, if the training set has no tokens, or one an image.
     """
 
     paper = "Yu et al., ACCV 2022, https://arxiv.org/abs/2209.14099"
@@ -81,7 +95,13 @@ class WCH(CentredMethod):
         backbone_lr=1e-5,
         schedule="cosine",
         augmentation="wch",
-        params={"tau_w": 0.2, "tau": 0.3, "normalise": False, "centre": False},
+        params={
+            "tau_w": 0.2,
+            "tau": 0.3,
+            "normalise": False,
+            "centre": False,
+            "official_init": True,
+        },
         source="official code, github.com/RosieYuu/WCH",
     )
 
@@ -95,6 +115,7 @@ class WCH(CentredMethod):
         normalise: bool = True,
         centre: bool = True,
         hidden: int = 1024,
+        official_init: bool = False,
     ) -> None:
         super().__init__(in_dim, n_bits, centre=centre)
         self.require_above(0, tau_w=tau_w, tau=tau)
@@ -102,6 +123,20 @@ class WCH(CentredMethod):
         self.tau_w, self.tau, self.normalise = tau_w, tau, normalise
         self.norm = nn.LayerNorm(in_dim, eps=1e-6)
         self.head = nn.Sequential(nn.Linear(in_dim, hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
+        if official_init:
+            for layer in self.head:
+                if isinstance(layer, nn.Linear):
+                    nn.init.kaiming_uniform_(layer.weight, mode="fan_out")
+                    nn.init.normal_(layer.bias)
+
+    def prepare(self, data: TrainingSet) -> None:
+        """Check that images have tokens to match, and take the mean of the training set."""
+        if len(data.shape) != 2 or data.shape[0] < 2:
+            raise ValueError(
+                "WCH.fit: needs two tokens an image or more, shape (T, D), got inputs of shape "
+                f"{tuple(data.shape)}; take a backbone or --input-size that gives tokens"
+            )
+        super().prepare(data)
 
     def project(self, x: Tensor) -> Tensor:
         """Scores of the pooled tokens, (N, T, D) -> (N, K)."""

@@ -51,7 +51,7 @@ def test_every_table_marks_rows_that_learn_from_more_and_sets_them_apart(form):
         text.index(words)
         for words in (
             *("lsh", "learn from captions too, ranked apart", "captions "),
-            *("hierarchy too, ranked apart", "tree ", "random"),
+            *("by their hierarchy; ranked apart", "tree ", "random"),
         )
     ]
     assert places == sorted(places)

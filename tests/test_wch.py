@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 import methods.wch
 from benchmarks.training.training_sets import ViewBank
+from methods import METHODS
 from methods.functional import straight_through_sign
 from methods.wch import WCH, balance, mutual_attention, patch_weights, weighted_contrastive
 from tests.batches import batch_of
@@ -158,3 +159,20 @@ print(peak() - before)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(run.stdout) < 1.0
+
+
+@pytest.mark.parametrize("shape", [(32, 8), (32, 1, 8)])
+def test_images_without_patches_to_match_are_refused(shape):
+    data = ViewBank(torch.randn(shape), None, torch.device("cpu"))
+    with pytest.raises(ValueError, match=r"needs two tokens an image or more.*--input-size"):
+        WCH(8, 16).fit(data, Keep())
+
+
+def test_the_official_start_of_the_head_is_kaimings_by_fan_out():
+    torch.manual_seed(0)
+    method = WCH(400, 600, hidden=1000, official_init=True)
+    for layer in (method.head[0], method.head[2]):
+        bound = math.sqrt(6 / layer.out_features)
+        assert 0.99 * bound < layer.weight.abs().max() <= bound
+        assert layer.bias.std().item() == pytest.approx(1, abs=0.1)
+    assert METHODS["wch"].published.params["official_init"]

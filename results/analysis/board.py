@@ -19,7 +19,7 @@ TIES = "Equal Hamming distances count as the mean over all their orders."
 HEADINGS = {
     "method": "",
     "captions": "learn from captions too, ranked apart",
-    "hierarchy": "learn from the classes' hierarchy too, ranked apart",
+    "hierarchy": "told the classes, by their hierarchy; ranked apart",
     "yardstick": "yardsticks, not ranked",
 }
 """What stands above the rows of each kind, in the order of a table."""
