@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from results.store.leases import Lease
+from results.store.leftovers import tidy
 from results.store.store import ResultStore
-from results.store.tidy import tidy
 from tests.record_factory import ARRAYS, make_record
 
 
