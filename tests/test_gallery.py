@@ -15,7 +15,8 @@ from results.gallery.shown_queries import exhibits, rows_needed
 from results.gallery.view import View
 from results.page.thumbnails import galleries
 from results.report import load_board, render_board
-from results.store.store import ResultStore, Scan
+from results.store.scan import Scan
+from results.store.store import ResultStore
 from tests.record_factory import make_record
 
 

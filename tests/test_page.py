@@ -9,7 +9,7 @@ import pytest
 
 from results.analysis.arrange import build
 from results.page.render import page_html
-from results.store.store import Scan
+from results.store.scan import Scan
 from tests.record_factory import ORDER, grid, make_record
 
 VOID = {"meta", "link", "br", "img", "input"}

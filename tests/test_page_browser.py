@@ -11,7 +11,7 @@ from results.analysis.arrange import build
 from results.figures.by_name import draw, inline_svg
 from results.gallery.view import View
 from results.page.render import page_html
-from results.store.store import Scan
+from results.store.scan import Scan
 from tests.record_factory import ORDER, grid, make_record
 
 pytest.importorskip("selenium", reason="selenium is not installed")

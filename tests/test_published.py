@@ -7,7 +7,7 @@ from datasets import DATASETS
 from datasets.protocols.table import PROTOCOLS
 from methods import METHODS
 from results.analysis.arrange import build
-from results.store.store import Scan
+from results.store.scan import Scan
 from results.tables.published import published_figures, published_frame, published_markdown
 from tests.record_factory import make_record
 

@@ -24,7 +24,7 @@ from results.analysis.frames import (
 )
 from results.store.record import Failure, RunRecord
 from results.store.run_key import Table
-from results.store.store import Scan
+from results.store.scan import Scan
 
 
 def build(scan: Scan, method_order: Sequence[str] = ()) -> Board:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from results.store.files import write_atomic
 from results.store.record import RunRecord
-from results.store.store import ResultStore, StoreError, folder_name
+from results.store.run_key import folder_name
+from results.store.store import ResultStore, StoreError
 
 THUMBNAIL = 64
 """Height and width of a thumbnail in pixels, at most."""
