@@ -6,12 +6,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.command import OK, SOME_FAILED, Parser, fail
 from benchmarks.explain import differences, read_record, store_of
 from benchmarks.features.backbones import backbone
+from benchmarks.features.base import Backbone
 from benchmarks.features.cache import FeatureCache, FeatureError
 from benchmarks.features.captions import DEFAULT_ENCODER, TextError
 from benchmarks.grid.cells import Cell, Views
@@ -23,7 +25,7 @@ from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.trainer import Matmul, TrainingError
 from datasets import load
 from datasets.arguments import add_data_arguments, load_options
-from datasets.errors import DatasetError
+from datasets.errors import DatasetError, one_line
 from results.store.record import RunRecord
 from results.store.store import StoreError
 from results.store.tidy import tidy
@@ -52,11 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tidy(store)
         stored = store.arrays(options.record)
         env = environment(options.device, deterministic=options.deterministic)
+        network, spec = stored_setup(record, [options.method] if options.method else ["all"])
         name = options.dataset or f"{record.dataset}/{record.protocol}"
-        settings = record.settings
-        network = backbone(settings["backbone"]["name"], settings["backbone"]["input_size"])
         task = Task(load(name, load_options(options)), network)
-        cell = stored_cell(record, task, [options.method] if options.method else ["all"])
+        cell = stored_cell(record, task, spec)
         inputs = TaskInputs(task, FeatureCache(options.cache, env.device))
         seeds = record.trained_with
         cells = [replace(cell, key=replace(cell.key, seed=seed)) for seed in seeds]
@@ -71,36 +72,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return SOME_FAILED if changed else OK
 
 
-def stored_cell(record: RunRecord, task: Task, methods: Sequence[str]) -> Cell:
-    """Rebuild the cell that a record came from, whose method is one of `methods`.
+def stored_setup(record: RunRecord, methods: Sequence[str]) -> tuple[Backbone, MethodSpec]:
+    """Rebuild the backbone and the method of a record, which is one of `methods`.
 
     Raises
     ------
     GridError
-        If the record is not of a run of this suite's methods, as a submission is not.
+        If the record is not of a run, as a submission is not, or its settings are not as a run
+        writes them.
+    BackboneError
+        If the backbone cannot be had.
     """
-    if "method" not in record.settings:
-        raise GridError(f"record of {record.method}: it was submitted as codes, nothing runs it")
     settings = record.settings
-    views: Views = settings["views"] or "bank"
-    encoder = settings["text_encoder"] or DEFAULT_ENCODER
+    if "submission" in settings:
+        raise GridError(f"record of {record.method}: it was submitted as codes, nothing runs it")
+    try:
+        network = backbone(settings["backbone"]["name"], settings["backbone"]["input_size"])
+        return network, _spec(settings["method"], methods)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise GridError(
+            f"record of {record.method}: its settings are not as a run writes them "
+            f"({type(error).__name__}: {one_line(error)}); run the cell again"
+        ) from error
+
+
+def stored_cell(record: RunRecord, task: Task, spec: MethodSpec) -> Cell:
+    """Rebuild the cell that a record came from."""
+    settings = record.settings
+    views: Views = settings.get("views") or "bank"
+    encoder = settings.get("text_encoder") or DEFAULT_ENCODER
     matmul: Matmul = settings.get("matmul") or "highest"
-    return Cell(record.key, task, _spec(settings["method"], methods), views, encoder, matmul)
+    return Cell(record.key, task, spec, views, encoder, matmul)
 
 
-def _spec(settings: Mapping[str, object], methods: Sequence[str]) -> MethodSpec:
-    """Build the method with the settings that a record holds."""
-    name, known = str(settings["name"]), chosen_methods(methods)
+def _spec(settings: Mapping[str, Any], methods: Sequence[str]) -> MethodSpec:
+    """Build the method with the settings that a record holds, and check them as a call's."""
+    name, known = settings["name"], chosen_methods(methods)
     if name not in known:
         raise GridError(
             f"record of {name}: --method must name its class, as FILE.py:CLASS, "
             f"PACKAGE.MODULE:CLASS or the name of an entry point, got {' '.join(methods)}"
         )
     spec = method_spec(name, finetune=bool(settings.get("finetune")), known=known)
-    recipe = dict(settings.get("recipe") or {})  # type: ignore[call-overload]  # a JSON object
-    if recipe:
+    if recipe := settings.get("recipe"):
         spec = replace(spec, recipe=replace(spec.recipe, **recipe, epochs_at={}))
-    return replace(spec, params=dict(settings["params"]))  # type: ignore[call-overload]
+    params = dict(settings["params"])
+    spec.cls(8, 8, **params)  # at any width: what it refuses, it refuses before anything runs
+    return replace(spec, params=params)
 
 
 def _changes(

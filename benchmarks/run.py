@@ -27,9 +27,9 @@ from benchmarks.training.distributed.torchrun import joined, leave
 from datasets.errors import DatasetError
 from methods import METHODS
 from results.report import load_board, render_board
+from results.store.leftovers import tidy
 from results.store.planned_grid import write_plan
 from results.store.store import ResultStore, StoreError
-from results.store.tidy import tidy
 from results.tables.leaderboard import leaderboard_plain
 
 _USER_ERRORS = (DatasetError, GridError, DeviceError, StoreError)

@@ -14,8 +14,8 @@ from datasets.base import RetrievalDataset
 from datasets.digests import tensor_digest
 from datasets.errors import DatasetError
 from results.analysis.board import Board
-from results.gallery.exhibits import Wanted, wanted
 from results.gallery.row_samples import THUMBNAIL, Samples, write_samples
+from results.gallery.shown_queries import NeededRows, rows_needed
 from results.gallery.view import View
 from results.store.record import RunRecord
 from results.store.store import ResultStore
@@ -38,7 +38,7 @@ def keep_samples(store: ResultStore, board: Board, load: Load) -> list[str]:
         If the disk refuses.
     """
     lost = []
-    for need in wanted(View(board, store)):
+    for need in rows_needed(View(board, store)):
         name = f"{need.record.dataset}/{need.record.protocol}"
         try:
             data = load(need.record)
@@ -57,7 +57,7 @@ def known(datasets: Sequence[RetrievalDataset]) -> Load:
     return lambda record: by_name.get(f"{record.dataset}/{record.protocol}")
 
 
-def samples_of(data: RetrievalDataset, need: Wanted) -> Samples:
+def samples_of(data: RetrievalDataset, need: NeededRows) -> Samples:
     """Take some rows of a data set: their labels, and thumbnails where it has images."""
     image_rows = need.image_rows if data.images is not None else need.image_rows[:0]
     images: NDArray[np.uint8] = np.zeros((0, 1, 1, 3), np.uint8)

@@ -97,7 +97,7 @@ def render_board(board: Board, store: ResultStore, options: Options | None = Non
     StoreError
         If the folder cannot be written.
     """
-    from results.page.render import page
+    from results.page.render import page_html
     from results.page.thumbnails import galleries
 
     options = options or Options()
@@ -114,7 +114,9 @@ def render_board(board: Board, store: ResultStore, options: Options | None = Non
         "published.md": published_markdown(board).encode(),
     }
     pictures, inlined = _draw(view, options)
-    contents["index.html"] = page(board, inlined, tuple(contents), tuple(galleries(view))).encode()
+    contents["index.html"] = page_html(
+        board, inlined, tuple(contents), tuple(galleries(view))
+    ).encode()
     contents |= pictures
     try:
         for name, content in contents.items():

@@ -7,7 +7,7 @@ import numpy as np
 
 from results.analysis.arrange import build
 from results.store.record import Failure, RunRecord
-from results.store.store import Scan
+from results.store.scan import Scan
 
 ORDER = ("lsh", "itq", "cibhash")
 ARRAYS = {

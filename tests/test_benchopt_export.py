@@ -3,7 +3,8 @@ import pytest
 
 from results.analysis.arrange import build
 from results.store.files import process_space
-from results.store.store import Scan, StoreError
+from results.store.scan import Scan
+from results.store.store import StoreError
 from results.tables.benchopt_export import benchopt_frame, write_benchopt
 from tests.record_factory import ORDER, grid, make_record
 

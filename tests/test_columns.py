@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from results.analysis.arrange import build
-from results.store.store import Scan
+from results.store.scan import Scan
 from results.tables.columns import COLUMNS, cost_metrics, extra_columns
 from results.tables.leaderboard import leaderboard_markdown
 from tests.record_factory import make_record

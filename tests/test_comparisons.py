@@ -7,7 +7,8 @@ from results.analysis.arrange import build
 from results.analysis.comparisons import areas, compare, rank
 from results.analysis.per_query import query_aps
 from results.report import load_board
-from results.store.store import ResultStore, Scan
+from results.store.scan import Scan
+from results.store.store import ResultStore
 from results.tables.comparisons import COLUMNS, statistics_frame
 from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown, leaderboard_plain
 from tests.record_factory import ORDER, make_record

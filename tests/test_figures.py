@@ -7,9 +7,10 @@ import pytest
 
 from results.figures import lines as figure_lines
 from results.figures.by_name import FIGURES, draw
-from results.figures.lines import bit_balance, cost, loss, pareto, precision_at_n
+from results.figures.lines import bit_balance, precision_at_n
 from results.figures.ranks import critical_difference
 from results.figures.style import COLOURS, WIDTHS, inline_png, inline_svg, method_styles, save
+from results.figures.training import cost, loss, pareto
 from results.gallery.view import View
 from tests.record_factory import ORDER, board_of, failure, grid, make_record
 

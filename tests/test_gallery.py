@@ -10,12 +10,13 @@ from datasets import load
 from results.analysis.arrange import build
 from results.figures.by_name import draw
 from results.figures.codes import bit_correlation, correlation, embed
-from results.gallery.exhibits import exhibits, wanted
 from results.gallery.row_samples import Samples, read_samples, write_samples
+from results.gallery.shown_queries import exhibits, rows_needed
 from results.gallery.view import View
 from results.page.thumbnails import galleries
 from results.report import load_board, render_board
-from results.store.store import ResultStore, Scan
+from results.store.scan import Scan
+from results.store.store import ResultStore
 from tests.record_factory import make_record
 
 
@@ -63,7 +64,7 @@ def test_best_and_worst_queries_with_what_is_nearest(stored):
 def test_samples_are_those_rows_of_the_data_set(stored):
     store, data = stored
     view = view_of(store)
-    assert wanted(view) == []
+    assert rows_needed(view) == []
     samples = view.samples(view.board.records[0])
     rows = samples.image_rows[:5]
     expected = thumbnails(data.images.read(torch.from_numpy(rows)))
@@ -84,7 +85,7 @@ def test_other_labels_and_data_that_are_absent_leave_no_samples(stored, tmp_path
     assert not (tmp_path / "samples").exists()
 
 
-def test_damaged_samples_are_as_good_as_none_and_wanted_again(stored, tmp_path):
+def test_damaged_samples_are_as_good_as_none_and_needed_again(stored, tmp_path):
     store, _ = stored
     record = itq_of(store)
     other = ResultStore(tmp_path)
@@ -92,7 +93,7 @@ def test_damaged_samples_are_as_good_as_none_and_wanted_again(stored, tmp_path):
     path = write_samples(other, record, read_samples(store, record))
     path.write_bytes(b"no tensors")
     assert read_samples(other, record) is None
-    assert len(wanted(View(load_board(other), other))) == 1
+    assert len(rows_needed(View(load_board(other), other))) == 1
     bad = Samples(np.arange(2), np.zeros((1, 1), bool), np.arange(1), np.zeros((1, 2, 2), np.uint8))
     write_samples(other, record, bad)
     assert read_samples(other, record) is None
@@ -106,7 +107,7 @@ def test_data_without_images_have_maps_and_no_gallery(stored, tmp_path):
     bare = replace(data, images=None, features=torch.zeros(len(data.labels), 1))
     keep_samples(other, load_board(other), known([bare]))
     view = view_of(other)
-    assert wanted(view) == []
+    assert rows_needed(view) == []
     assert list(galleries(view)) == []
     assert len(list(draw(view, "tsne"))) == 1
 
@@ -141,7 +142,7 @@ def test_records_whose_arrays_are_gone_draw_nothing(tmp_path):
     board = build(Scan([make_record()], [], []), ())
     view = View(board, ResultStore(tmp_path))
     assert bit_correlation(view, board.sections[0]) is None
-    assert wanted(view) == []
+    assert rows_needed(view) == []
 
 
 def test_large_images_become_thumbnails_of_their_shape():

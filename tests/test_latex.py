@@ -6,7 +6,8 @@ import pytest
 
 from results.analysis.arrange import build
 from results.report import load_board
-from results.store.store import ResultStore, Scan
+from results.store.scan import Scan
+from results.store.store import ResultStore
 from results.tables.columns import COLUMNS
 from results.tables.leaderboard import leaderboard_latex
 from tests.record_factory import ORDER, grid, make_record

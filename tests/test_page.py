@@ -8,8 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 from results.analysis.arrange import build
-from results.page.render import page
-from results.store.store import Scan
+from results.page.render import page_html
+from results.store.scan import Scan
 from tests.record_factory import ORDER, grid, make_record
 
 VOID = {"meta", "link", "br", "img", "input"}
@@ -45,7 +45,7 @@ def outline(html):
 
 def page_of(records, skipped=(), figures=None):
     board = build(Scan(list(records), list(skipped), []), ORDER)
-    return page(board, figures or {}, ("runs.csv",))
+    return page_html(board, figures or {}, ("runs.csv",))
 
 
 def test_the_page_is_well_formed_and_shows_the_table():
@@ -73,7 +73,7 @@ def test_only_the_scripts_of_the_page_may_run():
 def test_the_data_hold_every_entry_and_every_run_once():
     records = grid()
     board = build(Scan(records, [], []), ORDER)
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page(board, {}), re.DOTALL)[1])
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page_html(board, {}), re.DOTALL)[1])
     assert len(data["entries"]) == len(board.leaderboard)
     entry = next(e for e in data["entries"] if data["methods"][e[1]] == ["itq", "method"])
     assert entry[2:] == [16, 0, pytest.approx(0.21), 0.002, 3, *entry[7:9], 2]
@@ -135,6 +135,6 @@ def test_a_page_without_records_says_so(skipped):
 
 def test_rows_that_learn_from_captions_are_set_apart_under_a_heading():
     record = make_record(method="kl_hash_captions", kind="captions")
-    text = page(build(Scan([*grid(), record], [], []), ORDER), {})
+    text = page_html(build(Scan([*grid(), record], [], []), ORDER), {})
     heading = text.index("learn from captions too, ranked apart")
     assert text.index("cibhash") < heading < text.index("kl_hash_captions") < text.index("random")

@@ -10,8 +10,8 @@ import pytest
 from results.analysis.arrange import build
 from results.figures.by_name import draw, inline_svg
 from results.gallery.view import View
-from results.page.render import page
-from results.store.store import Scan
+from results.page.render import page_html
+from results.store.scan import Scan
 from tests.record_factory import ORDER, grid, make_record
 
 pytest.importorskip("selenium", reason="selenium is not installed")
@@ -58,7 +58,7 @@ def address(tmp_path_factory):
     drawn = list(draw(View(board), "map_against_bits"))
     figures = {d.caption: inline_svg(d.figure, d.stem, d.caption) for d in drawn}
     path = tmp_path_factory.mktemp("page") / "index.html"
-    path.write_text(page(board, figures, ("runs.csv",)))
+    path.write_text(page_html(board, figures, ("runs.csv",)))
     return path.as_uri()
 
 
@@ -230,7 +230,7 @@ def test_ten_thousand_rows_are_interactive_within_three_seconds(browser, tmp_pat
     board = build(Scan(records, [], []), ())
     assert len(board.leaderboard) == ROWS
     path = tmp_path / "index.html"
-    path.write_text(page(board, {}))
+    path.write_text(page_html(board, {}))
     browser.get(path.as_uri())
     ready = WebDriverWait(browser, 30).until(lambda driver: driver.execute_script(READY))
     assert int(ready) < 3000

@@ -7,8 +7,8 @@ from datasets import DATASETS
 from datasets.protocols.table import PROTOCOLS
 from methods import METHODS
 from results.analysis.arrange import build
-from results.store.store import Scan
-from results.tables.published import published, published_frame, published_markdown
+from results.store.scan import Scan
+from results.tables.published import published_figures, published_frame, published_markdown
 from tests.record_factory import make_record
 
 SDC = {"dataset": "cifar10", "protocol": "1k-5k", "backbone": "timm:vgg16.tv_in1k@224"}
@@ -27,22 +27,22 @@ def found(board, **wanted):
 
 @pytest.mark.parametrize("column", ["published", "metric", "source", "backbone"])
 def test_every_figure_says_what_it_is_and_where_it_stands(column):
-    assert (published()[column].str.len() > 1).all()
+    assert (published_figures()[column].str.len() > 1).all()
 
 
 def test_figures_are_shares_of_known_lengths():
-    assert published()["value"].between(0, 1, inclusive="neither").all()
-    assert set(published()["bits"]) <= {0, 8, 12, 16, 24, 32, 36, 48, 64, 96, 128}
-    assert not published().duplicated().any()
+    assert published_figures()["value"].between(0, 1, inclusive="neither").all()
+    assert set(published_figures()["bits"]) <= {0, 8, 12, 16, 24, 32, 36, 48, 64, 96, 128}
+    assert not published_figures().duplicated().any()
 
 
 def test_protocols_and_methods_are_those_of_the_suite():
-    named = published()[published()["protocol"] != ""]
+    named = published_figures()[published_figures()["protocol"] != ""]
     assert {(d, p) for d, p in zip(named["dataset"], named["protocol"], strict=True)} <= {
         (dataset, protocol) for dataset in DATASETS for protocol in PROTOCOLS.get(dataset, ())
     }
-    assert set(published()["row"]) - {""} <= set(METHODS)
-    without = published()[published()["protocol"] == ""]
+    assert set(published_figures()["row"]) - {""} <= set(METHODS)
+    without = published_figures()[published_figures()["protocol"] == ""]
     assert (without["setting"] != "").all()
 
 
@@ -50,7 +50,9 @@ def test_ours_stand_beside_theirs_with_the_gap():
     ours = make_record(method="cibhash", metrics={"mAP@1000": 0.6}, **SDC)
     more = replace(ours, seed=1, digest="1" * 64, metrics={"mAP@1000": 0.62})
     row = found(board_of(ours, more), published="CIBHash", bits=16).iloc[0]
-    theirs = published().query("published == 'CIBHash' and protocol == '1k-5k' and bits == 16")
+    theirs = published_figures().query(
+        "published == 'CIBHash' and protocol == '1k-5k' and bits == 16"
+    )
     assert row["value"] == theirs["value"].item()
     assert row["gap"] == pytest.approx(0.61 - row["value"])
     assert (row["method"], row["n"]) == ("cibhash", 2)

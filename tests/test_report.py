@@ -185,7 +185,7 @@ def test_a_failure_that_is_made_good_while_the_store_is_read_is_no_fault(store, 
         path.unlink(missing_ok=True)
         return check_record(record)
 
-    monkeypatch.setattr("results.store.store.check_record", save_meanwhile)
+    monkeypatch.setattr("results.store.scan.check_record", save_meanwhile)
     assert store.scan().skipped == []
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from results.store.files import write_atomic
 from results.store.record import SCHEMA
-from results.store.store import ResultStore, StoreError, folder_name
+from results.store.run_key import folder_name
+from results.store.store import ResultStore, StoreError
 from tests.record_factory import ARRAYS, curve, fill, make_record
 
 
@@ -162,7 +163,7 @@ def test_bad_files_are_named_and_the_others_are_read(store):
     bad[5].write_text(json.dumps(data))
     records, skipped, failures, outdated = store.scan()
     assert [store.locate(record) for record in records] == [good]
-    assert (failures, outdated) == ([], ())
+    assert (failures, outdated) == ([], [])
     assert len(skipped) == len(bad)
     for path, reason in zip(sorted(bad), sorted(skipped), strict=True):
         assert reason.startswith(path.relative_to(store.root).as_posix())

@@ -13,7 +13,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from results.analysis.board import HEADINGS, Board, Cell, Row, Section
+from results.analysis.board import HEADINGS, Board, Entry, Row, Section
 from results.analysis.frames import (
     OPTIONAL,
     costs_frame,
@@ -24,7 +24,7 @@ from results.analysis.frames import (
 )
 from results.store.record import Failure, RunRecord
 from results.store.run_key import Table
-from results.store.store import Scan
+from results.store.scan import Scan
 
 
 def build(scan: Scan, method_order: Sequence[str] = ()) -> Board:
@@ -92,11 +92,11 @@ def _sections(
     kinds: Mapping[tuple[str, ...], str],
     method_order: Sequence[str],
 ) -> Iterable[Section]:
-    cells: dict[Table, dict[str, dict[tuple[str, int], Cell]]] = {}
+    cells: dict[Table, dict[str, dict[tuple[str, int], Entry]]] = {}
     for entry in table.itertuples(index=False, name=None):
         dataset, protocol, backbone, method, bits, metric, mean, std, n, _, _, rank, _ = entry
         methods = cells.setdefault(Table(dataset, protocol, backbone), {})
-        methods.setdefault(method, {})[metric, bits] = Cell(
+        methods.setdefault(method, {})[metric, bits] = Entry(
             mean=mean,
             std=None if pd.isna(std) else std,
             n=n,
@@ -147,7 +147,7 @@ def _main_metric(record: RunRecord, metrics: Sequence[str]) -> str:
     return metrics[0]
 
 
-def _usual_seeds(rows: dict[str, dict[tuple[str, int], Cell]], metric: str) -> int:
+def _usual_seeds(rows: dict[str, dict[tuple[str, int], Entry]], metric: str) -> int:
     counts = Counter(
         cell.n for row in rows.values() for (name, _), cell in row.items() if name == metric
     )

@@ -26,7 +26,7 @@ HEADINGS = {
 
 
 @dataclass(frozen=True)
-class Cell:
+class Entry:
     """One entry of a table: a method at one number of bits under one metric."""
 
     mean: float
@@ -41,10 +41,10 @@ class Row:
 
     method: str
     kind: str  # one of `results.store.record.KINDS`
-    cells: dict[tuple[str, int], Cell]  # by metric and bits
+    cells: dict[tuple[str, int], Entry]  # by metric and bits
     failed: frozenset[int]  # bits at which a run failed
 
-    def cell(self, metric: str, bits: int) -> Cell | None:
+    def cell(self, metric: str, bits: int) -> Entry | None:
         """Return the entry at `bits`; a yardstick without codes holds for every length."""
         return self.cells.get((metric, bits), self.cells.get((metric, 0)))
 

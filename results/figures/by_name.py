@@ -16,9 +16,10 @@ from results.analysis.board import Section
 from results.figures import codes as figure_codes
 from results.figures import lines as figure_lines
 from results.figures import ranks as figure_ranks
+from results.figures import training as figure_training
 from results.figures.style import inline_png, inline_svg, save
 from results.gallery.view import View
-from results.store.store import folder_name
+from results.store.run_key import folder_name
 
 __all__ = ["FIGURES", "Drawn", "Kind", "draw", "inline_png", "inline_svg", "save"]
 
@@ -57,12 +58,12 @@ FIGURES = {
         "Precision within Hamming radius 2 against code length; an empty ball counts 0",
         figure_lines.precision_at_radius_2,
     ),
-    "cost": Kind("Retrieval quality against training time", figure_lines.cost),
+    "cost": Kind("Retrieval quality against training time", figure_training.cost),
     "critical_difference": Kind(
         "Average ranks and their critical difference", figure_ranks.critical_difference
     ),
     "bit_balance": Kind("How often each bit is set", figure_lines.bit_balance),
-    "loss": Kind("Loss by epoch", section=figure_lines.loss),
+    "loss": Kind("Loss by epoch", section=figure_training.loss),
     "distance_histograms": Kind(
         "Hamming distances of relevant and other pairs", section=figure_codes.distance_histograms
     ),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from results.analysis.board import Section
 from results.figures.style import COLOURS, STYLE, finish, label, panels
-from results.gallery.exhibits import map_places
+from results.gallery.shown_queries import map_places
 from results.gallery.view import View
 from results.store.record import RunRecord
 

@@ -1,8 +1,9 @@
 """Labels and thumbnails of a few rows of a data set, for the gallery and the maps of codes.
 
-Records hold neither, so whoever has the data set at hand leaves those rows here that the records
-ask for (`results.gallery.exhibits.wanted`): ``samples/<dataset>/<protocol>/<labels8>.safetensors``,
-where `labels8` begins the digest of the labels, so that two copies of a data set never mix.
+A record holds neither labels nor images, and a report is made without the data set. So a run, which
+has the data set at hand, keeps the few rows that the report will show (`rows_needed` says which) in
+``samples/<dataset>/<protocol>/<labels8>.safetensors``. `labels8` begins the digest of all labels,
+so that two copies of a data set never mix.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from numpy.typing import NDArray
 
 from results.store.files import write_atomic
 from results.store.record import RunRecord
-from results.store.store import ResultStore, StoreError, folder_name
+from results.store.run_key import folder_name
+from results.store.store import ResultStore, StoreError
 
 THUMBNAIL = 64
 """Height and width of a thumbnail in pixels, at most."""

@@ -21,7 +21,7 @@ SCRIPTS = ("theme.js", "page.js")
 """The first runs before the page is drawn, so that no theme flashes by."""
 
 
-def page(
+def page_html(
     board: Board,
     figures: Mapping[str, str],
     files: Sequence[str] = (),

@@ -12,7 +12,7 @@ import matplotlib.image
 import numpy as np
 from numpy.typing import NDArray
 
-from results.gallery.exhibits import Answer, Exhibit, exhibits
+from results.gallery.shown_queries import Answer, Exhibit, exhibits
 from results.gallery.view import View
 
 COARSE = 24  # pixels a side, below which a thumbnail is drawn without smoothing

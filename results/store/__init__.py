@@ -6,6 +6,7 @@
 """
 
 from results.store.record import SCHEMA, Failure, RunRecord
-from results.store.store import ResultStore, Scan, StoreError
+from results.store.scan import Scan
+from results.store.store import ResultStore, StoreError
 
 __all__ = ["SCHEMA", "Failure", "ResultStore", "RunRecord", "Scan", "StoreError"]

@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 from results.store.files import write_atomic
 from results.store.leases import Holder, read_lease
 from results.store.run_key import Address
-from results.store.store import ResultStore, Scan, StoreError
+from results.store.scan import Scan
+from results.store.store import ResultStore, StoreError
 
 FILE = "plan.json"
 STATES = ("done", "running", "failed", "missing")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -74,6 +76,12 @@ class Address(RunKey):
     ----------
     digest : str
         64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> names = ("digits", "300-1497", "timm:vgg16@224", "nsh(tau=1)", 16, 0)
+    >>> Address(*names, digest="ab" * 32).path.as_posix()
+    'digits/300-1497/timm_vgg16@224/nsh/16-0-abababab.json'
     """
 
     digest: str
@@ -83,3 +91,21 @@ class Address(RunKey):
         """The names alone; runs of one key are repetitions under other settings or other code."""
         names = (self.dataset, self.protocol, self.backbone, self.method, self.bits, self.seed)
         return RunKey(*names)
+
+    @property
+    def path(self) -> Path:
+        """Path of its record below ``runs``; settings in the method's name are in the digest."""
+        names = (*self.table, self.method.partition("(")[0])
+        return Path(*map(folder_name, names), f"{self.bits}-{self.seed}-{self.digest[:8]}.json")
+
+
+def folder_name(part: str) -> str:
+    """Return `part` as one safe path component.
+
+    Examples
+    --------
+    >>> folder_name("timm:vgg16.tv_in1k@224"), folder_name("../x"), folder_name("..")
+    ('timm_vgg16.tv_in1k@224', '.._x', '__')
+    """
+    safe = re.sub(r"[^A-Za-z0-9._@=-]", "_", part)
+    return safe if safe.strip(".") else "_" * max(len(safe), 1)

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import safetensors
@@ -23,34 +22,18 @@ import safetensors.numpy
 
 from results.store.files import write_atomic
 from results.store.leases import SUFFIX as LEASE_SUFFIX
-from results.store.record import (
-    SCHEMA,
-    Failure,
-    RunRecord,
-    SchemaError,
-    check_failure,
-    check_record,
-)
-from results.store.run_key import Address, RunKey
+from results.store.record import Failure, RunRecord, check_record
+from results.store.run_key import Address
+from results.store.scan import FAILED, UNREADABLE, Scan, read_record, reason, scan_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
 CHECKPOINT_SUFFIX = ".checkpoint"
-_UNREADABLE = (OSError, ValueError, OverflowError, RecursionError)
 
 
 class StoreError(Exception):
     """A one-line message meant for the user."""
-
-
-class Scan(NamedTuple):
-    """One reading of the whole store."""
-
-    records: list[RunRecord]
-    skipped: list[str]  # "<file>: <reason>" for each record that cannot be read
-    failures: list[Failure]  # without those that a later record of the same cell made good
-    outdated: Sequence[str] = ()  # one line for all that is of other schemas, if there is any
 
 
 class ResultStore:
@@ -80,15 +63,13 @@ class ResultStore:
             (self.runs / ".writable").unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(
-                f"output folder {self.root}: cannot be written ({_reason(error)}); "
+                f"output folder {self.root}: cannot be written ({reason(error)}); "
                 "make it writable or choose another with --out"
             ) from error
 
     def locate(self, address: Address) -> Path:
-        """Path of a cell's record; settings in its method's name are left to the digest."""
-        names = (*address.table, address.method.partition("(")[0])
-        name = f"{address.bits}-{address.seed}-{address.digest[:8]}.json"
-        return self.runs.joinpath(*map(folder_name, names), name)
+        """Path of a cell's record."""
+        return self.runs / address.path
 
     def lease_path(self, address: Address) -> Path:
         """Path of the lease by which runners share a cell."""
@@ -156,7 +137,7 @@ class ResultStore:
             _failed(path).unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(
-                f"record {self._short(path)} could not be written ({_reason(error)})"
+                f"record {self._short(path)} could not be written ({reason(error)})"
             ) from error
         return path
 
@@ -169,9 +150,9 @@ class ResultStore:
             If the file cannot be read, breaks the schema or lies where another cell belongs.
         """
         try:
-            return self._record(path)
-        except _UNREADABLE as error:
-            raise StoreError(f"{self._short(path)}: {_reason(error)}") from error
+            return read_record(path)
+        except UNREADABLE as error:
+            raise StoreError(f"{self._short(path)}: {reason(error)}") from error
 
     def arrays(self, path: Path) -> dict[str, np.ndarray]:
         """Return the arrays beside a record.
@@ -185,38 +166,13 @@ class ResultStore:
         try:
             return dict(safetensors.numpy.load_file(path))
         except OSError as error:
-            raise StoreError(f"{self._short(path)}: {_reason(error)}") from error
+            raise StoreError(f"{self._short(path)}: {reason(error)}") from error
         except safetensors.SafetensorError as error:
             raise StoreError(f"{self._short(path)}: {error}; run the cell again") from error
 
     def scan(self) -> Scan:
         """Read everything once; what cannot be read is named and left out, never raised."""
-        records: list[RunRecord] = []
-        failures: list[Failure] = []
-        skipped: list[str] = []
-        schemas: list[int] = []
-        for path in sorted(self.runs.rglob("*.json")):
-            try:
-                if path.name.endswith(".failed.json"):
-                    failures.append(_failure(path))
-                else:
-                    records.append(self._record(path))
-            except SchemaError as error:
-                schemas.append(error.schema)
-            except _UNREADABLE as error:
-                if path.exists():  # or else it was made good meanwhile
-                    skipped.append(f"{self._short(path)}: {_reason(error)}")
-        latest: dict[RunKey, datetime] = {}
-        for record in records:
-            made = datetime.fromisoformat(record.created)
-            latest[record.key] = max(made, latest.get(record.key, made))
-        open_failures = [
-            failure
-            for failure in failures
-            if failure.key not in latest
-            or datetime.fromisoformat(failure.created) > latest[failure.key]
-        ]
-        return Scan(records, skipped, open_failures, tuple(self._outdated(schemas)))
+        return scan_runs(self.runs)
 
     def records(self) -> list[RunRecord]:
         """Return every record that can be read, in the order of their paths."""
@@ -246,63 +202,13 @@ class ResultStore:
             if self.has(address):  # asked last: another runner may be storing it right now
                 path.unlink(missing_ok=True)
         except OSError as problem:
-            raise StoreError(f"{self._short(path)}: {_reason(problem)}") from problem
+            raise StoreError(f"{self._short(path)}: {reason(problem)}") from problem
         return path
-
-    def _record(self, path: Path) -> RunRecord:
-        data = _strict_json(path)
-        check_record(data)
-        record = RunRecord(**data)
-        if self.locate(record).parts[-5:] != path.parts[-5:]:
-            raise ValueError(f"its key belongs at {self._short(self.locate(record))}")
-        return record
-
-    def _outdated(self, schemas: Sequence[int]) -> Iterator[str]:
-        """Refuse all that is of other schemas in one line."""
-        if schemas:
-            records = "1 record" if len(schemas) == 1 else f"{len(schemas)} records"
-            found = " and ".join(map(str, sorted(set(schemas))))
-            yield (
-                f"{records} of schema {found} under {self.runs}: this version reads schema "
-                f"{SCHEMA}; start anew with another --out, or remove {self.runs}"
-            )
 
     def _short(self, path: Path) -> str:
         """Return the path below the output folder, as messages show it."""
         return (path.relative_to(self.root) if path.is_relative_to(self.root) else path).as_posix()
 
 
-def folder_name(part: str) -> str:
-    """Return `part` as one safe path component.
-
-    Examples
-    --------
-    >>> folder_name("timm:vgg16.tv_in1k@224"), folder_name("../x"), folder_name("..")
-    ('timm_vgg16.tv_in1k@224', '.._x', '__')
-    """
-    safe = re.sub(r"[^A-Za-z0-9._@=-]", "_", part)
-    return safe if safe.strip(".") else "_" * max(len(safe), 1)
-
-
-def _failure(path: Path) -> Failure:
-    data = _strict_json(path)
-    check_failure(data)
-    return Failure(**data)
-
-
 def _failed(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.failed.json")
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-def _strict_json(path: Path) -> dict[str, Any]:
-    def refuse(constant: str) -> None:
-        raise ValueError(f"holds {constant}, which is no JSON number")
-
-    data = json.loads(path.read_bytes(), parse_constant=refuse)
-    if not isinstance(data, dict):
-        raise ValueError(f"expected a JSON object, got {type(data).__name__}")
-    return data
+    return path.with_name(f"{path.stem}{FAILED}")

@@ -31,7 +31,7 @@ NOTE = (
 
 
 @cache
-def published() -> pd.DataFrame:
+def published_figures() -> pd.DataFrame:
     """Read what is published: a row a figure."""
     kinds = dict.fromkeys((*TEXTS, "setting", "source"), "str") | {"bits": "int64"}
     return pd.read_csv(SOURCE, dtype=kinds | {"value": "float64"}, keep_default_na=False)
@@ -44,7 +44,7 @@ def published_frame(board: Board) -> pd.DataFrame:
     there is none; `differs` says what keeps the two apart, or why there is none.
     """
     rows: list[dict[str, Any]] = []
-    for figure in published().to_dict("records"):
+    for figure in published_figures().to_dict("records"):
         sections = [section for section in board.sections if _same(section, figure)]
         if sections:
             beside = [entry for section in sections for entry in _beside(section, figure)]

@@ -8,8 +8,8 @@ import pytest
 from benchmarks import report, repro, rescore, run, score
 from results.store.files import process_space
 from results.store.leases import Lease
+from results.store.leftovers import tidy
 from results.store.store import ResultStore
-from results.store.tidy import tidy
 from tests.record_factory import ARRAYS, make_record
 
 

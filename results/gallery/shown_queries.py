@@ -58,7 +58,7 @@ class Exhibit:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class NeededRows:
     """Rows of one data set that the records ask for, ascending: labels, and images too."""
 
     record: RunRecord
@@ -66,7 +66,7 @@ class Wanted:
     image_rows: NDArray[np.int64]
 
 
-def wanted(view: View) -> list[Wanted]:
+def rows_needed(view: View) -> list[NeededRows]:
     """Return what gallery and maps need of each data set and is not kept yet."""
     rows: dict[tuple[str, str, str], set[int]] = {}
     images: dict[tuple[str, str, str], set[int]] = {}
@@ -83,7 +83,7 @@ def wanted(view: View) -> list[Wanted]:
             rows.setdefault(key, set()).update(map_rows(view, record).tolist(), images[key])
     lacking = []
     for key, record in records.items():
-        need = Wanted(record, *(np.array(sorted(part[key])) for part in (rows, images)))
+        need = NeededRows(record, *(np.array(sorted(part[key])) for part in (rows, images)))
         have = view.samples(record)
         if have is None or have.labels_of(need.rows) is None:
             lacking.append(need)
