@@ -115,12 +115,13 @@ def test_data_without_images_have_maps_and_no_gallery(stored, tmp_path):
 def test_the_sheet_of_the_page_holds_each_thumbnail_once(stored):
     view = view_of(stored[0])
     (made,) = galleries(view)
-    assert [shelf.method for shelf in made.shelves] == ["lsh", "itq"]
-    assert made.sheet.startswith("data:image/png;base64,")
-    line = made.shelves[0].best[0]
-    assert len(line.found) == 10
-    assert {picture.text.split(",")[0] for picture in line.found} <= {"right", "wrong"}
-    assert all(0 <= picture.x <= 100 and 0 <= picture.y <= 100 for picture in line.found)
+    assert [exhibit.row.method for exhibit in made.exhibits] == ["lsh", "itq"]
+    assert made.sheet.uri().startswith("data:image/png;base64,")
+    answers = [a for e in made.exhibits for a in (*e.best, *e.worst)]
+    rows = {row for a in answers for row in (a.row, *a.found.tolist())}
+    places = {made.sheet.place(row) for row in rows}
+    assert len(places) == len(rows) == len(made.sheet.images)
+    assert all(0 <= x <= 100 and 0 <= y <= 100 for x, y in places)
 
 
 def test_correlation_is_pearsons_without_its_sign():
