@@ -1,4 +1,4 @@
-"""What the commands of this package share: exit codes, and errors of one line."""
+"""Exit codes and one-line errors, shared by all commands of this package."""
 
 from __future__ import annotations
 

@@ -40,8 +40,13 @@ def read_record(path: Path) -> RunRecord:
     StoreError
         If it cannot be read.
     """
+    return store_of(path).read(path.resolve())
+
+
+def store_of(path: Path) -> ResultStore:
+    """Return the store in which a record lies, by its place: six folders below the root."""
     path = path.resolve()
-    return ResultStore(path.parents[5] if len(path.parents) > 5 else path.parent).read(path)
+    return ResultStore(path.parents[5] if len(path.parents) > 5 else path.parent)
 
 
 def differences(one: RunRecord, other: RunRecord) -> list[Difference]:

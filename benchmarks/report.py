@@ -21,6 +21,7 @@ from results.figures.by_name import FIGURES
 from results.report import FORMATS, Options, load_board, render_board
 from results.store.record import RunRecord
 from results.store.store import ResultStore, StoreError
+from results.store.tidy import tidy
 from results.tables.benchopt_export import write_benchopt
 from results.tables.columns import COLUMNS
 
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_data_arguments(parser)
     options = parser.parse_args(arguments)
     store = ResultStore(options.out)
+    tidy(store)
     try:
         board = load_board(store, list(METHODS))
         for line in keep_samples(store, board, _loader(options)) if options.samples else ():

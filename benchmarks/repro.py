@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.command import OK, SOME_FAILED, Parser, fail
-from benchmarks.explain import differences, read_record
+from benchmarks.explain import differences, read_record, store_of
 from benchmarks.features.backbones import backbone
 from benchmarks.features.cache import FeatureCache, FeatureError
 from benchmarks.features.captions import DEFAULT_ENCODER, TextError
@@ -25,7 +25,8 @@ from datasets import load
 from datasets.arguments import add_data_arguments, load_options
 from datasets.errors import DatasetError
 from results.store.record import RunRecord
-from results.store.store import ResultStore, StoreError
+from results.store.store import StoreError
+from results.store.tidy import tidy
 
 _USER_ERRORS = (
     *(DatasetError, DeviceError, GridError, StoreError),
@@ -47,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         record = read_record(options.record)
-        stored = ResultStore(options.record.parent).arrays(options.record)
+        store = store_of(options.record)
+        tidy(store)
+        stored = store.arrays(options.record)
         env = environment(options.device, deterministic=options.deterministic)
         name = options.dataset or f"{record.dataset}/{record.protocol}"
         settings = record.settings

@@ -30,6 +30,7 @@ from methods import METHODS
 from results.report import load_board, render_board
 from results.store.record import RunRecord
 from results.store.store import ResultStore, StoreError
+from results.store.tidy import tidy
 
 
 class RescoreError(Exception):
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         device = environment(options.device).device
         store = ResultStore(options.out)
+        tidy(store)
         left = _rescore_all(store, options, device)
         if not options.no_report:
             render_board(load_board(store, list(METHODS)), store)

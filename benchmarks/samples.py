@@ -1,4 +1,4 @@
-"""Labels and thumbnails of the rows that the report shows, taken from a data set at hand."""
+"""Fetch the labels and thumbnails that the report shows from a loaded data set."""
 
 from __future__ import annotations
 

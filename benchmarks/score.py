@@ -33,6 +33,7 @@ from methods import METHODS
 from results.report import load_board, render_board
 from results.store.record import KINDS, SCHEMA, RunRecord, check_record
 from results.store.store import ResultStore, StoreError
+from results.store.tidy import tidy
 
 UNKNOWN = "unknown"
 """Backbone of codes that come without one."""
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_record(record)
         if options.out is not None:
             store = ResultStore(options.out)
+            tidy(store)
             _check_kind(store, record)
             store.save(record, arrays, force=options.force)
             if not options.no_report:

@@ -1,7 +1,8 @@
-"""From what a source holds to a checked data set: the split, and what to do about missing rows."""
+"""Split what a source holds by a protocol, and refuse or leave out rows that are missing."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import replace
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from datasets.base import RetrievalDataset
 from datasets.contents import Contents, LoadOptions
+from datasets.digests import first_equal_rows
 from datasets.errors import DatasetError
 from datasets.image_source import ImageSource
 from datasets.progress import Progress, silent
@@ -52,6 +54,14 @@ def assemble(protocol: Protocol_, contents: Contents, options: LoadOptions) -> R
     notes = contents.notes
     if unlabelled:
         notes = (*notes, f"{unlabelled:,} of {len(contents):,} rows have no label")
+    again = repeated(contents.images, contents.features, split.query, split.database, options)
+    if again:
+        what = "features" if contents.images is None else "images"
+        notes = (
+            *notes,
+            f"{len(again):,} of {len(split.query):,} queries are in the database too, as {what} "
+            f"of the same bytes; python -m datasets.doctor lists them",
+        )
     return RetrievalDataset(
         protocol.dataset,
         protocol,
@@ -75,9 +85,7 @@ def unreadable(contents: Contents, options: LoadOptions, *, afresh: bool = False
     images = contents.images
     if images is None:
         return {}
-    note = None
-    if options.cache is not None:
-        note = options.cache / "checked" / f"{images.digest[:24]}.json"
+    note = _note(images, "json", options)
     known = None if afresh else _read_note(note)
     if known is None:
         found = broken(images, options.progress)
@@ -85,12 +93,63 @@ def unreadable(contents: Contents, options: LoadOptions, *, afresh: bool = False
         rows = sorted(row for row in known if row < len(images))
         again = broken(images.subset(torch.tensor(rows).long()), options.progress) if rows else {}
         found = {rows[i]: reason for i, reason in again.items()}
-    if note is not None and found != known:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        temporary = note.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(found))
-        temporary.replace(note)
+    if found != known:
+        _write_note(note, found)
     return found
+
+
+def repeated(
+    images: ImageSource | None,
+    features: Tensor | None,
+    query: Tensor,
+    database: Tensor,
+    options: LoadOptions,
+) -> dict[int, int]:
+    """Find the queries whose bytes are in the database under another name.
+
+    Parameters
+    ----------
+    images : ImageSource or None
+    features : Tensor or None, float32, shape (N, D)
+        Looked at where there are no images.
+    query, database : Tensor, int64, shapes (Q,) and (M,)
+        Row numbers.
+    options : LoadOptions
+        Its cache keeps which images are the same.
+
+    Returns
+    -------
+    dict from int to int
+        Row of the query, and the first row of the database that is the same.
+    """
+    if images is not None:
+        first = _originals(images, options)
+    elif features is not None:
+        first = first_equal_rows(features)
+    else:
+        return {}
+    copies = first != torch.arange(len(first))
+    several = torch.zeros(len(first), dtype=torch.bool)
+    several[first[copies]] = True
+    of = {int(first[row]): row for row in reversed(database[several[first[database]]].tolist())}
+    asked = query[several[first[query]]].tolist()
+    return {row: of[int(first[row])] for row in asked if int(first[row]) in of}
+
+
+def _originals(images: ImageSource, options: LoadOptions) -> Tensor:
+    """Row of the first image of the same bytes, int64 (N,); kept in the cache."""
+    note = _note(images, "same.json", options)
+    known = _read_note(note)
+    if known is not None:
+        with contextlib.suppress(ValueError, IndexError):  # a damaged note is no note
+            first = torch.arange(len(images))
+            for row, original in known.items():
+                first[row] = int(original)
+            return first
+    first = images.originals()
+    copies = (first != torch.arange(len(first))).nonzero()[:, 0].tolist()
+    _write_note(note, {row: str(int(first[row])) for row in copies})
+    return first
 
 
 def broken(images: ImageSource, progress: Progress = silent) -> dict[int, str]:
@@ -101,6 +160,24 @@ def broken(images: ImageSource, progress: Progress = silent) -> dict[int, str]:
     if len(there):
         found |= {int(there[i]): reason for i, reason in present.problems(progress).items()}
     return dict(sorted(found.items()))
+
+
+def _note(images: ImageSource, suffix: str, options: LoadOptions) -> Path | None:
+    """File of the cache that keeps what was found out about images; None without a cache."""
+    if options.cache is None:
+        return None
+    return options.cache / "checked" / f"{images.digest[:24]}.{suffix}"
+
+
+def _write_note(note: Path | None, found: dict[int, str]) -> None:
+    """Keep what was found out; where the cache takes nothing, it is found out again next time."""
+    if note is None:
+        return
+    with contextlib.suppress(OSError):
+        note.parent.mkdir(parents=True, exist_ok=True)
+        temporary = note.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(found))
+        temporary.replace(note)
 
 
 def _read_note(note: Path | None) -> dict[int, str] | None:

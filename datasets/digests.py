@@ -7,8 +7,9 @@ import hashlib
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
+import torch
 from torch import Tensor
 
 _Span = tuple[int, int]
@@ -29,6 +30,19 @@ def tensor_digest(*tensors: Tensor) -> str:
         digest.update(f"{tensor.dtype} {tuple(tensor.shape)};".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()
+
+
+def first_of_equals(keys: Iterable[Hashable]) -> Tensor:
+    """Place of the first key that equals each, int64 (N,); None equals nothing."""
+    first: dict[Hashable, int] = {}
+    rows = [row if key is None else first.setdefault(key, row) for row, key in enumerate(keys)]
+    return torch.tensor(rows, dtype=torch.int64)
+
+
+def first_equal_rows(rows: Tensor) -> Tensor:
+    """Row of the first row of the same bytes, of every row of a tensor (N, ...); int64 (N,)."""
+    each = (hashlib.blake2b(row.numpy().tobytes(), digest_size=16).digest() for row in rows.cpu())
+    return first_of_equals(each)
 
 
 def code_digest(*sources: str) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from datasets import DatasetError, LoadOptions, OptionError, UnknownName, full_name, read
 from datasets.arguments import BAD_ARGUMENTS, Parser, add_data_arguments, load_options
-from datasets.assemble import assemble, unreadable
+from datasets.assemble import assemble, repeated, unreadable
 from datasets.contents import Contents
 from datasets.protocols.protocol import Protocol_
 
@@ -148,6 +148,14 @@ def _split(protocol: Protocol_, contents: Contents, options: LoadOptions) -> Ite
     ):
         found = f"{len(rows):,}, a class {_range(data.labels[rows].sum(0))}"
         yield Check(name, f"{expected:,}", found, len(rows) == expected)
+    again = repeated(data.images, data.features, data.query, data.database, options)
+    what = "row {}".format if data.images is None else data.images.name
+    yield Check(
+        "queries in the database too",
+        "",
+        f"{len(again):,}, of the same bytes",
+        details=[f"{what(query)} is {what(row)}" for query, row in again.items()],
+    )
     yield Check("cutoff", f"{protocol.cutoff:,}", f"{data.protocol.cutoff:,}", same)
     yield Check("labels a row", "", _range(data.labels.sum(1)))
     yield Check("digest of the protocol", "", data.protocol.digest[:16])

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.digests import tensor_digest
+from datasets.digests import first_equal_rows, tensor_digest
 from datasets.errors import DatasetError
 from datasets.progress import Progress, silent
 
@@ -57,6 +57,10 @@ class ImageSource(ABC):
         """Rows that have no image, int64 (n,); found without decoding."""
         return torch.empty(0, dtype=torch.int64)
 
+    def originals(self) -> Tensor:
+        """Row of the first image that is the same, byte by byte, of every row; int64 (N,)."""
+        return torch.arange(len(self))
+
     def problems(self, progress: Progress = silent) -> dict[int, str]:
         """Decode every image and say what is wrong with which row."""
         return {}
@@ -92,6 +96,10 @@ class MemoryImages(ImageSource):
     def read(self, rows: Tensor) -> Tensor:
         """Read some images, see `ImageSource.read`."""
         return self._images.index_select(0, rows)
+
+    def originals(self) -> Tensor:
+        """Row of the first image of the same pixels, int64 (N,)."""
+        return first_equal_rows(self._images)
 
     def subset(self, rows: Tensor) -> MemoryImages:
         """Keep some rows."""

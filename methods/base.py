@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, Self, final
+from typing import Any, ClassVar, Literal, Protocol, Self, final
 
 import torch
 from torch import Tensor, nn
@@ -158,6 +158,15 @@ class HashMethod(nn.Module, ABC):
     head: nn.Module
     """Maps pooled features to scores; a test may put ``nn.Identity()`` here."""
 
+    _made_with: tuple[tuple[Any, ...], dict[str, Any], Tensor]  # and where the generator stood
+    _was_fitted: bool = False
+
+    def __new__(cls, *arguments: Any, **settings: Any) -> Self:
+        """Note what the constructor is given, and the generator that it will draw from."""
+        method = super().__new__(cls)
+        method._made_with = arguments, settings, torch.get_rng_state()
+        return method
+
     def __init__(self, in_dim: int, n_bits: int) -> None:
         super().__init__()
         self.require_at_least(1, in_dim=in_dim, n_bits=n_bits)
@@ -210,11 +219,15 @@ class HashMethod(nn.Module, ABC):
         """Drop what `prepare` kept for the training alone; the default has nothing to drop."""
 
     def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
-        """Learn from `data`; a second call forgets the first only where the method says so.
+        """Learn from `data`; a second call forgets the first, as scikit-learn's estimators do.
 
-        The default prepares, hands the loss to the shared trainer, and finishes. A closed-form
-        method overrides it.
+        The default prepares, hands the loss to the shared trainer, and finishes; from the second
+        call on it begins with the parameters that the constructor drew. A closed-form method
+        overrides it, and sets all that it learns anew.
         """
+        if self._was_fitted:
+            self._start_anew()
+        self._was_fitted = True
         self.prepare(data)
         trainer.train(self, data)
         self.finish()
@@ -248,6 +261,16 @@ class HashMethod(nn.Module, ABC):
         finally:
             self.train(was_training)
         return codes
+
+    def _start_anew(self) -> None:
+        """Become what the constructor made: the same draws, on the device of now."""
+        arguments, settings, random_state = self._made_with
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(random_state)
+            new = type(self)(*arguments, **settings)
+        new.to(next(self.state()).device)
+        vars(self).clear()
+        vars(self).update(vars(new))
 
     def state(self) -> Iterator[Tensor]:
         """Every parameter and buffer."""

@@ -1,4 +1,4 @@
-"""How a paper trains, as data."""
+"""A recipe: how a paper trains its method, as data."""
 
 from __future__ import annotations
 

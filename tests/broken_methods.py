@@ -165,6 +165,21 @@ class OwnDraws(LSH):
         return super().fit(data, trainer)
 
 
+@breaks("a_second_fit_forgets_the_first", "differ from those of a first in", "set anew what it")
+class GoesOn(LSH):
+    def fit(self, data, trainer):
+        self.head.weight.add_(data.features.mean(0))
+        return super().fit(data, trainer)
+
+
+@breaks("a_second_fit_forgets_the_first", "differ from those of a first in", "use prepare")
+class GoesOnTraining(CIBHash):
+    def fit(self, data, trainer):
+        self.prepare(data)
+        trainer.train(self, data)
+        return self
+
+
 @breaks("the_global_seed_is_left_to_the_runner", "call no torch.manual_seed")
 class Seeds(LSH):
     def fit(self, data, trainer):

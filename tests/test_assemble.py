@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,8 @@ from PIL import Image
 
 import datasets
 from benchmarks import run
-from datasets import DATASETS
-from datasets.assemble import assemble, unreadable
+from datasets import DATASETS, doctor
+from datasets.assemble import assemble, repeated, unreadable
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError
 from datasets.files.images import EncodedImages, FileItems
@@ -27,6 +28,7 @@ from results.store.store import ResultStore
 pytestmark = pytest.mark.usefixtures("one_figure")
 
 N = 40
+NAMES = "JPEG, PNG, GIF, WEBP, BMP, TIFF, PPM, JPEG2000, AVIF or TGA"
 TOY = Protocol_(
     *("toy", "10-20", 10, 20, 30, "pooled, train inside the database"),
     *(5, "shares a label", "here"),
@@ -85,11 +87,16 @@ def test_an_absent_file_is_refused_by_name_or_left_out(toy, tmp_path, capsys):
     assert by_name["10-20"]["inputs"] != by_name["10-20~39"]["inputs"]
 
 
-@pytest.mark.parametrize("content", [b"a text, renamed", image(3)[:400]])
-def test_a_corrupt_image_fails_its_cells_by_name_or_is_left_out(toy, tmp_path, capsys, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"a text, renamed", "not an image"), (image(3)[:400], "corrupt image")],
+)
+def test_a_wrong_image_fails_its_cells_by_name_or_is_left_out(
+    toy, tmp_path, capsys, content, words
+):
     (toy / "7.jpg").write_bytes(content)
     assert call(tmp_path, toy) == 1
-    assert f"{toy}/7.jpg: corrupt image" in capsys.readouterr().err
+    assert f"{toy}/7.jpg: {words}" in capsys.readouterr().err
     assert call(tmp_path, toy, "--allow-missing") == 0
     assert "10-20~39" in tables(tmp_path)
     (toy / "7.jpg").write_bytes(image(7))
@@ -168,7 +175,7 @@ def test_what_is_broken_is_found_once_and_looked_at_again(toy, tmp_path, monkeyp
     found = unreadable(load_toy(TOY, opened), opened)
     assert found == {
         7: f"{toy}/7.jpg: missing or empty",
-        9: f"{toy}/9.jpg: corrupt image (not an image)",
+        9: f"{toy}/9.jpg: not an image ({NAMES})",
     }
     assert unreadable(load_toy(TOY, opened), opened) == found
     assert unreadable(load_toy(TOY, opened), opened, afresh=True) == found
@@ -188,7 +195,7 @@ def test_a_repaired_image_counts_even_if_its_file_looks_the_same(toy, tmp_path, 
     assert list(unreadable(load_toy(TOY, opened), opened)) == [9]
     (toy / "9.jpg").write_bytes(whole)
     assert unreadable(load_toy(TOY, opened), opened) == {}
-    note = next((tmp_path / "cache/checked").glob("*.json"))
+    note = next((tmp_path / "cache/checked").glob("*[!e].json"))
     assert json.loads(note.read_text()) == {}
 
 
@@ -200,6 +207,66 @@ def test_a_damaged_note_is_no_note(toy, tmp_path, damage):
     note = next((tmp_path / "cache/checked").glob("*.json"))
     note.write_text(damage)
     assert unreadable(load_toy(TOY, opened), opened) == found
+
+
+@pytest.mark.skipif(os.name == "nt", reason="folders are written to whatever their mode")
+def test_a_cache_that_takes_nothing_is_done_without(toy, tmp_path):
+    (toy / "9.jpg").write_bytes(b"broken")
+    (tmp_path / "cache").write_text("no folder")
+    opened = options(toy, tmp_path)
+    assert list(unreadable(load_toy(TOY, opened), opened)) == [9]
+    assert len(datasets.load("toy", opened).labels) == 39
+
+
+# ---- the same image among queries and database
+
+
+def test_queries_that_are_in_the_database_too_are_counted_and_told(toy, tmp_path, capsys):
+    opened = LoadOptions(toy, cache=tmp_path / "cache")
+    data = datasets.load("toy", opened)
+    assert data.notes == ()
+    queries, stored = data.query.tolist(), data.database.tolist()
+    copies = {queries[1]: stored[5], queries[4]: stored[5], queries[6]: queries[7]}
+    for copy, original in copies.items():
+        (toy / f"{copy}.jpg").write_bytes((toy / f"{original}.jpg").read_bytes())
+    data = datasets.load("toy", opened)
+    (note,) = data.notes
+    assert note.startswith("2 of 10 queries are in the database too, as images of the same bytes")
+    twice = [repeated(data.images, None, data.query, data.database, opened) for _ in range(2)]
+    assert twice == [{queries[1]: stored[5], queries[4]: stored[5]}] * 2
+    assert call(tmp_path, toy, "--dry-run") == 0
+    assert f"  {note}" in capsys.readouterr().out.splitlines()
+    doctor.main(["toy", "--data-root", str(toy), "--cache", f"{tmp_path}/cache"])
+    out = capsys.readouterr().out
+    assert f"{toy}/{queries[1]}.jpg is {toy}/{stored[5]}.jpg" in out
+    assert "queries in the database too" in out
+    assert "2, of the same bytes" in out
+
+
+def test_the_first_of_equal_rows_of_the_database_is_named():
+    features = torch.arange(8.0)[:, None].repeat(1, 3)
+    features[[1, 4, 6, 7]] = features[0].clone()
+    query, database = torch.tensor([0, 2, 6]), torch.tensor([1, 3, 4, 7])
+    assert repeated(None, features, query, database, LoadOptions()) == {0: 1, 6: 1}
+    assert repeated(None, features[:4], torch.tensor([3]), torch.tensor([2]), LoadOptions()) == {}
+
+
+def test_what_is_the_same_is_found_out_once(toy, tmp_path, monkeypatch):
+    opened = options(toy, tmp_path)
+    (toy / "3.jpg").write_bytes((toy / "2.jpg").read_bytes())
+    found = datasets.load("toy", opened).notes
+    real, asked = EncodedImages.originals, []
+    monkeypatch.setattr(
+        EncodedImages, "originals", lambda self: asked.append(len(self)) or real(self)
+    )
+    assert datasets.load("toy", opened).notes == found
+    assert asked == []
+    note = next((tmp_path / "cache/checked").glob("*.same.json"))
+    assert json.loads(note.read_text()) == {"3": "2"}
+    for damage in ("", '{"99": "1"}', '{"3": "x"}'):
+        note.write_text(damage)
+        assert datasets.load("toy", opened).notes == found
+    assert asked == [N] * 3
 
 
 def test_progress_is_told(toy, tmp_path):
@@ -217,4 +284,4 @@ def test_rows_without_label_are_counted():
         *("toy", "x", 10, 20, 30, "pooled at random, train inside the database"),
         *(5, "shares a label", "here"),
     )
-    assert assemble(random, contents, LoadOptions()).notes == ("1 of 40 rows have no label",)
+    assert assemble(random, contents, LoadOptions()).notes[0] == "1 of 40 rows have no label"

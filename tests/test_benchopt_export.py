@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 
 from results.analysis.arrange import build
+from results.store.files import process_space
 from results.store.store import Scan, StoreError
 from results.tables.benchopt_export import benchopt_frame, write_benchopt
 from tests.record_factory import ORDER, grid, make_record
@@ -50,6 +51,14 @@ def test_what_cannot_be_written_is_one_line(tmp_path, name, records, words):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=words):
         write_benchopt(board_of(records), tmp_path / name)
+
+
+def test_a_file_that_a_killed_command_left_half_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("results.store.files.has_died", lambda pid: pid == 7)
+    half = tmp_path / f".runs.parquet@{process_space()}-7-0123abcd.tmp"
+    half.touch()
+    write_benchopt(board_of(grid(seeds=2)), tmp_path / "runs.parquet")
+    assert not half.exists()
 
 
 def test_benchopt_reads_it(tmp_path):

@@ -199,6 +199,25 @@ def test_a_cell_that_workers_die_of_fails_alone(cells, expected, monkeypatch, tm
     assert store.failures() == []
 
 
+def test_a_cell_is_no_failure_if_the_last_worker_to_die_on_it_had_stored_it(
+    cells, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(executors, "_WAIT", 0)
+    told = []
+
+    def dying(given, waiting, tell):
+        if len(told) == executors.MOST_CRASHES - 1:
+            list(local(given, waiting, tell))
+        told.append(len(waiting))
+        raise BrokenPipeError("killed")
+        yield
+
+    states = []
+    assert do(dying, tmp_path, cells[:1], lambda outcome: states.append(outcome.state)) == []
+    assert states == ["stored"]
+    assert not list(tmp_path.rglob("*.failed.json"))
+
+
 def letter(cell):
     return cell.key, cell.digest, bytes(ForkingPickler.dumps(cell))
 

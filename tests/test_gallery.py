@@ -9,7 +9,7 @@ from benchmarks.samples import keep_samples, known, thumbnails
 from datasets import load
 from results.analysis.arrange import build
 from results.figures.by_name import draw
-from results.figures.codes import bit_correlation, correlation, embed, gallery
+from results.figures.codes import bit_correlation, correlation, embed
 from results.gallery.exhibits import exhibits, wanted
 from results.gallery.row_samples import Samples, read_samples, write_samples
 from results.gallery.view import View
@@ -107,21 +107,8 @@ def test_data_without_images_have_maps_and_no_gallery(stored, tmp_path):
     keep_samples(other, load_board(other), known([bare]))
     view = view_of(other)
     assert wanted(view) == []
-    assert list(draw(view, "gallery")) == list(galleries(view)) == []
+    assert list(galleries(view)) == []
     assert len(list(draw(view, "tsne"))) == 1
-
-
-def test_the_figure_frames_right_and_wrong_differently(stored):
-    view = view_of(stored[0])
-    (section,) = view.board.sections
-    best = exhibits(view, section)[1]  # itq, the better of the two
-    figure = gallery(view, section)
-    assert figure.get_suptitle().startswith("itq, 16 bits")
-    styles = [axes.spines["left"].get_linestyle() for axes in figure.axes]
-    answers = [*best.best, *best.worst]
-    for number, answer in enumerate(answers):
-        line = styles[11 * number + 1 : 11 * number + 11]
-        assert [style == "-" for style in line] == answer.right.tolist()
 
 
 def test_the_sheet_of_the_page_holds_each_thumbnail_once(stored):
@@ -167,12 +154,12 @@ def test_the_command_reads_the_data_when_it_is_asked_to(stored, tmp_path, capsys
     store, _ = stored
     for record in load_board(store).records:
         ResultStore(tmp_path).save(record, store.arrays(store.locate(record)))
-    arguments = ["--out", str(tmp_path), "--figures", "gallery", "--format", "svg"]
+    arguments = ["--out", str(tmp_path), "--figures", "tsne", "--format", "svg"]
     arguments += ["--width", "column"]
     assert report.main(arguments) == 0
     assert not (tmp_path / "samples").exists()
     assert report.main([*arguments, "--samples"]) == 0
-    assert "gallery-synthetic" in capsys.readouterr().out
+    assert "tsne-synthetic" in capsys.readouterr().out
     html = (tmp_path / "report/index.html").read_text()
     assert html.count('class="thumb"') == 12
     alone = ResultStore(tmp_path)

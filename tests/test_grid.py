@@ -81,9 +81,9 @@ def test_the_precision_of_a_training_is_no_setting_of_a_closed_form(task):
 
 @pytest.mark.parametrize(
     "source",
-    ["method_settings.source_digest", "cells.source_of_pixels", "cells.training_source"],
+    ["method_settings.source_digest", "cells.extraction_digest", "cells.training_source"],
 )
-def test_digest_covers_the_code_of_method_and_augmentation(task, monkeypatch, source):
+def test_digest_covers_the_code_of_method_extraction_and_training(task, monkeypatch, source):
     before = digest(task)
     monkeypatch.setattr(f"benchmarks.grid.{source}", lambda *given: "changed")
     assert digest(task) != before

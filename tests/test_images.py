@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ from datasets.files.decode import decode, problems
 from datasets.files.hub import LocalFile, file_sha256
 from datasets.files.images import EncodedImages, FileItems, image_size
 from datasets.files.parquet import ParquetItems
+from datasets.image_source import MemoryImages
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
@@ -76,8 +79,8 @@ def test_an_image_of_the_size_asked_for_is_left_as_it_is():
     ("content", "reason"),
     [
         (None, "has no image bytes"),
-        (b"", "corrupt image (not an image)"),
-        (b"a text, renamed", "corrupt image (not an image)"),
+        (b"", "not an image"),
+        (b"a text, renamed", "not an image"),
         (encode(noise(64, 64), kind="JPEG")[:600], "corrupt image"),
         (encode(noise(64, 64))[:-900], "corrupt image"),
         (encode(noise(8, 9)), "expected an image of 16 x 16 pixels, got 9 x 8"),
@@ -92,7 +95,7 @@ def test_what_is_no_image_is_named(content, reason):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(DatasetError, match=r"x\.jpg: corrupt image \(.*No such file"):
+    with pytest.raises(DatasetError, match=r"x\.jpg: cannot be read \(.*No such file"):
         decode(("x.jpg", tmp_path / "x.jpg"), 16, exact=False)
 
 
@@ -143,13 +146,93 @@ def test_the_digest_is_of_names_content_and_size(tmp_path):
     assert EncodedImages(FileItems(tmp_path, names), 8).digest not in digests
 
 
-def test_the_size_kept_is_that_of_the_first_whole_image_up_to_a_limit(tmp_path):
+def test_the_size_kept_is_that_of_most_images_up_to_a_limit(tmp_path):
     (tmp_path / "0").write_bytes(b"broken")
     (tmp_path / "1").write_bytes(encode(noise(30, 40)))
     (tmp_path / "2").write_bytes(encode(noise(300, 40)))
-    assert image_size(FileItems(tmp_path, ["none", "0", "1", "2"])) == 40
-    assert image_size(FileItems(tmp_path, ["2"])) == 256
+    assert image_size(FileItems(tmp_path, ["none", "0", "1", "1", "2"])) == 40
+    assert image_size(FileItems(tmp_path, ["1", "2", "2"])) == 256
+    assert image_size(FileItems(tmp_path, ["1", "2"])) == 256
     assert image_size(FileItems(tmp_path, ["0"])) == 256
+    assert image_size(FileItems(tmp_path, [])) == 256
+
+
+def test_the_first_images_do_not_choose_the_size_of_all(tmp_path):
+    (tmp_path / "small").write_bytes(encode(noise(9, 9)))
+    (tmp_path / "large").write_bytes(encode(noise(90, 9)))
+    assert image_size(FileItems(tmp_path, ["small"] * 300 + ["large"] * 400)) == 90
+    assert image_size(FileItems(tmp_path, ["large"] * 300 + ["small"] * 400)) == 9
+
+
+# ---- one image as several rows
+
+
+def test_names_of_one_file_are_found_whatever_they_are(tmp_path):
+    names = files(tmp_path, 3)
+    (tmp_path / "hard.jpg").hardlink_to(tmp_path / "0.jpg")
+    (tmp_path / "soft.jpg").symlink_to("1.jpg")
+    (tmp_path / "d").symlink_to(".")
+    (tmp_path / "copy.jpg").write_bytes((tmp_path / "0.jpg").read_bytes())
+    names += ["hard.jpg", "soft.jpg", "d/2.jpg", "./0.jpg", "none", "none", "copy.jpg"]
+    items = FileItems(tmp_path, names)
+    assert items.same_files().tolist() == [0, 1, 2, 0, 1, 2, 0, 7, 8, 9]
+    assert items.subset(torch.tensor([3, 6, 9])).same_files().tolist() == [0, 0, 2]
+    assert items.originals().tolist() == [0, 1, 2, 0, 1, 2, 0, 7, 8, 0]
+
+
+def test_files_that_look_the_same_are_read_whole_and_no_others(tmp_path, monkeypatch):
+    content = bytearray(RNG.bytes(20_000))
+    for name, place in (("a", 0), ("b", 0), ("c", 10_000), ("d", 10_000), ("e", 19_999)):
+        content[place] ^= place > 0 and name in "ce"
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "f").write_bytes(content[:8000])
+    (tmp_path / "g").write_bytes(content[:8000])
+    items = FileItems(tmp_path, list("abcdefg"))
+    read, real = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda self: read.append(self.name) or real(self))
+    assert items.originals().tolist() == [0, 0, 2, 2, 4, 5, 5]
+    assert read == list("abcd")
+
+
+def test_rows_of_the_same_bytes_are_found_in_parquet_files(tmp_path):
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    cells = [{"bytes": b, "path": None} for b in (b"a", b"b", None, b"a", None, b"b")]
+    pq.write_table(pa.table({"img": pa.array(cells, kind)}), tmp_path / "x.parquet")
+    file = LocalFile(tmp_path / "x.parquet", file_sha256(tmp_path / "x.parquet"))
+    items = ParquetItems([file], "img")
+    assert EncodedImages(items).originals().tolist() == [0, 1, 2, 0, 4, 1]
+    assert items.subset(torch.tensor([1, 3, 5])).originals().tolist() == [0, 1, 0]
+
+
+def test_images_in_memory_have_originals_too():
+    images = torch.zeros(4, 3, 2, 2, dtype=torch.uint8)
+    images[1], images[3] = 1, 1
+    assert MemoryImages(images).originals().tolist() == [0, 1, 0, 1]
+
+
+# ---- files of no use
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a" * 5000, "\ud800", "pipe", "socket", "d", "/dev/zero"])
+def test_what_is_no_file_is_absent_and_never_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "d").mkdir()
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "socket"))
+        items = FileItems(Path("/") if name.startswith("/") else tmp_path, [name.lstrip("/")])
+    assert items.absent().tolist() == [0]
+    assert len(EncodedImages(items).digest) == 64
+
+
+def test_a_name_that_is_no_utf8_is_a_name(tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    try:
+        (tmp_path / name).write_bytes(encode(noise()))
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    items = FileItems(tmp_path, [name])
+    assert EncodedImages(items, 8).read(torch.tensor([0])).shape == (1, 3, 8, 8)
+    assert items.name(0) == rf"{tmp_path}/caf\xe9.png"
 
 
 # ---- parquet
@@ -167,6 +250,20 @@ def parquet(tmp_path):
         found.append(LocalFile(path, file_sha256(path)))
         row += n
     return found
+
+
+def test_only_the_groups_of_the_rows_that_are_wanted_are_read(parquet, monkeypatch):
+    read = []
+    real = pq.ParquetFile.iter_batches
+
+    def watched(self, *sizes, row_groups, **options):
+        read.append(row_groups)
+        return real(self, *sizes, row_groups=row_groups, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", watched)
+    items = ParquetItems(parquet, "img").subset(torch.tensor([2, 9, 24, 39]))
+    assert [content[0] for _, content in items.items()] == [2, 9, 24, 39]
+    assert read == [[0, 2, 6], [3]]
 
 
 @pytest.mark.parametrize("start", [0, 1, 3, 4, 7, 24, 25, 26, 39, 40])
@@ -221,9 +318,11 @@ def test_an_error_of_a_worker_names_the_image(tmp_path, workers):
     names = files(tmp_path / "data", 300)
     (tmp_path / "data/200.jpg").write_bytes(b"broken")
     images = EncodedImages(FileItems(tmp_path / "data", names), 20)
-    with pytest.raises(DatasetError, match=r"200\.jpg: corrupt image"):
+    with pytest.raises(DatasetError, match=r"200\.jpg: not an image"):
         images.prepare(tmp_path / "cache", lambda *_: None)
-    assert images.problems() == {200: f"{tmp_path}/data/200.jpg: corrupt image (not an image)"}
+    (row, reason), *others = images.problems().items()
+    assert (row, others) == (200, [])
+    assert reason.startswith(f"{tmp_path}/data/200.jpg: not an image")
 
 
 def test_a_pass_takes_few_chunks_at_a_time(tmp_path, workers):

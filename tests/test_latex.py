@@ -8,7 +8,7 @@ from results.analysis.arrange import build
 from results.report import load_board
 from results.store.store import ResultStore, Scan
 from results.tables.columns import COLUMNS
-from results.tables.latex import leaderboard_latex
+from results.tables.leaderboard import leaderboard_latex
 from tests.record_factory import ORDER, grid, make_record
 from tests.test_comparisons import noise, save
 

@@ -142,9 +142,9 @@ def test_an_unwritable_report_folder_is_one_line(store):
 def test_report_is_rendered_without_torch_and_leaves_no_figure_open(store):
     fill(store, grid(methods=("lsh", "itq"), seeds=3))
     code = (
-        "import sys; from pathlib import Path; from results.report import load_board, render_board; "
+        "import sys; from pathlib import Path; from results import report; "
         "from results.store.store import ResultStore; store = ResultStore(Path(sys.argv[1])); "
-        "render_board(load_board(store), store); "
+        "report.render_board(report.load_board(store), store); "
         "assert 'torch' not in sys.modules; "
         "import matplotlib.pyplot; assert not matplotlib.pyplot.get_fignums()"
     )

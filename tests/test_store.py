@@ -239,6 +239,22 @@ def test_a_failed_cell_is_listed_until_it_is_saved(store):
     assert not path.exists()
 
 
+def test_a_stored_cell_has_not_failed(store, monkeypatch):
+    record = make_record()
+    store.save(record, ARRAYS)
+    assert not store.mark_failed(record, kind="method", error="broken").exists()
+
+    def save_meanwhile(path, content):
+        write_atomic(path, content)
+        monkeypatch.undo()
+        store.save(other, ARRAYS)
+
+    other = make_record(seed=1)
+    monkeypatch.setattr("results.store.store.write_atomic", save_meanwhile)
+    assert not store.mark_failed(other, kind="method", error="broken").exists()
+    assert store.failures() == []
+
+
 def test_a_later_record_of_another_digest_clears_a_failure(store):
     old = make_record(settings={"source": "old"})
     store.mark_failed(old, kind="method", error="broken")

@@ -1,16 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 from results.analysis.arrange import select
-from results.tables.leaderboard import (
-    leaderboard,
-    leaderboard_latex,
-    leaderboard_markdown,
-    leaderboard_plain,
-    runs_frame,
-)
+from results.analysis.frames import runs_frame
+from results.tables.columns import COLUMNS
+from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown, leaderboard_plain
 from tests.record_factory import ORDER, board_of, failure, grid, make_record
 
 
@@ -19,21 +17,21 @@ def rows_of(text, name):
 
 
 def test_frames_have_the_columns_of_the_files():
-    runs = runs_frame(grid())
-    assert ",".join(runs) == "dataset,protocol,backbone,method,bits,seed,metric,value"
+    board = board_of(grid())
+    assert ",".join(board.runs) == "dataset,protocol,backbone,method,bits,seed,metric,value"
     expected = "dataset,protocol,backbone,method,bits,metric,mean,std,n,ci_low,ci_high,rank,kind"
-    assert ",".join(leaderboard(runs)) == expected
+    assert ",".join(board.leaderboard) == expected
 
 
 def test_frames_of_nothing_keep_their_columns():
     assert len(runs_frame([])) == 0
-    assert list(leaderboard(runs_frame([])))[-1] == "kind"
+    assert list(board_of([]).leaderboard)[-1] == "kind"
 
 
 def test_mean_spread_and_interval_agree_with_scipy():
     values = [0.31, 0.35, 0.30, 0.42]
     records = [make_record(seed=s, metrics={"mAP": v}) for s, v in enumerate(values)]
-    row = leaderboard(runs_frame(records)).iloc[0]
+    row = board_of(records).leaderboard.iloc[0]
     assert row["mean"] == pytest.approx(np.mean(values))
     assert row["std"] == pytest.approx(np.std(values, ddof=1))
     assert row["n"] == 4
@@ -42,7 +40,7 @@ def test_mean_spread_and_interval_agree_with_scipy():
 
 
 def test_one_seed_has_no_spread():
-    table = leaderboard(runs_frame([make_record()]))
+    table = board_of([make_record()]).leaderboard
     assert table[["std", "ci_low", "ci_high"]].isna().all(axis=None)
     text = table.to_csv(index=False).splitlines()[1]
     assert text == "digits,300-1497,pixels,lsh,16,mAP,0.3,,1,,,1,method"
@@ -51,7 +49,8 @@ def test_one_seed_has_no_spread():
 def test_ranks_go_to_methods_alone_and_ties_share_the_lower():
     values = {"a": 0.5, "b": 0.7, "c": 0.5, "d": 0.1, "random": 0.9}
     records = [make_record(method=name, metrics={"mAP": v}) for name, v in values.items()]
-    ranks = leaderboard(runs_frame(records)).set_index("method")["rank"]
+    records[-1] = replace(records[-1], kind="yardstick")
+    ranks = board_of(records).leaderboard.set_index("method")["rank"]
     assert ranks[["a", "b", "c", "d"]].tolist() == [2, 1, 2, 4]
     assert ranks.isna()["random"]
 
@@ -61,23 +60,23 @@ def test_equal_seeds_in_another_order_tie():
     turned = [values[place] for place in (3, 1, 0, 4, 2)]
     first = [make_record(method="a", seed=s, metrics={"mAP": v}) for s, v in enumerate(values)]
     other = [make_record(method="b", seed=s, metrics={"mAP": v}) for s, v in enumerate(turned)]
-    means = leaderboard(runs_frame(first + other))["mean"]
+    means = board_of(first + other).leaderboard["mean"]
     assert means[0] != means[1]
     assert means[0] == pytest.approx(means[1])
-    assert leaderboard(runs_frame(first + other))["rank"].tolist() == [1, 1]
+    assert board_of(first + other).leaderboard["rank"].tolist() == [1, 1]
 
 
 def test_a_smaller_empty_share_ranks_first():
     values = {"a": 0.5, "b": 0.2}
     records = [make_record(method=m, metrics={"empty@H<=2": v}) for m, v in values.items()]
-    assert leaderboard(runs_frame(records))["rank"].tolist() == [2, 1]
+    assert board_of(records).leaderboard["rank"].tolist() == [2, 1]
 
 
 @pytest.mark.parametrize("field", ["dataset", "protocol", "backbone", "bits"])
 def test_what_cannot_be_compared_is_ranked_apart(field):
     other = {"dataset": "x", "protocol": "x", "backbone": "x", "bits": 32}[field]
     records = [make_record(), make_record(method="itq", **{field: other}, metrics={"mAP": 0.9})]
-    table = leaderboard(runs_frame(records))
+    table = board_of(records).leaderboard
     assert (table["rank"] == 1).all()
 
 
@@ -85,7 +84,7 @@ def test_rows_follow_the_given_order_with_variants_after_their_base():
     names = ["new", "itq", "lsh(x=2)", "lsh", "lsh(x=1)", "float", "random"]
     records = [make_record(method=name, bits=b) for name in names for b in (64, 16)]
     expected = ["lsh", "lsh(x=1)", "lsh(x=2)", "itq", "float", "new", "random"]
-    table = leaderboard(runs_frame(records, ORDER), ORDER)
+    table = board_of(records).leaderboard
     assert list(dict.fromkeys(table["method"])) == expected
     assert list(dict.fromkeys(runs_frame(records, ORDER)["method"])) == expected
     first = table[table["method"] == "lsh"]
@@ -185,6 +184,17 @@ def test_markdown_escapes_markup_in_names():
     row = next(line for line in text.splitlines() if line.startswith("| &lt;"))
     assert r"| &lt;b&gt;x&lt;/b&gt;\|\*y\* # z\_ | " in row
     assert "<b>" not in text
+
+
+@pytest.mark.parametrize("form", [leaderboard_markdown, leaderboard_latex])
+def test_no_text_of_a_record_is_printed_as_it_is(form):
+    evil = r"<i>|*x*|\y{&%$"
+    names = dict.fromkeys(("dataset", "protocol", "backbone", "method"), evil)
+    info = make_record().protocol_info | {"rule": evil, "relevance": evil}
+    record = make_record(**names, protocol_info=info, metrics={f"{evil}1": 0.5, f"{evil}2": 0.5})
+    board = board_of([record], skipped=[evil], failures=[failure(**names, bits=32)])
+    assert "0.500" in form(board, tuple(COLUMNS))
+    assert evil not in form(board, tuple(COLUMNS))
 
 
 def test_a_name_cannot_steer_the_terminal():

@@ -1,3 +1,5 @@
+import copy
+import pickle
 from dataclasses import replace
 
 import pytest
@@ -6,7 +8,7 @@ from torch import nn
 
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.trainer import Trainer, TrainingError
-from methods import HashMethod, Recipe
+from methods import METHODS, HashMethod, Recipe
 
 RECIPE = Recipe(epochs=3, batch_size=4)
 
@@ -195,6 +197,64 @@ def test_non_finite_parameter_of_the_backbone_is_named_too():
 
     with pytest.raises(TrainingError, match="parameter 'of the backbone' is not finite"):
         Trainer(replace(RECIPE, epochs=1, batch_size=8), 0).train(Probe(), WithBackbone(8))
+
+
+class Remembers(Probe):
+    """Keeps what it has seen, where its loss can find it."""
+
+    def __init__(self, in_dim=5, n_bits=3, *, start=0.0):
+        super().__init__(in_dim, n_bits)
+        self.register_buffer("steps", torch.full((1,), start))
+        self.seen = []
+
+    def loss(self, batch):
+        self.steps += 1
+        self.seen.append(batch.index)
+        return super().loss(batch)
+
+
+def test_a_second_fit_ends_where_the_first_ended():
+    torch.manual_seed(3)
+    method, data = Remembers(n_bits=4, start=2.0), Recorder(8)
+    first = copy.deepcopy(method.fit(data, Trainer(RECIPE, 0)))
+    torch.manual_seed(9)  # whatever was drawn since
+    drawn = torch.rand(3)
+    torch.manual_seed(9)
+    assert method.fit(data, Trainer(RECIPE, 0)) is method
+    assert torch.equal(torch.rand(3), drawn)  # nothing is taken from the generator of others
+    assert all(map(torch.equal, method.state(), first.state()))
+    assert method.steps == 2 + 6
+    assert len(method.seen) == 6
+
+
+def test_a_fit_after_one_that_failed_starts_anew():
+    torch.manual_seed(3)
+    method, data = Remembers(), Recorder(8)
+
+    def stop(epoch, epochs, losses):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        method.fit(data, Trainer(RECIPE, 0, stop))
+    torch.manual_seed(3)
+    fresh = Remembers().fit(data, Trainer(RECIPE, 0))
+    assert all(map(torch.equal, method.fit(data, Trainer(RECIPE, 0)).state(), fresh.state()))
+
+
+def test_a_method_that_was_pickled_starts_anew_too():
+    method, data = METHODS["cibhash"](5, 3, hidden=4), Recorder(8)
+    method.fit(data, Trainer(RECIPE, 0))
+    again = pickle.loads(pickle.dumps(method)).fit(data, Trainer(RECIPE, 0))
+    assert all(map(torch.equal, again.state(), method.state()))
+
+
+def test_weights_that_were_loaded_are_where_a_first_fit_starts():
+    torch.manual_seed(3)
+    one, other, data = Probe(), Probe(), Recorder(8)
+    other.load_state_dict(one.state_dict())
+    for method in (one, other):
+        method.fit(data, Trainer(RECIPE, 0))
+    assert torch.equal(one.head.weight, other.head.weight)
 
 
 def test_method_without_parameters_is_refused():

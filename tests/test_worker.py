@@ -1,5 +1,6 @@
 """One cell in one process: what it says while it works, and what comes of it."""
 
+import os
 import threading
 import time
 from dataclasses import replace
@@ -9,10 +10,11 @@ import pytest
 from benchmarks.features.cache import FeatureCache
 from benchmarks.grid.flags import read_grids
 from benchmarks.grid.planning import expand_grids
+from benchmarks.machine.time_limit import CellTimeout
 from benchmarks.runner import worker as run_leased
 from benchmarks.runner.run_settings import RunSettings
 from results.store.leases import SUFFIX, Lease
-from results.store.store import ResultStore
+from results.store.store import ResultStore, StoreError
 
 GRID = ["--methods", "cibhash", "--datasets", "synthetic", "--bits", "8", "--seeds", "1"]
 
@@ -152,3 +154,96 @@ def test_a_stack_that_fails_is_run_one_by_one_so_that_one_failure_is_one_cell(
     assert states == {0: "done", 1: "failed", 2: "done"}
     assert tried == [[0, 1, 2], [0], [1], [2]]
     assert len(list(tmp_path.rglob("*.failed.json"))) == 1
+
+
+class Overtaken:
+    """What another runner does with a cell while this process is stopped in the middle of it."""
+
+    def __init__(self, folder, cell, monkeypatch):
+        self.store, self.cell = ResultStore(folder / "out"), cell
+        self.real, self.theirs = run_leased.run_cells, None
+        monkeypatch.setattr(run_leased, "run_cells", self.run_cells)
+        self.then = lambda: None
+
+    def run_cells(self, cells, *rest):
+        """Train; before this process goes on, another one does its part."""
+        found = self.real(cells, *rest)
+        lease = self.store.lease_path(self.cell.address)
+        os.utime(lease, (0, 0))
+        self.theirs = Lease.acquire(lease)
+        self.found = next(result for result in found if result[0].seed == self.cell.key.seed)
+        self.then()
+        return found
+
+    def stores(self):
+        self.store.save(*self.found)
+        self.theirs.release()
+
+
+def failed(folder):
+    return list(folder.rglob("*.failed.json"))
+
+
+def test_a_cell_that_another_runner_stored_meanwhile_is_stored(cell, tmp_path, monkeypatch):
+    other = Overtaken(tmp_path, cell, monkeypatch)
+    other.then = other.stores
+    (outcome,) = run_leased.run_leased(settings(tmp_path), [cell])
+    assert (outcome.state, outcome.note) == ("stored", "stored by another runner")
+    assert not failed(tmp_path)
+
+
+@pytest.mark.parametrize("error", [ValueError("out of luck"), CellTimeout("took longer")])
+def test_a_failure_counts_for_nothing_once_another_runner_has_the_cell(
+    cell, tmp_path, monkeypatch, error
+):
+    other = Overtaken(tmp_path, cell, monkeypatch)
+    checkpoint = other.store.checkpoint_path(cell.address)
+
+    def fails():
+        checkpoint.touch()  # theirs: they go on from it
+        raise error
+
+    other.then = fails
+    (outcome,) = run_leased.run_leased(settings(tmp_path), [cell])
+    assert (outcome.state, outcome.note) == ("busy", "another runner has taken it over")
+    assert checkpoint.exists()
+    assert not failed(tmp_path)
+    other.theirs.release()
+
+
+def test_a_cell_that_another_runner_works_on_by_now_is_left_to_it(cell, tmp_path, monkeypatch):
+    other = Overtaken(tmp_path, cell, monkeypatch)
+    (outcome,) = run_leased.run_leased(settings(tmp_path), [cell])
+    assert outcome.state == "busy"
+    assert not other.store.has(cell.address)
+    other.theirs.release()
+
+
+def test_a_cell_that_another_runner_took_and_gave_up_is_stored(cell, tmp_path, monkeypatch):
+    other = Overtaken(tmp_path, cell, monkeypatch)
+    other.then = lambda: other.theirs.release()
+    (outcome,) = run_leased.run_leased(settings(tmp_path), [cell])
+    assert outcome.state == "done"
+
+
+def test_of_a_stack_the_cells_that_nobody_took_are_stored(cell, tmp_path, monkeypatch):
+    cells = seeds_of(cell, 3)
+    other = Overtaken(tmp_path, cells[1], monkeypatch)
+    other.then = other.stores
+    outcomes = run_leased.run_leased(settings(tmp_path), cells)
+    assert [outcome.state for outcome in outcomes] == ["done", "stored", "done"]
+    assert not failed(tmp_path)
+
+
+def test_of_a_stack_one_record_that_cannot_be_written_fails_alone(cell, tmp_path, monkeypatch):
+    real = ResultStore.save
+
+    def save(store, record, arrays, **more):
+        if record.seed == 1:
+            raise StoreError("no room")
+        return real(store, record, arrays, **more)
+
+    monkeypatch.setattr(ResultStore, "save", save)
+    outcomes = run_leased.run_leased(settings(tmp_path), seeds_of(cell, 3))
+    assert [outcome.state for outcome in outcomes] == ["done", "failed", "done"]
+    assert [path.name.split("-")[1] for path in failed(tmp_path)] == ["1"]

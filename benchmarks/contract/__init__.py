@@ -1,4 +1,4 @@
-"""The contract of a method: what every class owes to whoever runs it, as plain functions.
+"""Checks that every hashing method must pass, each a function of the class.
 
 A check takes the class. It returns where the contract is met, and raises `ContractError` where it
 is broken: what was expected, what came, the way out. The tests cross the checks with METHODS;
@@ -40,6 +40,7 @@ CODES: tuple[Check, ...] = (
     codes.scores_are_a_row_an_image_and_a_column_a_bit,
     codes.chunks_do_not_change_codes,
     codes.equal_seeds_give_equal_codes,
+    codes.a_second_fit_forgets_the_first,
     codes.the_global_seed_is_left_to_the_runner,
     codes.saving_and_loading_keeps_codes,
     codes.nothing_stays_behind_on_a_device_move,

@@ -1,4 +1,4 @@
-"""What fit and encode owe, whatever the method learns by."""
+"""Checks of `fit` and `encode`: shapes, repeatability, devices, and better than chance."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ import torch
 from torch import Tensor
 
 from benchmarks.contract.devices import MixedDevices, strays
-from benchmarks.contract.stand_ins import ContractError, D, N, blobs, fitted, require, short
+from benchmarks.contract.stand_ins import (
+    ContractError,
+    D,
+    N,
+    blobs,
+    continuum,
+    fitted,
+    require,
+    short,
+)
 from benchmarks.training.trainer import Trainer
-from methods.base import HashMethod
+from methods.base import HashMethod, TrainingSet
 
 BITS = (1, 8, 16, 32, 64, 128, 256)
 
@@ -53,6 +62,26 @@ def chunks_do_not_change_codes(cls: type[HashMethod]) -> None:
         torch.equal(whole, parts),
         f"codes of 50 images at a time differ from those of all at once in {share(whole, parts)} "
         "of the bits; project must not use statistics of what it is given: take them in fit",
+    )
+
+
+def a_second_fit_forgets_the_first(cls: type[HashMethod]) -> None:
+    """Let it end where a first one ends, as scikit-learn's estimators do."""
+    data, _ = blobs(cls)
+
+    def codes_after(*sets: TrainingSet) -> Tensor:
+        torch.manual_seed(0)
+        method = cls(D, 16)
+        for given in sets:
+            torch.manual_seed(1)
+            method.fit(given, Trainer(short(cls, epochs=2), 0))
+        return method.encode(data.features)
+
+    once, twice = codes_after(data), codes_after(continuum(cls), data)
+    require(
+        torch.equal(once, twice),
+        f"codes of a second fit differ from those of a first in {share(once, twice)} of the bits; "
+        "in fit, set anew what it learns; or leave fit as it is and use prepare",
     )
 
 

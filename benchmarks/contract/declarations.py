@@ -1,4 +1,4 @@
-"""What a class declares: all that can be checked before it has learned anything."""
+"""Checks of what a class declares, made before anything is trained."""
 
 from __future__ import annotations
 

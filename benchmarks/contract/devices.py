@@ -1,4 +1,4 @@
-"""How a device move is checked where there is no second device."""
+"""Check a move between devices on a machine that has only one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the loss of a trained method owes."""
+"""Checks of the loss of a trained method: its terms, its gradients and its randomness."""
 
 from __future__ import annotations
 

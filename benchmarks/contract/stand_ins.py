@@ -1,4 +1,4 @@
-"""What the checks are made of: inputs and a short training.
+"""Small inputs and short trainings that the checks use in place of real ones.
 
 Images are N features of width D, views are the inputs with noise, tokens are T noisy copies of an
 image's features. Classes lie in a row: neighbours are half as far apart as its ends.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
+import inspect
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from datasets.digests import code_digest
 from datasets.errors import DatasetError
 
 Kind = Literal["features", "tokens"]
@@ -54,7 +57,7 @@ class Backbone(ABC):
     @property
     @abstractmethod
     def digest(self) -> str:
-        """SHA-256 over weights and preprocessing, 64 hexadecimal digits."""
+        """SHA-256 over weights and the code that computes with them, 64 hexadecimal digits."""
 
     @abstractmethod
     def to(self, device: torch.device) -> Backbone:
@@ -106,10 +109,10 @@ class Pixels(Backbone):
     They are that large because the mean of tokens should still tell images apart.
     """
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """SHA-256 of the rule, which has no weights."""
-        return hashlib.sha256(b"pixels/2").hexdigest()
+        """SHA-256 of this code; there are no weights."""
+        return code_digest(inspect.getsource(sys.modules[__name__]))
 
     def to(self, device: torch.device) -> Backbone:
         """Return itself: there is nothing to move."""

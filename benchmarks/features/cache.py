@@ -7,26 +7,29 @@ how an extraction that was interrupted goes on, and how two processes share one.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-import datasets.augment
-import datasets.resample
 from benchmarks.features.base import Backbone, BackboneError, Kind
 from benchmarks.features.captions import embed, encoder_digest
 from benchmarks.features.device_images import DeviceImages
-from benchmarks.features.extraction import Views, extract_blocks
+from benchmarks.features.extraction import (
+    Views,
+    augmented,
+    extract_blocks,
+    extraction_digest,
+    whole_images,
+)
 from benchmarks.features.extractor import Extractor, precision
-from datasets.augment import AUGMENTATIONS, augment, draws, resize
+from datasets.augment import AUGMENTATIONS
 from datasets.base import RetrievalDataset
 from datasets.errors import lookup
 from datasets.files.disk import disk_array, disk_arrays, is_stored
@@ -35,6 +38,9 @@ from datasets.progress import Progress, silent
 
 BLOCK = 512
 """Images a block: the most that an interruption loses."""
+
+_BOTH: tuple[Kind, Kind] = ("features", "tokens")
+"""In the order of `Backbone.both`."""
 
 
 class FeatureError(Exception):
@@ -79,12 +85,7 @@ class FeatureCache:
         """
         if data.features is not None and kind == "features":
             return Cached(data.features, 0.0)
-        images = self._source(data, kind)
-
-        def draw(pixels: Tensor, numbers: Tensor) -> Tensor:
-            return resize(pixels, backbone.input_size or pixels.shape[-1])
-
-        views = Views(images, torch.arange(len(images)), (), draw)
+        views = whole_images(self._source(data, kind), backbone.input_size)
         key = [data.data_digest]
         return self._array(f"of {data.name}", key, views, backbone, kind, also)
 
@@ -115,14 +116,8 @@ class FeatureCache:
         rows_digest = hashlib.sha256(data.train.numpy().tobytes()).hexdigest()
         views_key = [data.data_digest, repr(recipe), n_views, rows_digest]
         seed = int(_digest(views_key)[:15], 16)
-        uniforms = draws(len(data.train) * n_views, torch.Generator().manual_seed(seed))
-
-        def draw(pixels: Tensor, numbers: Tensor) -> Tensor:
-            size = backbone.input_size or pixels.shape[-1]
-            return augment(pixels, uniforms[numbers], recipe, size)
-
+        views = augmented(images, data.train, recipe, n_views, seed, backbone.input_size)
         what = f"of {n_views} views of the training images of {data.name}"
-        views = Views(images, data.train, (n_views,), draw)
         return self._array(what, views_key, views, backbone, kind, also)
 
     def captions(self, captions: Sequence[Sequence[str]], encoder: str) -> Cached:
@@ -176,38 +171,43 @@ class FeatureCache:
         kind: Kind,
         also: Kind | None,
     ) -> Cached:
-        """Read an array from the cache, or compute it block by block."""
-
-        def stem(kind: Kind) -> Path:
-            key = [kind, *views_key, backbone.digest, backbone.input_size, source_of_pixels()]
-            key.append(precision(self.device))
-            folder = backbone.label.replace("/", "_").replace(":", "_")
-            return self.root / folder / _digest(key)[:24]
-
-        def computed(kinds: Sequence[Kind]) -> Cached:
-            both = f"{' and '.join(kinds)} {what}"
-
-            def blocks(start: int) -> Iterator[list[np.ndarray]]:
-                extractor = Extractor(backbone, kinds, self.device)
-                block = BLOCK // views.per_image or 1
-                for values in extract_blocks(views, extractor, block, start):
-                    for name, rows in zip(kinds, values, strict=True):
-                        _check_finite(f"{name} {what}", rows, start)
-                    start += len(values[0])
-                    yield values
-
-            stems = [stem(kind) for kind in kinds]
-            if not all(map(is_stored, stems)):
-                views.images.prepare(self.root / "pixels", self.progress)
-            # Copy-on-write, because torch wants memory that it may write to.
-            stored = disk_arrays(stems, both, len(views), blocks, self.progress, mode="c")
-            found = stored[kinds.index(kind)]
-            return Cached(torch.from_numpy(found.array), found.seconds)
-
+        """Read an array from the cache, or compute it, alone or beside the other kind."""
+        stem = partial(self._stem, views_key, backbone)
         if also is not None and not any(is_stored(stem(each)) for each in (kind, also)):
+            stems = {each: stem(each) for each in _BOTH}
             with suppress(BackboneError, FeatureError):  # what is asked for may be had all the same
-                return computed(("features", "tokens"))
-        return computed((kind,))
+                return self._pass(what, stems, views, backbone)[kind]
+        return self._pass(what, {kind: stem(kind)}, views, backbone)[kind]
+
+    def _stem(self, views_key: Sequence[object], backbone: Backbone, kind: Kind) -> Path:
+        """Where an array lies: its key holds all that its numbers depend on."""
+        key = [kind, *views_key, backbone.digest, backbone.input_size, extraction_digest()]
+        key.append(precision(self.device))
+        folder = backbone.label.replace("/", "_").replace(":", "_")
+        return self.root / folder / _digest(key)[:24]
+
+    def _pass(
+        self, what: str, stems: dict[Kind, Path], views: Views, backbone: Backbone
+    ) -> dict[Kind, Cached]:
+        """Prepare the images and extract what is missing of these arrays, block by block."""
+        kinds = list(stems)
+
+        def blocks(start: int) -> Iterator[list[np.ndarray]]:
+            extractor = Extractor(backbone, kinds, self.device)
+            block = BLOCK // views.per_image or 1
+            for values in extract_blocks(views, extractor, block, start):
+                for name, rows in zip(kinds, values, strict=True):
+                    _check_finite(f"{name} {what}", rows, start)
+                start += len(values[0])
+                yield values
+
+        paths, name = list(stems.values()), f"{' and '.join(kinds)} {what}"
+        if not all(map(is_stored, paths)):
+            views.images.prepare(self.root / "pixels", self.progress)
+        # Copy-on-write, because torch wants memory that it may write to.
+        stored = disk_arrays(paths, name, len(views), blocks, self.progress, mode="c")
+        found = [Cached(torch.from_numpy(each.array), each.seconds) for each in stored]
+        return dict(zip(kinds, found, strict=True))
 
 
 @dataclass(frozen=True)
@@ -224,13 +224,6 @@ class Cached:
 
     array: Tensor
     seconds: float
-
-
-@cache
-def source_of_pixels() -> str:
-    """SHA-256 of the code between an image and a backbone's input: other code, other features."""
-    source = inspect.getsource(datasets.augment) + inspect.getsource(datasets.resample)
-    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def _digest(key: Sequence[object]) -> str:

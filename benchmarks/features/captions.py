@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.machine.torchvision_stub import import_beside_torchvision
+from datasets.digests import code_digest
 from datasets.errors import DatasetError, one_line
 from datasets.files.hub import file_sha256
 
@@ -51,8 +52,8 @@ def check_encoder(encoder: str) -> str:
 
 
 def encoder_digest(encoder: str) -> str:
-    """SHA-256 of what makes embeddings: this source, the encoder's name and weights, if local."""
-    digest = hashlib.sha256(inspect.getsource(sys.modules[__name__]).encode())
+    """SHA-256 of what makes embeddings: this code, the encoder's name and weights, if local."""
+    digest = hashlib.sha256(code_digest(inspect.getsource(sys.modules[__name__])).encode())
     digest.update(encoder.encode())
     folder = _minilm() if encoder == "minilm" else encoder.removeprefix("st:")
     if encoder != "lsa" and Path(folder).is_dir():

@@ -122,12 +122,11 @@ def read_ahead(
 
 
 def to_host(found: Tensor) -> Callable[[], NDArray[np.float16]]:
-    """Begin to copy features to the host, as float16; the function returned waits for them."""
-    half = found.to(torch.float16)
-    if not half.is_cuda:
-        return half.numpy
-    host = half.to("cpu", non_blocking=True)  # into pinned memory
-    done = torch.cuda.current_stream(half.device).record_event()
+    """Begin to copy features, float16, to the host; the function returned waits for them."""
+    if not found.is_cuda:
+        return found.numpy
+    host = found.to("cpu", non_blocking=True)  # into pinned memory
+    done = torch.cuda.current_stream(found.device).record_event()
 
     def take() -> NDArray[np.float16]:
         done.synchronize()

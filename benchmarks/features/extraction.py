@@ -1,19 +1,27 @@
-"""From images to features, block by block: what a pass over images sees, and how it runs."""
+"""From images to features, block by block: what a backbone sees of them, and how a pass runs."""
 
 from __future__ import annotations
 
+import inspect
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+import benchmarks.features.extractor
+import datasets.augment
+import datasets.resample
 from benchmarks.features.device_images import read_ahead, to_host
 from benchmarks.features.extractor import Extractor
+from datasets.augment import Augmentation, augment, draws, resize
+from datasets.digests import code_digest
 from datasets.image_source import ImageSource
 
 
@@ -48,6 +56,43 @@ class Views:
         return math.prod(self.shape)
 
 
+def whole_images(images: ImageSource, size: int | None) -> Views:
+    """Every image as it is, scaled to a square of `size` pixels; None keeps its size."""
+
+    def draw(pixels: Tensor, numbers: Tensor) -> Tensor:
+        return resize(pixels, size or pixels.shape[-1])
+
+    return Views(images, torch.arange(len(images)), (), draw)
+
+
+def augmented(
+    images: ImageSource,
+    rows: Tensor,
+    recipe: Augmentation,
+    n_views: int,
+    seed: int,
+    size: int | None,
+) -> Views:
+    """Augmented views of some images, int64 (N,), each a function of seed, place in `rows` and v.
+
+    They are squares of `size` pixels; None keeps the size of the images.
+    """
+    uniforms = draws(len(rows) * n_views, torch.Generator().manual_seed(seed))
+
+    def draw(pixels: Tensor, numbers: Tensor) -> Tensor:
+        return augment(pixels, uniforms[numbers], recipe, size or pixels.shape[-1])
+
+    return Views(images, rows, (n_views,), draw)
+
+
+@cache
+def extraction_digest() -> str:
+    """SHA-256 of the code between images and their features, the backbone's aside."""
+    before = (datasets.augment, datasets.resample)
+    modules = (*before, benchmarks.features.extractor, sys.modules[__name__])
+    return code_digest(*map(inspect.getsource, modules))
+
+
 def extract_blocks(
     views: Views, extractor: Extractor, block: int, start: int
 ) -> Iterator[list[NDArray[np.float16]]]:
@@ -63,7 +108,8 @@ def extract_blocks(
     # A GPU is given the next block before the last one is taken from it and written to disk.
     in_flight = 1 if extractor.device.type == "cuda" else 0
     for pixels in read_ahead(views.images.read, views.rows[start:].split(block), extractor.device):
-        computed.append([to_host(found) for found in _extract(views, extractor, first, pixels)])
+        found = _extract(views, extractor, first, pixels)
+        computed.append([to_host(values.half()) for values in found])
         first += len(pixels)
         if len(computed) > in_flight:
             yield [take() for take in computed.popleft()]

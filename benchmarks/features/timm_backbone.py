@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import difflib
 import hashlib
+import inspect
+import sys
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.features import base, fold_batch_norm
 from benchmarks.features.base import Backbone, BackboneError
 from benchmarks.features.fold_batch_norm import folded
 from benchmarks.machine.torchvision_stub import import_timm
+from datasets.digests import code_digest
 from datasets.errors import one_line
 
 
@@ -100,8 +104,13 @@ class TimmBackbone(Backbone):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the names, shapes and bytes of the weights and the scaling of inputs."""
-        sha = hashlib.sha256(f"timm/1 {self._model_name} {self.mean} {self.std}".encode())
+        """SHA-256 over names, shapes and bytes of the weights, the scaling of inputs and the code.
+
+        The code is that of scaling, pooling, tokens and folding.
+        """
+        modules = (base, fold_batch_norm, sys.modules[__name__])
+        code = code_digest(*map(inspect.getsource, modules))
+        sha = hashlib.sha256(f"{code} {self._model_name} {self.mean} {self.std}".encode())
         for key, value in self.network.state_dict().items():
             sha.update(f"{key} {tuple(value.shape)}".encode())
             sha.update(value.cpu().contiguous().numpy().tobytes())

@@ -1,4 +1,4 @@
-"""Settings as data: what a cell of the grid is, how it is named, seeded and identified.
+"""Cells of a grid, one run each: their names, settings, seeds and digests.
 
 Cells are methods x bits x seeds x tasks, a task being a data set under one protocol seen through
 one backbone.
@@ -16,8 +16,8 @@ from importlib import import_module
 from typing import Any, Literal
 
 from benchmarks.evaluation.counters.choice import MAX_BITS
-from benchmarks.features.cache import source_of_pixels
 from benchmarks.features.captions import DEFAULT_ENCODER
+from benchmarks.features.extraction import extraction_digest
 from benchmarks.grid.method_settings import GridError, MethodSpec
 from benchmarks.grid.tasks import Task
 from benchmarks.training.trainer import Matmul
@@ -119,7 +119,7 @@ class Cell:
                 "input_size": backbone.input_size,
                 "digest": backbone.digest,
             },
-            "pixels": source_of_pixels(),
+            "extraction": extraction_digest(),
             "training": training_source() if self.method.is_trained else None,
             "method": self.method.settings(self.key.bits),
             "bits": self.key.bits,

@@ -1,4 +1,4 @@
-"""Methods from outside of this repository: found by file, by module or by entry point.
+"""Find a method that is not part of this package: by file, by module or by entry point.
 
 ==========================  ========================================================================
 ``my_method.py:Class``      a file, run as it stands: it is the user's own code, named by the user

@@ -1,4 +1,4 @@
-"""What there is to choose from: ``python -m benchmarks.run --list methods``."""
+"""The lists that ``python -m benchmarks.run --list methods|datasets|...`` prints."""
 
 from __future__ import annotations
 

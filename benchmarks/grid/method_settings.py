@@ -1,4 +1,4 @@
-"""Methods with their settings, as data: what the user chose, over what the paper says."""
+"""A method with its hyper-parameters and recipe, and what the user changed of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The source behind a class: what its digest covers, and what it imports.
+"""The source files behind a method's class: their digest, and what they import.
 
 A method may be several files. Its own are those that it imports from its package, or from the
 folder of its file; `methods` is the exception, where papers stand alone.

@@ -1,4 +1,4 @@
-"""From flags to cells: the first moment at which a wrong name or a missing file shows."""
+"""Turn the flags of a call into a plan: all cells, those still to run, and how long that takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Presets: command-line flags in a TOML file, those of this package by name.
+"""Presets: the flags of a call, written in a TOML file.
 
 Every flag of ``benchmarks.run`` has its key, written without dashes in front: ``input-size = 128``.
 A table ``[[grid]]`` holds the flags of one grid over those at the top, so that one file can tell of

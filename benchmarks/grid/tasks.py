@@ -1,4 +1,4 @@
-"""A data set seen through a backbone: what cells share, and how another process opens it anew."""
+"""A task: a data set under one protocol, seen through one backbone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone
-from benchmarks.features.cache import source_of_pixels
+from benchmarks.features.extraction import extraction_digest
 from benchmarks.grid.method_settings import GridError, MethodSpec
 from datasets import load
 from datasets.base import RetrievalDataset
@@ -90,8 +90,8 @@ class Task:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the data, its split, the weights and the pixels that they see."""
-        parts = [self.data.digest, self.backbone.digest, self.label, source_of_pixels()]
+        """SHA-256 over the data, its split, the weights and the code of their features."""
+        parts = [self.data.digest, self.backbone.digest, self.label, extraction_digest()]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What a step costs: the field's way, and ours; `benchmarks.perf.training` puts them together."""
+"""One training step as the field writes it and as the trainer takes it, for `perf.training`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How cells run: in this process or elsewhere, leased, trained, scored and stored."""
+"""Running cells: on which machine, and each from its lease to its stored record."""

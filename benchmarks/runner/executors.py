@@ -211,7 +211,7 @@ def run_all(
             note = f"workers died {MOST_CRASHES} times, last: {type(error).__name__}: "
             for cell in list(waiting.values()):
                 if max(deaths[cell.digest], deaths[""]) >= MOST_CRASHES:
-                    settle(_give_up(store, cell, note + one_line(error)))
+                    settle(_give_up(store, cell, note + one_line(error), settings.force))
         if len(waiting) == before:
             time.sleep(_WAIT)
     return failed
@@ -227,7 +227,10 @@ def _next(waiting: dict[str, Cell], deaths: Counter[str]) -> list[Cell]:
     return [waiting[digest]]
 
 
-def _give_up(store: ResultStore, cell: Cell, note: str) -> Outcome:
+def _give_up(store: ResultStore, cell: Cell, note: str, force: bool) -> Outcome:
+    """Count a cell as failed that workers die of, unless one of them stored it before it died."""
+    if not force and store.has(cell.address):
+        return Outcome(cell.key, cell.digest, "stored", "stored by a worker that died")
     with contextlib.suppress(StoreError):
         store.mark_failed(cell.address, kind=cell.kind, error=note)
     return Outcome(cell.key, cell.digest, "failed", note)

@@ -1,4 +1,4 @@
-"""From cells to codes: build the methods, fit and encode; the part of a cell that ranks share."""
+"""Train the methods of some cells and encode queries and database."""
 
 from __future__ import annotations
 

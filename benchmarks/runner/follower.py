@@ -1,4 +1,4 @@
-"""A rank that follows rank 0: train the cells that it names, share by share, and store nothing."""
+"""What the ranks beside rank 0 do under torchrun: train the same cells, store nothing."""
 
 from __future__ import annotations
 

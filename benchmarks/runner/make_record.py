@@ -1,4 +1,4 @@
-"""Cells of the grid, from their keys to their records."""
+"""Run cells and make their records: train, encode, score, and note how it was done."""
 
 from __future__ import annotations
 

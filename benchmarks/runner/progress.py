@@ -1,4 +1,4 @@
-"""What the runner shows while it works: live bars on a terminal, plain lines elsewhere."""
+"""The progress display of a run: live bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every process of a run is told, and what it reports of a cell."""
+"""Settings that every process of a run is given, and the outcome of a cell that it returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Seconds by stage, for the timings of a record."""
+"""Measure the seconds that each stage of a cell takes."""
 
 from __future__ import annotations
 

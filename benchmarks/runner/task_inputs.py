@@ -1,4 +1,4 @@
-"""What the cells of a task share: features, views, images and targets, had once in a process."""
+"""Features, views, images and targets of a task, loaded once in a process for all its cells."""
 
 from __future__ import annotations
 

@@ -11,9 +11,10 @@ import gc
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
+import numpy as np
 import torch
 
 from benchmarks.features.cache import FeatureCache
@@ -28,6 +29,7 @@ from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.checkpoint import Checkpoint
 from datasets.errors import one_line
 from results.store.leases import Lease
+from results.store.record import RunRecord
 from results.store.store import ResultStore, StoreError
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -87,34 +89,58 @@ def _outcome(cell: Cell, state: State, note: str) -> Outcome:
 
 
 class _Taken:
-    """A leased cell."""
+    """A leased cell.
+
+    A process that was stopped for a while, or whose machine slept, may find when it goes on that
+    another runner took the lease over: then what that one makes of the cell counts, and nothing of
+    this process is kept.
+    """
 
     def __init__(self, settings: RunSettings, cell: Cell, lease: Lease) -> None:
         self.cell, self.lease = cell, lease
-        self.store = ResultStore(settings.out)
-        path = self.store.checkpoint_path(cell.address)
+        self._store, self._force = ResultStore(settings.out), settings.force
+        path = self._store.checkpoint_path(cell.address)
         self.checkpoint = Checkpoint(path, cell.digest, settings.checkpoint_every)
 
+    def save(self, record: RunRecord, arrays: dict[str, np.ndarray]) -> Outcome:
+        """Store the record, unless the cell is another runner's by now."""
+        if (theirs := self._of_another_runner()) is not None:
+            return theirs
+        try:
+            self._store.save(record, arrays, force=self._force)
+        except StoreError as error:
+            return self.fail(error)
+        self.checkpoint.clear()
+        metric = f"mAP@{self.cell.task.data.protocol.cutoff}"
+        return _outcome(self.cell, "done", f"{metric} {record.metrics[metric]:.4f}")
+
     def fail(self, error: Exception) -> Outcome:
-        note = one_line(error)
+        """Note the error, unless the cell is another runner's by now."""
+        if (theirs := self._of_another_runner()) is not None:
+            return theirs
         if not isinstance(error, CellTimeout):  # the next call tries anew, not from here
             self.checkpoint.clear()
-        mark_failed(self.store, self.cell, error)
-        return _outcome(self.cell, "failed", note)
+        mark_failed(self._store, self.cell, error)
+        return _outcome(self.cell, "failed", one_line(error))
+
+    def _of_another_runner(self) -> Outcome | None:
+        if not self._force and self._store.has(self.cell.address):
+            return _outcome(self.cell, "stored", "stored by another runner")
+        if self.lease.is_taken_over:
+            return _outcome(self.cell, "busy", "another runner has taken it over")
+        return None
 
 
-def _run_all(settings: RunSettings, taken: Sequence[_Taken], tell: Tell) -> Iterator[Outcome]:
+def _run_all(settings: RunSettings, taken: Sequence[_Taken], tell: Tell) -> list[Outcome]:
     """Run leased cells together, and if that fails one by one."""
     if not taken:
-        return
+        return []
     try:
-        yield from _run(settings, taken, tell)
+        return _run(settings, taken, tell)
     except Exception as error:  # one failure is one cell; the others go on
         if len(taken) == 1:
-            yield taken[0].fail(error)
-            return
-        for one in taken:
-            yield from _run_all(settings, [one], tell)
+            return [taken[0].fail(error)]
+    return [outcome for one in taken for outcome in _run_all(settings, [one], tell)]
 
 
 def mark_failed(store: ResultStore, cell: Cell, error: Exception) -> None:
@@ -164,17 +190,11 @@ def _run(settings: RunSettings, taken: Sequence[_Taken], tell: Tell) -> list[Out
     env = _environment(settings)
     inputs = inputs_of(settings, task)
     inputs.cache.progress = teller.extraction
-    metric = f"mAP@{task.data.protocol.cutoff}"
-    outcomes = []
     limit = None if settings.cell_timeout is None else settings.cell_timeout * len(cells)
     with time_limit(limit):
         checkpoints = [one.checkpoint for one in taken]
         results = run_cells(cells, inputs, env, teller.epoch, checkpoints)
-        for one, (record, arrays) in zip(taken, results, strict=True):
-            one.store.save(record, arrays, force=settings.force)
-            one.checkpoint.clear()
-            outcomes.append(_outcome(one.cell, "done", f"{metric} {record.metrics[metric]:.4f}"))
-    return outcomes
+    return [one.save(*result) for one, result in zip(taken, results, strict=True)]
 
 
 @lru_cache(maxsize=1)

@@ -9,16 +9,17 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
-import io
 import os
+import stat
+import statistics
 from abc import ABC, abstractmethod
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -28,8 +29,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import datasets.files.decode
-from datasets.errors import DatasetError
-from datasets.files.decode import Item, decode_all, problems
+from datasets.digests import code_digest, first_of_equals
+from datasets.errors import printable
+from datasets.files.decode import RULES, Item, decode_all, longer_side, problems
 from datasets.files.disk import disk_array
 from datasets.image_source import ImageSource
 from datasets.progress import Progress, silent
@@ -43,6 +45,8 @@ _CHUNK = 64
 _END = 4096
 """Bytes at either end of a file that are looked at."""
 ABSENT = "absent"
+_SAMPLE = 256
+"""Images whose size is looked at, to choose the one at which all are kept."""
 _FEW = 1024
 """Images below which starting workers takes longer than decoding."""
 _MOST_WORKERS = 8
@@ -81,6 +85,10 @@ class Encoded(ABC):
         """Rows that have no image, int64 (n,); found without decoding."""
         return torch.empty(0, dtype=torch.int64)
 
+    def originals(self) -> Tensor:
+        """Row of the first image of the same bytes, of every row; int64 (N,)."""
+        return first_of_equals(_digest(content) for _, content in self.items())
+
     def name(self, row: int) -> str:
         """Name of one image, for messages."""
         return next(iter(self.items(row)))[0]
@@ -101,6 +109,8 @@ class FileItems(Encoded):
     A file is told from others by its name, its size, and its first and last 4 KiB: images of one
     size are told apart, and a set of any size is listed in seconds. What this cannot see is a file
     that was replaced by one of the same size, beginning and end.
+
+    What is no regular file, a pipe or a device, is absent: it is never waited for.
     """
 
     kind = "files"
@@ -111,10 +121,12 @@ class FileItems(Encoded):
         # Many at a time, for disks and networks that take long to answer.
         chunks = [self.names[i : i + _CHUNK] for i in range(0, len(self.names), _CHUNK)]
         with ThreadPoolExecutor() as pool:
-            looks = pool.map(
-                lambda chunk: [f"{name}:{_look(f'{root}/{name}')}" for name in chunk], chunks
-            )
-            self.fingerprints = [look for found in looks for look in found]
+            found = pool.map(lambda chunk: [_look(f"{root}/{name}") for name in chunk], chunks)
+            looks = [look for part in found for look in part]
+        self.fingerprints = [
+            f"{name}:{look.text}" for name, look in zip(self.names, looks, strict=True)
+        ]
+        self._inodes = np.array([look.inode for look in looks], np.uint64).reshape(-1, 2)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -123,14 +135,39 @@ class FileItems(Encoded):
         """Yield paths, see `Encoded.items`; the workers read them."""
         for row in range(start, len(self.names)):  # no slice: names are asked for one by one
             path = self.root / self.names[row]
-            yield str(path), path
+            yield printable(str(path)), path
 
     def subset(self, rows: Tensor) -> FileItems:
         """Keep some files."""
         kept = copy.copy(self)
         kept.names = [self.names[i] for i in rows.tolist()]
         kept.fingerprints = [self.fingerprints[i] for i in rows.tolist()]
+        kept._inodes = self._inodes[rows.numpy()]
         return kept
+
+    def same_files(self) -> Tensor:
+        """Row of the first name of the same file, of every row; int64 (N,).
+
+        One file has several names by links, hard or symbolic, and by ways to write a path.
+        """
+        missing = self._inodes[:, 1] == 0  # also where a file system does not number its files
+        keys = zip(self._inodes.tolist(), missing.tolist(), strict=True)
+        return first_of_equals(None if none else tuple(inode) for inode, none in keys)
+
+    def originals(self) -> Tensor:
+        """Row of the first image of the same bytes; only files that look the same are read."""
+        named = zip(self.names, self.fingerprints, strict=True)
+        looks = [text[len(name) + 1 :] for name, text in named]
+        alike = Counter(looks)
+        whole: list[Hashable] = []
+        for row, look in enumerate(looks):
+            if look == ABSENT:
+                whole.append(None)
+            elif alike[look] > 1 and int(look.partition(":")[0]) > 2 * _END:
+                whole.append(_digest(self.root / self.names[row]))
+            else:  # the ends are all of it, or tell it apart
+                whole.append(look)
+        return first_of_equals(whole)
 
     def absent(self) -> Tensor:
         """Rows whose file is not there, or empty."""
@@ -157,8 +194,8 @@ class EncodedImages(ImageSource):
         self.size = size
         self._exact = exact
         self._pixels: NDArray[np.uint8] | Path | None = None
-        text = " ".join([encoded.kind, str(size), *encoded.fingerprints])
-        self.digest = hashlib.sha256(text.encode()).hexdigest()
+        text = " ".join([encoded.kind, str(size), f"rules {RULES}", *encoded.fingerprints])
+        self.digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
     def __len__(self) -> int:
         return len(self.encoded)
@@ -192,6 +229,10 @@ class EncodedImages(ImageSource):
     def absent(self) -> Tensor:
         """Rows that have no image, int64 (n,)."""
         return self.encoded.absent()
+
+    def originals(self) -> Tensor:
+        """Row of the first image of the same bytes, int64 (N,)."""
+        return self.encoded.originals()
 
     def subset(self, rows: Tensor) -> EncodedImages:
         """Keep some rows."""
@@ -241,40 +282,62 @@ def _in_order(
 
 
 def image_size(encoded: Encoded, most: int = STORED_SIZE) -> int:
-    """Longer side of the first image that can be decoded, in pixels, at most `most`."""
-    from PIL import Image
+    """Size at which images of many sizes are kept: the median of their longer sides, in pixels.
 
-    for _, content in encoded.items():
-        try:
-            with Image.open(_file(content)) as image:
-                return min(most, max(image.size))
-        except (OSError, DatasetError):
-            continue
-    return most
-
-
-def _file(content: bytes | Path | None) -> Any:
-    if content is None:
-        raise DatasetError("no image bytes")
-    return io.BytesIO(content) if isinstance(content, bytes) else content
+    Parameters
+    ----------
+    encoded : Encoded
+        Of more than `_SAMPLE` images, as many are looked at, spread over all rows.
+    most : int
+        The size is no larger; it is this one where no image can be opened.
+    """
+    n = len(encoded)
+    rows = torch.arange(min(n, _SAMPLE)) * n // max(1, min(n, _SAMPLE))
+    sides = [side for item in encoded.subset(rows).items() if (side := longer_side(item))]
+    return min(most, statistics.median_high(sides)) if sides else most
 
 
-def _look(path: str) -> str:
-    """Size of a file and a digest of its two ends, `ABSENT` if it is not there or empty."""
+def _digest(content: bytes | Path | None) -> bytes | None:
+    """Digest of an image's bytes; None where there are none to be read."""
     try:
-        file = os.open(path, os.O_RDONLY)
+        content = content.read_bytes() if isinstance(content, Path) else content
+    except OSError:
+        return None
+    return hashlib.blake2b(content, digest_size=16).digest() if content else None
+
+
+class _Look(NamedTuple):
+    """What a file looks like from outside: size and ends as text, device and number."""
+
+    text: str
+    inode: tuple[int, int]
+
+
+_NOTHING = _Look(ABSENT, (0, 0))
+
+
+def _look(path: str) -> _Look:
+    """Size of a file and a digest of its two ends, `ABSENT` if it is none, or empty."""
+    try:
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait
         try:
-            size = os.fstat(file).st_size
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                return _NOTHING
+            size = status.st_size
             ends = os.pread(file, _END, 0)
             if size > _END:
                 ends += os.pread(file, _END, max(_END, size - _END))
         finally:
             os.close(file)
-    except OSError:
-        return ABSENT
-    return f"{size}:{hashlib.sha256(ends).hexdigest()[:16]}" if size else ABSENT
+    except (OSError, ValueError):  # a name may hold what no file's does
+        return _NOTHING
+    if not size:
+        return _NOTHING
+    text = f"{size}:{hashlib.sha256(ends).hexdigest()[:16]}"
+    return _Look(text, (status.st_dev, status.st_ino % 2**64))
 
 
 def _decoder() -> str:
-    """Source of what makes pixels: other code, other pixels."""
-    return inspect.getsource(datasets.files.decode)
+    """Digest of the code that makes pixels: other code, other pixels."""
+    return code_digest(inspect.getsource(datasets.files.decode))

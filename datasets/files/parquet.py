@@ -5,7 +5,9 @@ Class numbers are read at once. Images stay encoded, see `datasets.files.images`
 
 from __future__ import annotations
 
+import itertools
 import json
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from datasets.contents import LoadOptions
 from datasets.digests import tensor_digest
-from datasets.errors import DatasetError, one_line
+from datasets.errors import DatasetError, one_line, printable
 from datasets.files.decode import Item
 from datasets.files.hub import LocalFile
 from datasets.files.images import Encoded
@@ -181,13 +183,13 @@ class ParquetItems(Encoded):
 
     def items(self, start: int = 0) -> Iterator[Item]:
         """Yield encoded images, see `Encoded.items`; the files are read a block at a time."""
-        rows = None if self._keep is None else set(self._keep[start:].tolist())
-        first = start if self._keep is None else int(self._keep[start]) if rows else len(self)
+        rows = range(start, len(self)) if self._keep is None else self._keep[start:].tolist()
         before = 0
         for file, n_rows in zip(self._files, self._n_rows, strict=True):
-            for row, encoded in _encoded(file.path, self._column, max(0, first - before)):
-                if rows is None or before + row in rows:
-                    yield f"{file.path}: row {row}", encoded
+            first, last = (bisect_left(rows, row) for row in (before, before + n_rows))
+            own = [row - before for row in rows[first:last]]
+            for row, encoded in _encoded(file.path, self._column, own):
+                yield printable(f"{file.path}: row {row}"), encoded
             before += n_rows
 
     def subset(self, rows: Tensor) -> ParquetItems:
@@ -196,25 +198,28 @@ class ParquetItems(Encoded):
         return ParquetItems(self._files, self._column, kept)
 
 
-def _encoded(path: Path, column: str, start: int) -> Iterator[tuple[int, bytes | None]]:
-    """Row numbers from `start` on and encoded images of one file, a block of rows at a time."""
+def _encoded(path: Path, column: str, rows: Sequence[int]) -> Iterator[tuple[int, bytes | None]]:
+    """Read encoded images of one file, of ascending rows, a block of rows at a time."""
     with opened(path) as file:
         groups: list[int] = []
-        row = 0
+        numbers: list[range] = []  # rows of these groups
+        end = 0
         for group in range(file.num_row_groups):
-            n_rows = file.metadata.row_group(group).num_rows
-            if row + n_rows <= start and not groups:
-                row += n_rows
-            else:
+            start, end = end, end + file.metadata.row_group(group).num_rows
+            if bisect_left(rows, start) < bisect_left(rows, end):
                 groups.append(group)
+                numbers.append(range(start, end))
         if not groups:
             return
+        wanted = iter(rows)
+        row = next(wanted)
+        number = itertools.chain.from_iterable(numbers)
         leaf = [f"{column}.bytes"]
         for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=groups, columns=leaf):
             for value in batch.column(0).field("bytes"):
-                if row >= start:
+                if next(number) == row:
                     yield row, value.as_py()
-                row += 1
+                    row = next(wanted, -1)
 
 
 @contextmanager

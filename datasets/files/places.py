@@ -1,4 +1,4 @@
-"""Where data sets lie that nobody may download for the user: found, or said where they are had."""
+"""Find the folder of a data set that may not be downloaded for the user, or say where it is had."""
 
 from __future__ import annotations
 

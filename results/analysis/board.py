@@ -48,6 +48,15 @@ class Row:
         """Return the entry at `bits`; a yardstick without codes holds for every length."""
         return self.cells.get((metric, bits), self.cells.get((metric, 0)))
 
+    def mean(self, metric: str, bits: int) -> str:
+        """Return a mean: three digits after the point, and of costs three digits or more."""
+        cell = self.cell(metric, bits)
+        if cell is None:
+            return "-"
+        if not metric.startswith("cost."):
+            return f"{cell.mean:.3f}"
+        return f"{cell.mean:,.0f}" if cell.mean >= 100 else f"{cell.mean:.3g}"
+
     @property
     def yardstick(self) -> bool:
         """Whether the row only helps to judge the others."""
@@ -129,8 +138,7 @@ class Section:
 
     def means(self, row: Row, metric: str) -> str:
         """Return a further metric's means at all bits: ``0.41 / 0.44 / 0.47``."""
-        cells = [row.cell(metric, bits) for bits in self.bits]
-        shown = ["-" if cell is None else f"{cell.mean:.3f}" for cell in cells]
+        shown = [row.mean(metric, bits) for bits in self.bits]
         return shown[0] if row.codeless else " / ".join(shown)
 
     @property

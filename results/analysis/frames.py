@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,6 @@ from results.store.record import RunRecord
 ENTRY = ["dataset", "protocol", "backbone", "method", "bits", "metric"]
 RUN_COLUMNS = [*ENTRY[:5], "seed", "metric", "value"]
 LEADERBOARD_COLUMNS = [*ENTRY, "mean", "std", "n", "ci_low", "ci_high", "rank", "kind"]
-YARDSTICKS = MappingProxyType({"random": "yardstick", "float": "yardstick"})
 LOWER_IS_BETTER = "empty@"  # the share of queries that found nothing
 UNRANKED = r"^(?:bits|codes|cost)\."
 """How well codes use their bits is neither good nor bad; what runs cost hangs on the machine."""
@@ -96,9 +94,7 @@ def _frame(
 
 
 def leaderboard(
-    runs: pd.DataFrame,
-    method_order: Sequence[str] = (),
-    kinds: Mapping[tuple[str, ...], str] = MappingProxyType({}),
+    runs: pd.DataFrame, method_order: Sequence[str], kinds: Mapping[tuple[str, ...], str]
 ) -> pd.DataFrame:
     """Return means over seeds, with the columns of ``leaderboard.csv``.
 
@@ -109,9 +105,8 @@ def leaderboard(
     method_order : sequence of str
         Order of the rows; methods that it lacks follow by the alphabet.
     kinds : mapping from tuple of str to str
-        What a row counts as (`results.store.record.KINDS`), by data set, protocol, backbone and
-        method; one that it lacks is a yardstick if it is called `random` or `float`, or else a
-        method.
+        What every row counts as (`results.store.record.KINDS`), by data set, protocol, backbone
+        and method.
 
     Returns
     -------
@@ -135,7 +130,7 @@ def leaderboard(
     score = table["mean"].round(12)
     score = score.where(~table["metric"].str.startswith(LOWER_IS_BETTER), -score)
     rows = table[ENTRY[:4]].itertuples(index=False, name=None)
-    table["kind"] = [kinds.get(row, YARDSTICKS.get(row[3], "method")) for row in rows]
+    table["kind"] = [kinds[row] for row in rows]
     ranked = table[(table["kind"] != "yardstick") & ~table["metric"].str.match(UNRANKED)]
     column = [name for name in ENTRY if name != "method"] + ["kind"]
     ranks = (

@@ -1,7 +1,8 @@
 """Every figure of a report by name.
 
-Those of curves and numbers come from the records, those of codes from their arrays as well, and
-the gallery and the maps need `results.gallery.row_samples` too. What they lack they do not draw.
+Figures of curves and numbers come from the records, those of codes from their arrays as well, and
+maps of codes need the labels that `results.gallery.row_samples` keeps. What lacks its data is not
+drawn.
 """
 
 from __future__ import annotations
@@ -69,9 +70,6 @@ FIGURES = {
         "Correlation between bits", section=figure_codes.bit_correlation, pixels=True
     ),
     "tsne": Kind("Codes on a map (t-SNE)", section=figure_codes.tsne, pixels=True),
-    "gallery": Kind(
-        "Best and worst queries of the best method", section=figure_codes.gallery, pixels=True
-    ),
 }
 """In the order of the page."""
 

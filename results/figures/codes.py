@@ -1,23 +1,20 @@
-"""Figures of the codes themselves: distances, correlation between bits, maps, what is found."""
+"""Figures of the codes themselves: their distances, correlation between bits, and maps."""
 
 from __future__ import annotations
 
-import textwrap
 import warnings
 from collections.abc import Iterator
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from results.analysis.board import Section
-from results.figures.style import COLOURS, INK, STYLE, WIDTHS, finish, label, panels
-from results.gallery.exhibits import TOP, Answer, Exhibit, exhibits, map_places
+from results.figures.style import COLOURS, STYLE, finish, label, panels
+from results.gallery.exhibits import map_places
 from results.gallery.view import View
 from results.store.record import RunRecord
 
@@ -202,78 +199,3 @@ def _bare(panel: Axes) -> None:
     panel.grid(visible=False)
     panel.set_xticks([])
     panel.set_yticks([])
-
-
-def gallery(view: View, section: Section) -> Figure | None:
-    """Draw the best and worst queries of the section's best method, with what they found first."""
-    shown = exhibits(view, section)
-    if not shown:
-        return None
-
-    def quality(exhibit: Exhibit) -> tuple[bool, float]:
-        cell = exhibit.row.cell(section.metric, section.bits[-1])
-        return exhibit.row.kind == "method", -1.0 if cell is None else cell.mean
-
-    chosen = max(shown, key=quality)
-    samples = view.samples(chosen.record)
-    assert samples is not None, "an exhibit has its thumbnails"
-    answers = [*chosen.best, *chosen.worst]
-    width = WIDTHS[view.width]
-    top = TOP if view.width == "page" else TOP // 2
-    size = width / (top + 2.6)
-    with mpl.rc_context(STYLE):
-        height = (size + 0.08) * len(answers) + 0.85
-        figure = Figure(figsize=(width, height), dpi=100)  # photographs make large files
-        FigureCanvasAgg(figure)
-        grid = figure.subplots(
-            len(answers), top + 1, squeeze=False, gridspec_kw=_tight(width, height)
-        )
-        for line, answer in zip(grid, answers, strict=True):
-            _show(line[0], samples.images_of(np.array([answer.row])), INK, "-")
-            line[0].set_ylabel(
-                f"AP {answer.ap:.2f}", rotation=0, ha="right", va="center", fontsize=7.5
-            )
-            _show_found(line[1:], samples.images_of(answer.found), answer)
-        grid[0][0].set_title("query", fontsize=7.5, weight="normal", loc="center")
-        grid[0][1].set_title(f"nearest {top}", fontsize=7.5, weight="normal")
-        letters = int(14 * width)
-        title = f"{label(chosen.row)}, {section.bits[-1]} bits, {section.title}"
-        figure.suptitle(
-            textwrap.fill(title, letters), x=0.01, ha="left", y=0.995, fontsize=8, parse_math=False
-        )
-        note = "Blue frame: right; orange, dashed: wrong. Best queries first, then the worst."
-        figure.text(0.01, 0.008, textwrap.fill(note, int(16 * width)), fontsize=7, alpha=0.8)
-    return figure
-
-
-_BESIDE: Any = {"rotation": 0, "ha": "right", "va": "center"}
-
-
-def _tight(width: float, height: float) -> dict[str, float]:
-    """Leave room for titles above, a note below and numbers at the left, the same in any size."""
-    room = {"bottom": 0.32 / height, "top": 1 - 0.52 / height, "left": 0.55 / width}
-    return {"right": 1 - 0.02 / width, "wspace": 0.12, "hspace": 0.12, **room}
-
-
-def _show_found(
-    line: NDArray[np.object_], images: NDArray[np.uint8] | None, answer: Answer
-) -> None:
-    for place, axes in enumerate(line):
-        if images is None or place >= len(images):
-            axes.set_axis_off()
-            continue
-        right = bool(answer.right[place])
-        _show(
-            axes,
-            images[place : place + 1],
-            RIGHT if right else WRONG,
-            "-" if right else (0, (3, 1.2)),
-        )
-
-
-def _show(axes: Axes, images: NDArray[np.uint8] | None, colour: str, dashes: object) -> None:
-    if images is not None:
-        axes.imshow(images[0], interpolation="nearest")
-    _bare(axes)
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=colour, linewidth=1.8, linestyle=dashes)

@@ -9,17 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from results.analysis.board import TIES, Board
 from results.page.data import page_data
 from results.page.thumbnails import Gallery
-from results.tables.leaderboard import EMPTY
+from results.tables.markup import EMPTY, TEMPLATES, template
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
 SCRIPTS = ("theme.js", "page.js")
 """The first runs before the page is drawn, so that no theme flashes by."""
 
@@ -43,15 +40,8 @@ def page(
     galleries : sequence of Gallery
         One for each section that has thumbnails.
     """
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     scripts = [(TEMPLATES / name).read_text() for name in SCRIPTS]
-    return environment.get_template("index.html.jinja").render(
+    return template("index.html.jinja").render(
         board=board,
         # Drawn by results.figures.by_name from escaped text: the only markup that is let through,
         # beside the style and the scripts, which are files of ours.

@@ -91,8 +91,13 @@ class Lease:
             If the folder cannot be written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        where = {"host": socket.gethostname(), "pid": os.getpid(), "space": process_space()}
-        holder = Holder(**where, token=secrets.token_hex(8), since=time.time())
+        holder = Holder(
+            socket.gethostname(),
+            os.getpid(),
+            token=secrets.token_hex(8),
+            since=time.time(),
+            space=process_space(),
+        )
         for _ in range(2):  # the second time after a stale one has been put away
             if _create(path, holder):
                 lease = cls(path, holder)
@@ -105,6 +110,12 @@ class Lease:
     def tell(self, doing: str) -> None:
         """Say what is being done, from the next renewal on."""
         self._doing = doing
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether another process holds the lease now: this one was taken for dead."""
+        holder = read_lease(self.path)
+        return holder is not None and holder.token != self._holder.token
 
     def release(self) -> None:
         """Give the lease back, unless it was taken over in the meantime."""

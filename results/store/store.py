@@ -227,7 +227,11 @@ class ResultStore:
         return self.scan().failures
 
     def mark_failed(self, address: Address, *, kind: str, error: str, traceback: str = "") -> Path:
-        """Leave ``<bits>-<seed>-<digest8>.failed.json``; saving the cell removes it again."""
+        """Leave ``<bits>-<seed>-<digest8>.failed.json``; saving the cell removes it again.
+
+        A cell that is stored has not failed, whatever came of running it again: it gets no such
+        file, and loses one that it has.
+        """
         failure = Failure(
             **vars(address.key),
             digest=address.digest,
@@ -239,6 +243,8 @@ class ResultStore:
         path = _failed(self.locate(address))
         try:
             write_atomic(path, json.dumps(asdict(failure), indent=1).encode())
+            if self.has(address):  # asked last: another runner may be storing it right now
+                path.unlink(missing_ok=True)
         except OSError as problem:
             raise StoreError(f"{self._short(path)}: {_reason(problem)}") from problem
         return path

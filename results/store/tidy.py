@@ -18,11 +18,12 @@ def tidy(store: ResultStore) -> None:
     that cannot be removed stays.
     """
     below = (folder for name in _FOLDERS for folder in (store.root / name).glob("**/"))
-    with contextlib.suppress(OSError):
-        remove_left_behind(store.root, *below)
-        for path in store.runs.rglob(f"*{SUFFIX}"):
+    remove_left_behind(store.root, *below)
+    for path in store.runs.rglob(f"*{SUFFIX}"):
+        with contextlib.suppress(OSError):
             put_away(path)
-        for path in store.runs.rglob(f"*{CHECKPOINT_SUFFIX}"):
-            is_stored = path.with_suffix(".json").is_file()
+    for path in store.runs.rglob(f"*{CHECKPOINT_SUFFIX}"):
+        is_stored = path.with_suffix(".json").is_file()
+        with contextlib.suppress(OSError):
             if is_stored and read_lease(path.with_suffix(SUFFIX)) is None:
                 path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from results.analysis.board import Board
-from results.store.files import write_atomic
+from results.store.files import remove_left_behind, write_atomic
 from results.store.record import RunRecord
 from results.store.store import StoreError
 
@@ -70,6 +70,7 @@ def write_benchopt(board: Board, path: Path) -> None:
     frame.to_parquet(buffer, engine="pyarrow", index=False)
     try:
         write_atomic(path, buffer.getvalue())
+        remove_left_behind(path.parent)
     except OSError as error:
         raise StoreError(
             f"--benchopt {path}: cannot be written ({error.strerror}); choose another folder"

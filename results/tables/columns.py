@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from results.analysis.board import Row, Section
+from results.analysis.board import Section
 
 COLUMNS = {
     "ties": (
@@ -51,26 +51,3 @@ def cost_metrics(names: Sequence[str]) -> list[str]:
     """Return the metrics of `results.analysis.frames.costs_frame` among the columns asked for."""
     metrics = [metric for name in names for _, metric in COLUMNS[name]]
     return [metric for metric in metrics if metric.startswith("cost.")]
-
-
-def extra_entries(names: Sequence[str]) -> Callable[[Section, Row], list[str]]:
-    """Return what gives a row's means at all lengths, as in ``1,240 / 1,310``, by column."""
-
-    def entries(section: Section, row: Row) -> list[str]:
-        shown = []
-        for _, metric in extra_columns(section, names):
-            values = [extra_value(row, metric, bits) for bits in section.bits]
-            shown.append(values[0] if row.codeless else " / ".join(values))
-        return shown
-
-    return entries
-
-
-def extra_value(row: Row, metric: str, bits: int) -> str:
-    """Return a mean: three digits after the point, and of costs three digits or more."""
-    cell = row.cell(metric, bits)
-    if cell is None:
-        return "-"
-    if not metric.startswith("cost."):
-        return f"{cell.mean:.3f}"
-    return f"{cell.mean:,.0f}" if cell.mean >= 100 else f"{cell.mean:.3g}"

@@ -1,26 +1,16 @@
-"""The leaderboard as Markdown and as text for a terminal."""
+"""The leaderboard as Markdown, as LaTeX and as text for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from unicodedata import east_asian_width
 
-from results.analysis.board import TIES, Board, Row, Section
-from results.analysis.frames import leaderboard, runs_frame
-from results.tables.columns import extra_columns, extra_entries, note
-from results.tables.comparisons import statistics_markdown
-from results.tables.latex import leaderboard_latex
-from results.tables.markup import EMPTY, latex_escape, markdown_escape, one_line
+from markupsafe import Markup
 
-__all__ = [
-    "EMPTY",
-    "latex_escape",
-    "leaderboard",
-    "leaderboard_latex",
-    "leaderboard_markdown",
-    "leaderboard_plain",
-    "runs_frame",
-]
+from results.analysis.board import TIES, Board, Row, Section
+from results.tables.columns import extra_columns, note
+from results.tables.comparisons import statistics_markdown
+from results.tables.markup import EMPTY, one_line, template
 
 
 def leaderboard_markdown(board: Board, columns: Sequence[str] = ()) -> str:
@@ -32,31 +22,33 @@ def leaderboard_markdown(board: Board, columns: Sequence[str] = ()) -> str:
     columns : sequence of str
         Keys of `results.tables.columns.COLUMNS`; they make a further table of each section.
     """
-    lines = ["# Leaderboard", ""]
-    lines += [TIES, ""] if board.sections else [EMPTY, ""]
-    for section in board.sections:
-        lines += [
-            f"## {markdown_escape(section.title)}",
-            "",
-            f"{section.sizes}. {markdown_escape(section.rule)}",
-            "",
-        ]
-        lines += markdown_table(["method", *section.columns], section, _main_entries)
-        lines += ["", markdown_escape(section.caption()), ""]
-        if section.further:
-            lines += [f"Further metrics, means at {section.slashed_bits} bits:", ""]
-            lines += markdown_table(["method", *section.further], section, _further_entries)
-            lines += [""]
-        if extra := extra_columns(section, columns):
-            headings = [heading for heading, _ in extra]
-            notes = "".join(f" {heading}:{note(m)}" for heading, m in extra if note(m))
-            lines += [f"Ties and costs, means at {section.slashed_bits} bits.{notes}", ""]
-            lines += markdown_table(["method", *headings], section, extra_entries(columns))
-            lines += [""]
-    lines += statistics_markdown(board)
-    if board.notes:
-        lines += ["## Notes", "", *(f"- {markdown_escape(line)}" for line in board.notes), ""]
-    return "\n".join(lines)
+    return _rendered("md", board, columns, statistics=Markup("\n".join(statistics_markdown(board))))
+
+
+def leaderboard_latex(board: Board, columns: Sequence[str] = ()) -> str:
+    """Return ``leaderboard.tex``: one table per section, for the input command.
+
+    Parameters
+    ----------
+    board : Board
+    columns : sequence of str
+        Keys of `results.tables.columns.COLUMNS`; each makes a table of its own, so that it fits a
+        page.
+    """
+    return _rendered("tex", board, columns)
+
+
+def _rendered(form: str, board: Board, columns: Sequence[str], **more: object) -> str:
+    text = template(f"leaderboard.{form}.jinja").render(
+        board=board,
+        columns=columns,
+        extra_columns=extra_columns,
+        note_of=note,
+        ties=TIES,
+        empty=EMPTY,
+        **more,
+    )
+    return f"{text.rstrip()}\n"
 
 
 def leaderboard_plain(board: Board) -> str:
@@ -86,33 +78,6 @@ def _star(section: Section, row: Row, bits: int) -> str:
     if section.best(row, bits):
         return "*"
     return "+" if section.second(row, bits) else " "
-
-
-def _main_entries(section: Section, row: Row) -> list[str]:
-    entries = []
-    for bits in section.bits:
-        entry = section.entry(row, bits)
-        if section.best(row, bits):
-            entry = f"**{entry}**"
-        elif section.second(row, bits):
-            entry = f"<ins>{entry}</ins>"  # Markdown has no underlining of its own
-        entries.append(entry)
-    return entries
-
-
-def _further_entries(section: Section, row: Row) -> list[str]:
-    return [section.means(row, metric) for metric in section.further]
-
-
-def markdown_table(
-    header: Sequence[str], section: Section, entries: Callable[[Section, Row], list[str]]
-) -> list[str]:
-    rows = [[markdown_escape(name) for name in header], ["---", *["---:"] * (len(header) - 1)]]
-    for heading, of_kind in section.blocks:
-        if heading:  # Markdown has no rule inside a table: a row of its own sets them apart
-            rows += [[f"*{markdown_escape(heading)}*", *[""] * (len(header) - 1)]]
-        rows += [[markdown_escape(section.label(row)), *entries(section, row)] for row in of_kind]
-    return [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:

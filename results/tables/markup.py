@@ -1,9 +1,17 @@
-"""Text made safe for the forms that it is printed in."""
+"""Templates of the report, in which everything that is printed is made safe for its form."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
 
 EMPTY = "No record can be shown."
 _LATEX = {
@@ -54,3 +62,38 @@ def _latex_letter(c: str) -> str:
     base, marks = (parts := unicodedata.normalize("NFD", c))[0], parts[1:]
     has_accent = c < "\u0180" and base.isascii() and all(mark in _ACCENTS for mark in marks)
     return _LATEX.get(c, c if has_accent else f"(U+{ord(c):04X})")
+
+
+_ESCAPES = {"md": markdown_escape, "tex": latex_escape}
+_SYNTAX: Any = {
+    "block_start_string": "<%",
+    "block_end_string": "%>",
+    "variable_start_string": "<<",
+    "variable_end_string": ">>",
+}
+"""Of LaTeX templates, since braces are LaTeX's own."""
+
+
+@cache
+def template(name: str) -> Template:
+    """Return a template of ``results/templates``.
+
+    Whatever it prints is escaped for the form that its name tells (``html``, ``md`` or ``tex``),
+    except `markupsafe.Markup`.
+    """
+    form = name.split(".")[1]
+
+    def escaped(value: Any) -> Markup:
+        return value if isinstance(value, Markup) else Markup(_ESCAPES[form](str(value)))
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=escaped if form in _ESCAPES else None,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=form != "html",
+        **(_SYNTAX if form == "tex" else {}),
+    )
+    return environment.get_template(name)

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from results.analysis.board import Board, Row, Section
-from results.tables.markup import markdown_escape
+from results.tables.markup import template
 
 SOURCE = Path(__file__).with_name("published.csv")
 TEXTS = ("dataset", "protocol", "metric", "published", "venue", "backbone", "row", "network")
@@ -106,42 +106,31 @@ def _differences(section: Section, row: Row, figure: dict[Any, Any]) -> Iterator
 def published_markdown(board: Board) -> str:
     """Return ``published.md``: a table a protocol and metric, at the lengths that were run."""
     frame = published_frame(board)
-    lines = ["# Published figures beside ours", "", NOTE, ""]
     ran = {
         (s.dataset, s.protocol.partition("~")[0], bits) for s in board.sections for bits in s.bits
     }
     base = frame["protocol"].str.partition("~")[0] if len(frame) else frame["protocol"]
     keys = zip(frame["dataset"], base, frame["bits"], strict=True)
-    shown = frame[[key in ran for key in keys]]
-    if not len(shown):
-        return "\n".join(
-            [*lines, "No figure is known under a protocol and length of this report.", ""]
-        )
+    shown = frame.loc[[key in ran for key in keys]]
     numbers = {source: n for n, source in enumerate(dict.fromkeys(shown["source"]), start=1)}
-    for (dataset, protocol, metric), table in shown.groupby(
-        ["dataset", "protocol", "metric"], sort=False
-    ):
+    tables: dict[str, list[list[str]]] = {}
+    names = ["dataset", "protocol", "metric"]
+    for (dataset, protocol, metric), table in shown.groupby(names, sort=False):
         ordered = table.sort_values(["bits", "value"], ascending=[True, False], kind="stable")
-        lines += [
-            f"## {markdown_escape(f'{dataset} / {protocol}, {metric}')}",
-            "",
-            "| bits | published | venue | backbone | theirs | ours | gap | what differs | source |",
-            "| ---: | --- | --- | --- | ---: | ---: | ---: | --- | ---: |",
-            *(_line(row, numbers) for row in ordered.to_dict("records")),
-            "",
-        ]
+        lines = [[*_texts(row), str(numbers[row["source"]])] for row in ordered.to_dict("records")]
+        tables[f"{dataset} / {protocol}, {metric}"] = lines
     hidden = len(frame) - len(shown)
-    lines += [f"At other lengths: {hidden} more, in published.csv.", ""] if hidden else []
-    lines += ["Sources:", "", *(f"{n}. {markdown_escape(s)}" for s, n in numbers.items()), ""]
-    return "\n".join(lines)
+    text = template("published.md.jinja").render(
+        note=NOTE, tables=tables, hidden=hidden, sources=list(numbers)
+    )
+    return f"{text.rstrip()}\n"
 
 
-def _line(row: dict[Any, Any], numbers: dict[str, int]) -> str:
+def _texts(row: dict[Any, Any]) -> list[str]:
+    """Return what the table shows of a figure, its source aside."""
     ours = gap = "-"
     if not pd.isna(row["mean"]):
         spread = "" if pd.isna(row["std"]) else f" ± {row['std']:.3f}"
         ours, gap = f"{row['method']} {row['mean']:.3f}{spread}", f"{row['gap']:+.3f}"
-    texts = [str(row[name]) for name in ("bits", "published", "venue", "published_backbone")]
-    texts += [f"{row['value']:.3f}", ours, gap, row["differs"]]
-    cells = map(markdown_escape, texts)
-    return f"| {' | '.join([*cells, str(numbers[row['source']])])} |"
+    names = ("bits", "published", "venue", "published_backbone")
+    return [*(str(row[name]) for name in names), f"{row['value']:.3f}", ours, gap, row["differs"]]
