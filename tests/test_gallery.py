@@ -14,7 +14,7 @@ from results.gallery.row_samples import Samples, read_samples, write_samples
 from results.gallery.shown_queries import exhibits, rows_needed
 from results.gallery.view import View
 from results.page.thumbnails import galleries
-from results.report import load_board, render_board
+from results.report import Options, load_board, render_board
 from results.store.scan import Scan
 from results.store.store import ResultStore
 from tests.record_factory import make_record
@@ -165,7 +165,7 @@ def test_the_command_reads_the_data_when_it_is_asked_to(stored, tmp_path, capsys
     html = (tmp_path / "report/index.html").read_text()
     assert html.count('class="thumb"') == 12
     alone = ResultStore(tmp_path)
-    render_board(load_board(alone), alone)
+    render_board(load_board(alone), alone, Options(figures=("gallery",)))
     assert (tmp_path / "report/index.html").read_text().count('class="thumb"') == 12
 
 
