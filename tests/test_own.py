@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -22,7 +24,8 @@ from tests.own_data import call, features, png, refusal, table, tree
 def test_own_data_are_drawn_by_sizes_that_suit_their_number(tmp_path):
     data = load(f"folder:{tree(tmp_path / 'My birds', 50)}")
     p = data.protocol
-    assert (p.label, p.n_query, p.n_train, p.n_database) == ("folder-My-birds/10q-90t", 10, 90, 90)
+    assert re.fullmatch("folder-My-birds-[0-9a-f]{6}/10q-90t", p.label)
+    assert (p.n_query, p.n_train, p.n_database) == (10, 90, 90)
     assert (p.cutoff, p.rule) == (90, "pooled at random, train inside the database")
     assert torch.equal(data.train, data.database)
 
@@ -30,8 +33,11 @@ def test_own_data_are_drawn_by_sizes_that_suit_their_number(tmp_path):
 def test_the_split_is_pinned(tmp_path):
     """Numbers rest on it: the same rows on every machine and at every seed."""
     torch.manual_seed(1)
-    data = load(f"features:{features(tmp_path / 'x.npz', 1000)}", LoadOptions(n_train=500))
-    assert data.protocol.digest[:16] == "3f977c80b27dd4d5"
+    x = np.arange(4000, dtype=np.float32).reshape(1000, 4)
+    path = features(tmp_path / "x.npz", 1000, features=x)
+    data = load(f"features:{path}", LoadOptions(n_train=500))
+    assert data.protocol.label == "features-x-9c0bfa/100q-500t"
+    assert data.protocol.digest[:16] == "4a8edb07531e7d1b"
     assert tensor_digest(data.train, data.query, data.database)[:16] == "e7052b0bfa1b987d"
     assert not torch.isin(data.query, data.database).any()
 
@@ -435,7 +441,7 @@ def test_lists_are_a_split_of_images_below_them_or_below_the_data_root(tmp_path,
     images = tmp_path / "split" if below else tmp_path / "images"
     root = lists(tmp_path / "split", images)
     data = load(f"lists:{root}", LoadOptions(tmp_path / "images"))
-    assert data.protocol.label == "lists-split/3q-3t"
+    assert re.fullmatch("lists-split-[0-9a-f]{6}/3q-3t", data.protocol.label)
     assert data.protocol.rule == "as listed"
     assert (len(data.query), len(data.train), len(data.database)) == (3, 3, 6)
     assert torch.isin(data.train, data.database).all()
@@ -511,25 +517,55 @@ def test_one_folder_under_two_names_is_one_data_set(tmp_path, capsys):
     names = [f"folder:{tmp_path}/birds", f"folder:{tmp_path}/birds/../birds/"]
     assert call(tmp_path, "--datasets", *names, "--dry-run") == 0
     out = capsys.readouterr().out
-    assert out.count("folder-birds/2q-18t on pixels") == 1
+    assert len(re.findall(r"folder-birds-\w+/2q-18t on pixels", out)) == 1
     assert "  folder:" in out
     assert "3 cells" in out
 
 
-def test_two_folders_of_one_name_never_share_a_table(tmp_path, capsys):
+def test_two_folders_of_one_name_both_stay_in_the_report(tmp_path, capsys):
     names = [f"folder:{tree(tmp_path / where / 'birds')}" for where in "ab"]
-    assert call(tmp_path, "--datasets", *names) == 2
-    assert "two data sets would both be called folder-birds/2q-18t" in capsys.readouterr().err
+    assert call(tmp_path, "--datasets", *names) == 0
     for name in names:
         assert call(tmp_path, "--datasets", name) == 0
     records = ResultStore(tmp_path / "out").records()
-    assert len({r.protocol_info["inputs"] for r in records}) == 2
-    assert "Superseded" not in capsys.readouterr().err
     from results.analysis.arrange import select
 
     shown, superseded = select(records)
-    assert len(shown) == len(superseded) == 3
-    assert len({r.protocol_info["inputs"] for r in shown}) == 1
+    assert (len(shown), len(superseded)) == (6, 0)
+    assert len({record.dataset for record in shown}) == 2
+
+
+def test_a_copy_of_the_same_data_is_the_same_data_set(tmp_path, capsys):
+    root = tree(tmp_path / "a/birds")
+    shutil.copytree(root, tmp_path / "b/birds")
+    names = [f"folder:{tmp_path}/{where}/birds" for where in "ab"]
+    assert call(tmp_path, "--datasets", *names, "--dry-run") == 0
+    assert "3 cells, 0 stored, 3 to run" in capsys.readouterr().out
+
+
+def test_data_have_one_name_wherever_they_lie_and_others_another(tmp_path):
+    root = tree(tmp_path / "a/birds")
+    name = load(f"folder:{root}").protocol.dataset
+    (tmp_path / "b").mkdir()
+    root.rename(tmp_path / "b/birds")
+    assert load(f"folder:{tmp_path}/b/birds").protocol.dataset == name
+    (tmp_path / "b/birds/owl/000.png").rename(tmp_path / "b/birds/crow/x.png")
+    assert load(f"folder:{tmp_path}/b/birds").protocol.dataset != name
+    one, other = (features(tmp_path / f"{letter}.npz") for letter in "\u9ce5\u82b1")
+    names = [load(f"features:{path}").protocol.dataset for path in (one, other)]
+    assert [n[:14] for n in names] == ["features-data-"] * 2
+    assert names[0] != names[1]
+    split = np.arange(40) % 2
+    first = features(tmp_path / "x.npz", features=np.ones((40, 2)), split=split)
+    before = load(f"features:{first}").protocol.dataset
+    second = features(tmp_path / "x.npz", features=np.ones((40, 2)), split=1 - split)
+    assert load(f"features:{second}").protocol.dataset != before
+
+
+def test_a_long_name_is_cut(tmp_path, capsys):
+    path = features(tmp_path / f"{'n' * 250}.npz")
+    assert load(f"features:{path}").protocol.dataset[:-6] == f"features-{'n' * 40}-"
+    assert call(tmp_path, "--datasets", f"features:{path}") == 0
 
 
 def test_own_data_are_scored_and_scored_again(tmp_path, capsys):
