@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.errors import DatasetError
+from datasets.errors import DatasetError, one_line
 
 
 def lcs_similarity(parents: Mapping[str, str], classes: Sequence[str]) -> Tensor:
@@ -116,9 +116,9 @@ def read_tree(path: Path) -> dict[str, str]:
         If the file is absent, a line has another form, or a node has two parents.
     """
     try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise DatasetError(f"hierarchy: {path}: {error.strerror}") from error
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"hierarchy: {path}: cannot be read ({one_line(error)})") from error
     parents: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         names = line.split()
