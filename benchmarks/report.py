@@ -19,9 +19,9 @@ from datasets.own.kinds import without_own
 from methods import METHODS
 from results.figures.by_name import FIGURES
 from results.report import FORMATS, Options, load_board, render_board
+from results.store.leftovers import tidy
 from results.store.record import RunRecord
 from results.store.store import ResultStore, StoreError
-from results.store.tidy import tidy
 from results.tables.benchopt_export import write_benchopt
 from results.tables.columns import COLUMNS
 

@@ -26,9 +26,9 @@ from benchmarks.training.trainer import Matmul, TrainingError
 from datasets import load
 from datasets.arguments import add_data_arguments, load_options
 from datasets.errors import DatasetError, one_line
+from results.store.leftovers import tidy
 from results.store.record import RunRecord
 from results.store.store import StoreError
-from results.store.tidy import tidy
 
 _USER_ERRORS = (
     *(DatasetError, DeviceError, GridError, StoreError),

@@ -28,9 +28,9 @@ from datasets.errors import DatasetError
 from datasets.own.kinds import is_own, without_own
 from methods import METHODS
 from results.report import load_board, render_board
+from results.store.leftovers import tidy
 from results.store.record import RunRecord
 from results.store.store import ResultStore, StoreError
-from results.store.tidy import tidy
 
 
 class RescoreError(Exception):

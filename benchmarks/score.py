@@ -31,9 +31,9 @@ from datasets.base import RetrievalDataset
 from datasets.errors import DatasetError
 from methods import METHODS
 from results.report import load_board, render_board
+from results.store.leftovers import tidy
 from results.store.record import KINDS, SCHEMA, RunRecord, check_record
 from results.store.store import ResultStore, StoreError
-from results.store.tidy import tidy
 
 UNKNOWN = "unknown"
 """Backbone of codes that come without one."""
