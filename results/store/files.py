@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and what processes that died have left of them."""
+"""Writing files so that nobody ever sees half of one, and removing what dead processes left."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
 
 SUFFIX = ".tmp"
 _FORGOTTEN = 24 * 3600.0
@@ -16,7 +20,7 @@ _FORGOTTEN = 24 * 3600.0
 
 
 def temporary(path: Path) -> Path:
-    """Return a name beside a file that no other process uses; it tells whose it is."""
+    """Return a new name beside a file, which tells the machine and process that use it."""
     name = f".{path.name}@{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
     return path.with_name(name)
 
@@ -33,6 +37,12 @@ def write_atomic(path: Path, content: bytes) -> None:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def tensor_file(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Return arrays as a safetensors file, which takes rows without gaps alone."""
+    packed = {name: np.require(array, requirements="C") for name, array in arrays.items()}
+    return safetensors.numpy.save(packed)
 
 
 def remove_left_behind(*folders: Path) -> None:

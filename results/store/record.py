@@ -1,4 +1,4 @@
-"""The record of one cell, finished or failed, and the check it passes before it is stored."""
+"""What is recorded of a run, finished or failed, and the check that every record has to pass."""
 
 from __future__ import annotations
 
