@@ -1,4 +1,4 @@
-"""Every output of a report, rebuilt from the records alone."""
+"""Write the report of a results folder, tables, figures and page, from its records alone."""
 
 from __future__ import annotations
 

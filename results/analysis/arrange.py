@@ -1,7 +1,7 @@
-"""From one reading of the store to a board: what is shown, what newer records set aside.
+"""Arrange the records of a store into a board, the sections and notes of a report.
 
-Records that an equal cell with other settings or another source made obsolete are set aside here
-and counted.
+Records can share a table or a mean only if data, protocol and settings are the same. Where they
+differ, `select` keeps those of the newest record, and the notes count the others.
 """
 
 from __future__ import annotations

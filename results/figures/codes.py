@@ -71,7 +71,7 @@ def bit_correlation(view: View, section: Section) -> Figure | None:
             shown.append((row, record, correlation(codes)))
     if not shown:
         return None
-    titles = [f"{label(row)}: {_away(v):.2f}" for row, _, v in shown]
+    titles = [f"{label(row)}: {_off_diagonal(v):.2f}" for row, _, v in shown]
     height = 2.3 if view.width == "page" else 1.7
     figure, axes = panels(titles, view.width, height=height, small=True)
     for panel, (*_, values) in zip(axes, shown, strict=True):
@@ -85,7 +85,7 @@ def bit_correlation(view: View, section: Section) -> Figure | None:
     return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits, {note}.")
 
 
-def _away(values: NDArray[np.float64]) -> float:
+def _off_diagonal(values: NDArray[np.float64]) -> float:
     """Mean off the diagonal; 0 for a single bit."""
     n = len(values)
     return float((values.sum() - n) / max(n * (n - 1), 1))

@@ -1,4 +1,4 @@
-"""What the page's script works on: the leaderboard and its runs as plain data, each text once."""
+"""The data that the page's script sorts and filters: the leaderboard and the runs behind it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _DIGITS = 6
 
 
 class Pool:
-    """Values by number, equal ones once."""
+    """A list without repetition: others refer to a value by its place in it."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
         self._places: dict[str, int] = {}
 
     def place(self, value: Any) -> int:
-        """Return the number of a value."""
+        """Return the place of a value, which is added if it is new."""
         place = self._places.setdefault(json.dumps(value), len(self.values))
         if place == len(self.values):
             self.values.append(value)

@@ -1,4 +1,4 @@
-"""Columns that a table shows where they are asked for: bounds of ties, time, speed and memory."""
+"""Columns that tables show on request: bounds of ties, training time, speed and memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOTES = {
 
 
 def note(metric: str) -> str:
-    """Say what a column counts, with a space before it; nothing where its name says it."""
+    """Return a sentence on what a column counts, after a space; empty where its name says it."""
     return _NOTES.get(metric, "")
 
 
