@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from benchmarks import score
 from benchmarks.evaluation.packing import PackedBits
-from benchmarks.evaluation.scoring import score_codes, score_floats
+from benchmarks.evaluation.scoring import protocol_info, score_codes, score_floats
 from benchmarks.evaluation.submission import SubmissionError, read_codes
 from datasets import load
 
@@ -67,6 +67,17 @@ def test_curves_by_cutoff_agree_with_the_metrics_and_pairs_with_the_recall(data,
     share = sum(pairs["relevant"]) / sum(pairs["pairs"])
     assert by_cutoff["precision"][-1] == pytest.approx(share)
     assert all(r <= p for r, p in zip(pairs["relevant"], pairs["pairs"], strict=True))
+
+
+def test_queries_without_a_relevant_item_are_told(data):
+    """Class 1 leaves the database, and items without any label come in."""
+    labels = data.labels.clone()
+    rows = data.database[labels[data.database, 1]]
+    labels[rows] = False
+    without = int(data.labels[data.query, 1].sum())
+    assert 0 < without < len(data.query)
+    info = protocol_info(replace(data, labels=labels), "inputs")
+    assert info["n_query_without_relevant"] == without
 
 
 def test_several_labels_an_image_give_ndcg_and_no_hierarchy_no_mahp(data, codes):
