@@ -40,6 +40,7 @@ class Protocol_:
 
     Examples
     --------
+    >>> from datasets.protocols.table import PROTOCOLS
     >>> protocol = PROTOCOLS["cifar10"]["1k-5k"]
     >>> protocol.label
     'cifar10/1k-5k'
