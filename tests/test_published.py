@@ -40,6 +40,17 @@ def test_protocols_and_methods_are_those_of_the_suite():
     assert (without["setting"] != "").all()
 
 
+def test_figures_of_pooled_splits_stand_under_pooled_protocols():
+    cifar = published().query("dataset == 'cifar10'")
+    pooled = cifar[cifar["protocol"].isin(["10k-50k", "10k-5k"])]
+    assert pooled.groupby("protocol").size().to_dict() == {"10k-50k": 26, "10k-5k": 24}
+    assert pooled["setting"].str.startswith("pooled").all()
+    official = cifar[cifar["protocol"] == "official"]
+    assert set(official["published"]) == {"GreedyHash (unsupervised)", "NSH"}
+    for name in pooled["protocol"].unique():
+        assert PROTOCOLS["cifar10"][name].rule.startswith("pooled")
+
+
 def test_ours_stand_beside_theirs_with_the_gap():
     ours = make_record(method="cibhash", metrics={"mAP@1000": 0.6}, **SDC)
     more = replace(ours, seed=1, digest="1" * 64, metrics={"mAP@1000": 0.62})

@@ -261,7 +261,7 @@ def test_packed_rows_that_are_wider_than_they_are_said_to_be_are_refused(tmp_pat
         (["--name", "../x"], "expected letters, digits"),
         (["--dataset", "synthetic/none"], "unknown protocol of synthetic 'none'"),
         (["--backbone", "pixel"], "did you mean 'pixels'"),
-        (["--seed", "-1"], "seed: expected a whole number from 0, got -1"),
+        (["--seed", "-1"], "seed: expected a whole number from 0 to 9007199254740992, got -1"),
     ],
 )
 def test_bad_arguments_are_one_line(tmp_path, codes, capsys, flags, words):
