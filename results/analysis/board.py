@@ -141,11 +141,6 @@ class Section:
         shown = [row.mean(metric, bits) for bits in self.bits]
         return shown[0] if row.codeless else " / ".join(shown)
 
-    @property
-    def slashed_bits(self) -> str:
-        """The lengths in the order in which `means` shows them."""
-        return " / ".join(str(bits) for bits in self.bits)
-
     def caption(self, best: str = "in bold", second: str = "underlined") -> str:
         """Say what the main table's numbers are, and how it marks the best and the second."""
         if self.seeds == 1:

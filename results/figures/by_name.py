@@ -17,11 +17,8 @@ from results.figures import codes as figure_codes
 from results.figures import lines as figure_lines
 from results.figures import ranks as figure_ranks
 from results.figures import training as figure_training
-from results.figures.style import inline_png, inline_svg, save
 from results.gallery.view import View
 from results.store.run_key import folder_name
-
-__all__ = ["FIGURES", "Drawn", "Kind", "draw", "inline_png", "inline_svg", "save"]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from results.analysis.board import Section
 from results.figures.style import COLOURS, STYLE, finish, label, panels
-from results.gallery.shown_queries import map_places
+from results.gallery.shown_queries import map_places, map_rows
 from results.gallery.view import View
 from results.store.record import RunRecord
 
@@ -167,10 +167,8 @@ def _maps(
 
 
 def _map_labels(view: View, record: RunRecord) -> NDArray[np.bool_] | None:
-    samples, rows = view.samples(record), view.arrays(record).get("database_rows")
-    if samples is None or rows is None:
-        return None
-    return samples.labels_of(rows.astype(np.int64)[map_places(len(rows))])
+    samples = view.samples(record)
+    return None if samples is None else samples.labels_of(map_rows(view, record))
 
 
 def _common_classes(labels: NDArray[np.bool_]) -> list[int]:

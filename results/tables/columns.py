@@ -45,9 +45,3 @@ def extra_columns(section: Section, names: Sequence[str]) -> list[tuple[str, str
         if name in names
         for heading, metric in columns
     ]
-
-
-def cost_metrics(names: Sequence[str]) -> list[str]:
-    """Return the metrics of `results.analysis.frames.costs_frame` among the columns asked for."""
-    metrics = [metric for name in names for _, metric in COLUMNS[name]]
-    return [metric for metric in metrics if metric.startswith("cost.")]
