@@ -2,10 +2,10 @@
 
 >>> import torch
 >>> from methods import METHODS, Recipe
->>> x = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))  # features of 64 images
->>> bank = torch.stack([x + 0.1, x - 0.1], 1).half()  # two views of each
+>>> x = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
+>>> bank = ViewBank(x, torch.stack([x, -x], dim=1).half(), x.device)  # two views of each image
 >>> trainer = Trainer(Recipe(epochs=2, batch_size=32), seed=0)
->>> method = METHODS["cibhash"](8, 16).fit(ViewBank(x, bank, x.device), trainer)
+>>> method = METHODS["cibhash"](8, 16).fit(bank, trainer)
 >>> method.encode(x).shape, len(trainer.history)
 (torch.Size([64, 16]), 2)
 """
