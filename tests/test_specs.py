@@ -78,6 +78,29 @@ def test_settings_that_cannot_train_are_refused(overrides, words):
 
 
 @pytest.mark.parametrize(
+    ("parameter", "text", "words"),
+    [
+        ("tau", "1" + "0" * 400, "must be at most 9223372036854775807, got 1000000000"),
+        ("tau", "-1" + "0" * 400, "must be at most 9223372036854775807, got 1000000000"),
+        ("lr", "1" + "0" * 400, "must be at most"),
+        ("batch_size", "1" + "0" * 400, "must be at most"),
+        ("tau", "1" + "0" * 5000, "expected float as in the default 0.3, got '1000000000"),
+        ("tau", "1e999", "expected a finite number, got inf"),
+        ("tau", "[" * 100_000, "expected float as in the default"),
+        ("optimizer", "a" * 5000, "optimizer must be adam or sgd"),
+    ],
+)
+def test_what_is_beyond_all_that_is_counted_is_refused_in_a_short_line(parameter, text, words):
+    with pytest.raises(GridError, match=words) as caught:
+        method_spec("cibhash", parse_overrides([f"cibhash.{parameter}={text}"])["cibhash"])
+    assert len(str(caught.value)) < 300
+
+
+def test_the_largest_whole_number_that_is_counted_is_taken():
+    assert method_spec("cibhash", {"batch_size": 2**63 - 1}).recipe.batch_size == 2**63 - 1
+
+
+@pytest.mark.parametrize(
     ("parameter", "value", "finetune", "words"),
     [
         ("backbone_lr", 1e-4, False, "nsh.backbone_lr: does nothing without --finetune"),

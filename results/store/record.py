@@ -17,6 +17,9 @@ KINDS = ("method", "captions", "hierarchy", "yardstick")
 
 Rows of different kinds are never ranked together.
 """
+LARGEST = 2**63 - 1
+"""The largest whole number that tables and arrays hold."""
+_COUNT = f"a whole number from 0 to {LARGEST}"
 PROTOCOL_COUNTS = ("n_query", "n_train", "n_database", "cutoff")
 PROTOCOL_TEXTS = ("rule", "relevance", "source", "digest")
 
@@ -116,7 +119,7 @@ def _faults(data: dict[str, Any]) -> Iterator[str]:
     yield from _kind_faults(data["kind"])
     for name in ("bits", "seed"):
         if not _is_count(data[name]):
-            yield f"{name}: expected a whole number from 0, got {data[name]!r}"
+            yield f"{name}: expected {_COUNT}, got {data[name]!r}"
     if data["kind"] != "yardstick" and data["bits"] == 0:
         yield "bits: a method has at least 1; 0 is for yardsticks without codes"
     if not isinstance(data["digest"], str) or not re.fullmatch("[0-9a-f]{64}", data["digest"]):
@@ -129,7 +132,7 @@ def _faults(data: dict[str, Any]) -> Iterator[str]:
     yield from _json_faults(data["protocol_info"], "protocol_info", dict)
     if isinstance(data["protocol_info"], dict):
         for names, right, rule in (
-            (PROTOCOL_COUNTS, _is_count, "a whole number from 0"),
+            (PROTOCOL_COUNTS, _is_count, _COUNT),
             (PROTOCOL_TEXTS, _is_text, "text"),
         ):
             for name in names:
@@ -213,17 +216,19 @@ def _is_text(value: object) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and type(value) is not bool and -LARGEST <= value <= LARGEST
 
 
 def _is_numbers(value: object) -> bool:
-    return (
-        isinstance(value, list)
-        # A record holds hundreds of numbers here: the usual two types are compared as one set.
-        and ({type(item) for item in value} <= {int, float} or all(map(_is_number, value)))
-        and all(map(math.isfinite, value))
+    # A record holds hundreds of numbers here: the usual type is looked for as one set.
+    return isinstance(value, list) and (
+        all(map(math.isfinite, value))
+        if {type(item) for item in value} == {float}
+        else all(map(_is_number, value))
     )
