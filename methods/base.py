@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self, final
 import torch
 from torch import Tensor, nn
 
+from methods.equal_rows import repeated_rows, row_keys
 from methods.recipe import Recipe as Recipe
 
 Input = Literal["features", "tokens"]
@@ -238,6 +239,8 @@ class HashMethod(nn.Module, ABC):
     def encode(self, x: Tensor, chunk: int = 8192) -> Tensor:
         """Codes of inputs, in evaluation mode and without gradients.
 
+        Equal inputs get equal codes, those of the first of them, however their scores are rounded.
+
         Parameters
         ----------
         x : Tensor, shape (N, ...)
@@ -255,11 +258,16 @@ class HashMethod(nn.Module, ABC):
         try:
             device = next(self.state()).device
             codes = torch.empty(len(x), self.n_bits, dtype=torch.bool, device=x.device)
+            keys = torch.empty(len(x), dtype=torch.int64, device=device)
             for start in range(0, len(x), chunk):
-                scores = self.project(x[start : start + chunk].to(device, torch.float32))
-                codes[start : start + chunk] = scores > 0
+                some = slice(start, start + chunk)
+                part = x[some].to(device, torch.float32)
+                keys[some] = row_keys(part)
+                codes[some] = self.project(part) > 0
         finally:
             self.train(was_training)
+        for rows, first in repeated_rows(x, keys, chunk):
+            codes[rows] = codes[first]
         return codes
 
     def _start_anew(self) -> None:

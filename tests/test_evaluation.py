@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
+from benchmarks.evaluation.graded_metrics import ndcg
 from benchmarks.evaluation.graded_relevance import Grades
 from benchmarks.evaluation.packing import PackedBits
 from tests.code_factory import codes
@@ -231,10 +232,18 @@ def test_similarity_that_is_none_is_refused(similarity, words):
         evaluate(good(), good(n=0), similarity=similarity, device="cpu")
 
 
-def test_gains_that_would_not_add_up_exactly_are_refused():
-    many = Codes(np.zeros((1, 2), bool), np.ones((1, 31), bool))
-    with pytest.raises(ValueError, match="exact up to 30 labels in common, got 31"):
-        evaluate(many, many, similarity="exponential", device="cpu")
+@pytest.mark.parametrize("n_shared", [30, 31, 45, 60, 960, 2000])
+def test_any_number_of_labels_in_common_has_a_gain(n_shared):
+    """Beyond 960 they count as 960, so that no sum over a database overflows."""
+    labels = np.tri(n_shared + 1, n_shared, -1, dtype=bool)[[n_shared, n_shared, n_shared // 2, 1]]
+    items = Codes(np.array([[1], [1], [1], [0]]), labels)
+    stats = evaluate(items[:1], items, similarity="exponential", device="cpu")
+    most, half = (2.0 ** min(n, 960) - 1 for n in (n_shared, n_shared // 2))
+    assert stats.gain.tolist() == [[most + most + half, 1]]
+    assert stats.grades.items.tolist() == ([[1, 3]] if half == most else [[1, 1, 2]])
+    discount = 1 / np.log2([2, 3, 4, 5])
+    found = (2 * most + half) / 3 * discount[:3].sum() + discount[3]
+    assert ndcg(stats, 4) == pytest.approx([found / (discount @ [most, most, half, 1])], rel=1e-12)
 
 
 def test_too_many_different_gains_are_refused():

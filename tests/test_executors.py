@@ -67,6 +67,7 @@ def expected(cells, tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_processes_leave_the_same_records_and_extract_once(cells, expected, tmp_path):
     outcomes = []
     assert do(in_processes(2), tmp_path, cells, outcomes.append) == []
@@ -86,6 +87,7 @@ def grow(given):
     return os.getpid()
 
 
+@pytest.mark.slow
 def test_a_worker_stays_though_it_grows_by_mapped_features(tmp_path):
     pytest.importorskip("psutil", reason="loky looks at memory only where psutil is installed")
     workers = get_reusable_executor(max_workers=1)
@@ -96,7 +98,9 @@ def test_a_worker_stays_though_it_grows_by_mapped_features(tmp_path):
     assert len(set(pids)) == 1
 
 
-@pytest.mark.parametrize("executor", [local, in_processes(2)])
+@pytest.mark.parametrize(
+    "executor", [local, pytest.param(in_processes(2), marks=pytest.mark.slow)], ids=["here", "two"]
+)
 def test_seeds_that_train_together_leave_the_records_of_the_cells_alone(
     executor, cells, expected, tmp_path
 ):
@@ -113,6 +117,7 @@ def test_seeds_that_train_together_leave_the_records_of_the_cells_alone(
     assert len(seeds["lsh"]) == len(seeds["random"]) == 1
 
 
+@pytest.mark.slow
 def test_a_killed_dask_worker_costs_nothing_that_is_finished(cells, expected, tmp_path):
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     outcomes, killed = [], []
@@ -247,6 +252,7 @@ def test_a_busy_cell_is_asked_for_again(cells, monkeypatch, tmp_path):
     assert [o.state for o in outcomes] == ["stored"]
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_said():
     pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     with pytest.raises(GridError, match="--scheduler tcp://127"), on_dask("tcp://127.0.0.1:9", 1):

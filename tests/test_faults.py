@@ -16,7 +16,10 @@ from results.store.leases import SUFFIX, Lease
 from results.store.store import ResultStore
 from tests.faulty_runner import STAGES
 
-pytestmark = pytest.mark.usefixtures("one_figure")
+pytestmark = [
+    pytest.mark.usefixtures("one_figure"),
+    pytest.mark.slow,  # grids that are run twice, and mostly in processes of their own
+]
 
 ROOT = Path(__file__).parents[1]
 GRID = ["--datasets", "synthetic", "--bits", "8", "--seeds", "1", "--epochs", "3"]

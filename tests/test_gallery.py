@@ -14,7 +14,7 @@ from results.gallery.row_samples import Samples, read_samples, write_samples
 from results.gallery.shown_queries import exhibits, rows_needed
 from results.gallery.view import View
 from results.page.thumbnails import galleries
-from results.report import load_board, render_board
+from results.report import Options, load_board, render_board
 from results.store.scan import Scan
 from results.store.store import ResultStore
 from tests.record_factory import make_record
@@ -115,12 +115,13 @@ def test_data_without_images_have_maps_and_no_gallery(stored, tmp_path):
 def test_the_sheet_of_the_page_holds_each_thumbnail_once(stored):
     view = view_of(stored[0])
     (made,) = galleries(view)
-    assert [shelf.method for shelf in made.shelves] == ["lsh", "itq"]
-    assert made.sheet.startswith("data:image/png;base64,")
-    line = made.shelves[0].best[0]
-    assert len(line.found) == 10
-    assert {picture.text.split(",")[0] for picture in line.found} <= {"right", "wrong"}
-    assert all(0 <= picture.x <= 100 and 0 <= picture.y <= 100 for picture in line.found)
+    assert [exhibit.row.method for exhibit in made.exhibits] == ["lsh", "itq"]
+    assert made.sheet.uri().startswith("data:image/png;base64,")
+    answers = [a for e in made.exhibits for a in (*e.best, *e.worst)]
+    rows = {row for a in answers for row in (a.row, *a.found.tolist())}
+    places = {made.sheet.place(row) for row in rows}
+    assert len(places) == len(rows) == len(made.sheet.images)
+    assert all(0 <= x <= 100 and 0 <= y <= 100 for x, y in places)
 
 
 def test_correlation_is_pearsons_without_its_sign():
@@ -164,7 +165,7 @@ def test_the_command_reads_the_data_when_it_is_asked_to(stored, tmp_path, capsys
     html = (tmp_path / "report/index.html").read_text()
     assert html.count('class="thumb"') == 12
     alone = ResultStore(tmp_path)
-    render_board(load_board(alone), alone)
+    render_board(load_board(alone), alone, Options(figures=("gallery",)))
     assert (tmp_path / "report/index.html").read_text().count('class="thumb"') == 12
 
 

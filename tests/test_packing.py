@@ -60,6 +60,11 @@ def test_rows_that_change_from_zeros_to_minus_ones_are_named(monkeypatch):
         PackedBits.of(np.concatenate([ones, 2 * zeros - 1, zeros]))
 
 
+def test_columns_that_are_set_are_counted_in_each_row():
+    matrix = np.random.default_rng(0).random((5, 300)) < 0.4
+    np.testing.assert_array_equal(PackedBits.of(matrix).counts(), matrix.sum(1))
+
+
 def test_words_hold_the_rows_and_zeros():
     packed = PackedBits.of(np.ones((2, 21)))
     words = packed.words(np.uint32)

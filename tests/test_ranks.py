@@ -59,6 +59,7 @@ def of_two_ranks(vit, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kept", "name"),
     [("cibhash", "cibhash"), ("wch", "wch"), ("nsh", "nsh"), ("resumed", "cibhash")],
@@ -72,6 +73,7 @@ def test_two_ranks_with_half_a_batch_learn_what_one_learns_with_the_whole(
     torch.testing.assert_close(first, alone, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_ranks_that_draw_different_batches_do_not_train(of_two_ranks):
     for rank in (0, 1):
         told = (of_two_ranks / f"refused-{rank}").read_text()
@@ -84,6 +86,7 @@ def arguments(vit, out, *methods):
     return ["--methods", *methods, *grid, "--out", f"{out}/out", "--cache", f"{out}/cache"]
 
 
+@pytest.mark.slow
 def test_the_command_on_two_ranks_does_what_it_does_on_one(vit, tmp_path):
     """Of three methods one trains, one cannot be built on rank 1, and one has no room on either."""
     faulty = [f"tests.faulty_ranks:{name}" for name in ("Absent", "TooLarge")]
@@ -133,6 +136,7 @@ def test_two_gpus_do_what_one_does(vit, tmp_path):
         assert agreement(stores[0], two[method], stores[1], one[method]) > 0.95  # of bfloat16
 
 
+@pytest.mark.slow
 def test_a_rank_that_fails_within_a_step_ends_all_and_the_cell_is_a_failed_one(vit, tmp_path):
     start = time.monotonic()
     done = torchrun("tests.faulty_ranks", *arguments(vit, tmp_path, "tests.faulty_ranks:Stumbles"))

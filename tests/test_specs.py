@@ -80,8 +80,8 @@ def test_settings_that_cannot_train_are_refused(overrides, words):
 @pytest.mark.parametrize(
     ("parameter", "text", "words"),
     [
-        ("tau", "1" + "0" * 400, "must be at most 9223372036854775807, got 1000000000"),
-        ("tau", "-1" + "0" * 400, "must be at most 9223372036854775807, got 1000000000"),
+        ("tau", "1" + "0" * 400, "must be at most 9007199254740992, got 1000000000"),
+        ("tau", "-1" + "0" * 400, "must be at most 9007199254740992, got 1000000000"),
         ("lr", "1" + "0" * 400, "must be at most"),
         ("batch_size", "1" + "0" * 400, "must be at most"),
         ("tau", "1" + "0" * 5000, "expected float as in the default 0.3, got '1000000000"),
@@ -97,7 +97,7 @@ def test_what_is_beyond_all_that_is_counted_is_refused_in_a_short_line(parameter
 
 
 def test_the_largest_whole_number_that_is_counted_is_taken():
-    assert method_spec("cibhash", {"batch_size": 2**63 - 1}).recipe.batch_size == 2**63 - 1
+    assert method_spec("cibhash", {"batch_size": 2**53}).recipe.batch_size == 2**53
 
 
 @pytest.mark.parametrize(

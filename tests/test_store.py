@@ -93,8 +93,6 @@ def test_a_record_that_cannot_be_read_is_replaced(store):
         ({"metrics": {"mAP": np.float32(0.5)}}, r"metrics\['mAP'\]"),
         ({"metrics": {"mAP": True}}, r"metrics\['mAP'\]"),
         ({"metrics": {"mAP": 10**400}}, r"metrics\['mAP'\]: expected a finite number, got 1000"),
-        ({"metrics": {"mAP": 10**30}}, r"metrics\['mAP'\]: expected a finite number, got 1000"),
-        ({"curves": {"loss": {"x": [1.0, 10**30]}}}, r"curves.loss\['x'\]"),
         ({"curves": {"loss": {"x": [10**400]}}}, r"curves.loss\['x'\]"),
         ({"metrics": {}}, "at least one"),
         ({"timings": {"fit": None}}, r"timings\['fit'\]"),
@@ -117,9 +115,9 @@ def test_a_record_that_cannot_be_read_is_replaced(store):
         ({"bits": 0}, "bits"),
         ({"bits": 16.0}, "bits"),
         ({"seed": -1}, "seed"),
-        ({"seed": 2**63}, "seed: expected a whole number from 0 to 9223372036854775807, got 9"),
+        ({"seed": 2**53 + 1}, "seed: expected a whole number from 0 to 9007199254740992, got 9"),
         ({"bits": 10**20}, "bits: expected a whole number from 0 to"),
-        ({"trained_with": [0, 2**63]}, "trained_with"),
+        ({"trained_with": [0, 2**53 + 1]}, "trained_with"),
         ({"method": " "}, "method"),
         ({"kind": "other"}, "kind"),
         ({"device": None}, "device"),
@@ -160,16 +158,16 @@ def test_a_record_in_the_folder_of_another_cell_is_refused(store):
 
 
 def test_a_seed_that_no_table_holds_keeps_no_other_record_from_being_read(store):
-    good = store.save(make_record(seed=2**63 - 1), ARRAYS)
-    huge = good.with_name(good.name.replace(str(2**63 - 1), str(10**20)))
-    huge.write_text(good.read_text().replace(str(2**63 - 1), str(10**20)))
-    assert [record.seed for record in store.records()] == [2**63 - 1]
+    good = store.save(make_record(seed=2**53), ARRAYS)
+    huge = good.with_name(good.name.replace(str(2**53), str(10**20)))
+    huge.write_text(good.read_text().replace(str(2**53), str(10**20)))
+    assert [record.seed for record in store.records()] == [2**53]
     (reason,) = store.scan().skipped
-    assert "seed: expected a whole number from 0 to 9223372036854775807, got 1000" in reason
+    assert "seed: expected a whole number from 0 to 9007199254740992, got 1000" in reason
     failed = store.mark_failed(make_record(seed=3), kind="method", error="broken")
     edit(failed, seed=10**20)
     assert store.failures() == []
-    assert set(runs_frame(store.records())["seed"]) == {2**63 - 1}
+    assert set(runs_frame(store.records())["seed"]) == {2**53}
 
 
 @pytest.mark.parametrize(

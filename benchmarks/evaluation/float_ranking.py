@@ -7,7 +7,12 @@ from torch import Tensor
 
 from benchmarks.evaluation.counters.choice import resolve
 from benchmarks.evaluation.counts import RetrievalStats
-from benchmarks.evaluation.graded_relevance import Similarity, checked_similarity, gain_of_items
+from benchmarks.evaluation.graded_relevance import (
+    GainTable,
+    LabelSets,
+    Similarity,
+    checked_similarity,
+)
 from benchmarks.evaluation.packing import PackedBits, Values, to_torch
 
 CHUNK = 2**22  # (query, item) pairs ranked at a time
@@ -66,7 +71,10 @@ def rank_floats(
         gain = grades = None
         if graded is not None:
             packed = PackedBits.of(q_labels[rows] > 0), PackedBits.of(b_labels > 0)
-            worth, grades = gain_of_items(*packed, graded)
+            asked, stored = map(LabelSets.of, packed)
+            table = GainTable.of(asked, stored, graded)
+            worth = table.gains[asked.of_item][:, stored.of_item]
+            grades = table.grades(asked, stored)
             by_rank = to_torch(worth, order.device).gather(1, order)
             gain = torch.zeros_like(by_rank).scatter_add_(1, level, by_rank).cpu().numpy()
         counts = items.cpu().numpy(), relevant.cpu().numpy()

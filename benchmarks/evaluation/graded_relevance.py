@@ -1,11 +1,15 @@
 """Graded relevance: how much a database item is worth to a query, from the labels of both.
 
 A gain is rounded to a multiple of 2^-26 (1.5e-8): sums of such numbers are exact in float64 up to
-134 million items of gain 1, in any order, on any device and over any number of shards.
+134 million items of gain 1, in any order, on any device and over any number of shards. So are sums
+of gains 2^r - 1 up to r = 30 labels in common and 8 million items; beyond, they are rounded as
+float64 rounds, and the order of the items may move their last digit. More than 960 labels in
+common count as 960.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,13 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evaluation.counters import choice as counting
-from benchmarks.evaluation.packing import PackedBits, Values, to_numpy
+from benchmarks.evaluation.packing import BITS_SET, PackedBits, Values, to_numpy
+from datasets.sources.class_tree import set_similarity
 
 Similarity = Values | Literal["shared", "exponential", "jaccard"]
+Graded = NDArray[np.float64] | str
+"""A similarity that was checked."""
 
 GAIN_UNIT = 2.0**-26
 MAX_GRADES = 2**14  # different gains for which an ideal ranking is kept
-MAX_SHARED = 30  # labels in common whose gain 2^r - 1 adds up exactly over millions of items
+MOST_SHARED = 960  # labels in common whose gain 2^r - 1 adds up over any database
+_TABLE = 2**22  # entries of a table of gains
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +63,7 @@ class Grades:
         return Grades(values, items)
 
 
-def checked_similarity(similarity: Similarity, n_classes: int) -> NDArray[np.float64] | str:
+def checked_similarity(similarity: Similarity, n_classes: int) -> Graded:
     """Return the similarity as an array in [0, 1], or as one of the three names.
 
     Raises
@@ -86,78 +94,119 @@ def checked_similarity(similarity: Similarity, n_classes: int) -> NDArray[np.flo
     return values
 
 
+@dataclass(frozen=True, eq=False)
+class LabelSets:
+    """The different label sets among some items: items of one set have the same gains.
+
+    Attributes
+    ----------
+    sets : PackedBits, shape (P, C)
+    of_item : ndarray, int64, shape (N,)
+        Which of the sets an item has.
+    """
+
+    sets: PackedBits
+    of_item: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, labels: PackedBits) -> LabelSets:
+        """Find the different rows of a label matrix (N, C)."""
+        rows, of_item = np.unique(labels.rows, axis=0, return_inverse=True)
+        return cls(PackedBits(rows, labels.width), of_item.reshape(-1).astype(np.int64))
+
+    def parts_for(self, query_labels: PackedBits) -> Iterator[tuple[slice, LabelSets]]:
+        """Cut queries into parts whose tables of gains stay small, a row for each set."""
+        height = max(1, _TABLE // max(1, len(self.sets)))
+        for start in range(0, len(query_labels), height):
+            rows = slice(start, start + height)
+            yield rows, LabelSets.of(query_labels[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class GainTable:
+    """What an item is worth to a query, from the label sets of both.
+
+    Attributes
+    ----------
+    values : ndarray, float64, shape (G,)
+        The different gains, in ascending order.
+    grade : ndarray, int64, shape (S, P)
+        Which of them an item of set p has for a query of set s.
+    """
+
+    values: NDArray[np.float64]
+    grade: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, query: LabelSets, items: LabelSets, similarity: Graded) -> GainTable:
+        """Grade every pair of label sets."""
+        values, grade = _graded(query.sets, items.sets, similarity)
+        occurs = np.bincount(grade.ravel(), minlength=len(values)) > 0
+        return cls(values[occurs], (occurs.cumsum() - 1)[grade])
+
+    @property
+    def gains(self) -> NDArray[np.float64]:
+        """The gains themselves, float64 (S, P)."""
+        return self.values[self.grade]
+
+    def grades(self, query: LabelSets, items: LabelSets) -> Grades:
+        """Count how often each gain occurs among the items, for each query."""
+        sizes = np.bincount(items.of_item, minlength=len(items.sets))
+        by_set = [np.bincount(row, sizes, len(self.values)) for row in self.grade]
+        return Grades(self.values, np.array(by_set, np.int64)[query.of_item])
+
+
 def gain(
     query: PackedBits,
     query_labels: PackedBits,
     codes: PackedBits,
     labels: PackedBits,
-    similarity: NDArray[np.float64] | str,
+    similarity: Graded,
     backend: counting.Backend,
 ) -> tuple[NDArray[np.float64], Grades]:
-    """Return the gain per distance, and how often each gain occurs in this piece.
-
-    Items with the same labels have the same gain, so gains are computed between label sets.
-    """
-    sets, item_set = _label_sets(labels)
+    """Return the gain per distance, and how often each gain occurs in this piece."""
+    items = LabelSets.of(labels)
     gains, parts = [], []
-    for start in range(0, len(query), 64):  # bounds the table of gains: 64 sets x M sets
-        rows = slice(start, start + 64)
-        query_sets, query_set = _label_sets(query_labels[rows])
-        table = _gain_table(query_sets, sets, similarity)
-        gains.append(backend.gains(query[rows], codes, query_set, item_set, table))
-        parts.append(_grades(table, query_set, item_set))
+    for rows, asked in items.parts_for(query_labels):
+        table = GainTable.of(asked, items, similarity)
+        pairs = asked.of_item, items.of_item, table.gains
+        gains.append(backend.gains(query[rows], codes, *pairs))
+        parts.append(table.grades(asked, items))
     values = np.unique(np.concatenate([part.values for part in parts]))
-    items = np.concatenate([part.over(values).items for part in parts])
-    return np.concatenate(gains), Grades(values, items)
+    counts = np.concatenate([part.over(values).items for part in parts])
+    return np.concatenate(gains), Grades(values, counts)
 
 
-def gain_of_items(
-    query_labels: PackedBits, labels: PackedBits, similarity: NDArray[np.float64] | str
-) -> tuple[NDArray[np.float64], Grades]:
-    """Return the gain of every item for a few queries, (Q, M), and how often each occurs."""
-    sets, item_set = _label_sets(labels)
-    query_sets, query_set = _label_sets(query_labels)
-    table = _gain_table(query_sets, sets, similarity)
-    return table[query_set][:, item_set], _grades(table, query_set, item_set)
+def shared_labels(sets: PackedBits, others: PackedBits) -> NDArray[np.int64]:
+    """Count the labels that each of S sets has in common with each of P others, (S, P)."""
+    planes = np.ascontiguousarray(others.rows.T)  # (bytes, P)
+    shared = np.zeros((len(sets), len(others)), np.int64)
+    for count, own in zip(shared, sets.rows, strict=True):
+        for byte in np.flatnonzero(own):
+            count += BITS_SET[planes[byte] & own[byte]]
+    return shared
 
 
-def _grades(
-    table: NDArray[np.float64], query_set: NDArray[np.int64], item_set: NDArray[np.int64]
-) -> Grades:
-    """Count how often each gain of a table occurs in a piece, for each query."""
-    sizes = np.bincount(item_set, minlength=table.shape[1])
-    values, grade = np.unique(table, return_inverse=True)
-    by_set = [np.bincount(row, sizes, len(values)) for row in grade.reshape(table.shape)]
-    return Grades(values, np.array(by_set, np.int64)[query_set])
+def _graded(
+    sets: PackedBits, others: PackedBits, similarity: Graded
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return gains in ascending order, and which of them each pair of label sets has."""
+    if not isinstance(similarity, str):
+        known = np.append(_rounded(similarity), 0.0)  # 0: one of the sets is empty
+        values, grade = np.unique(known, return_inverse=True)
+        of_classes = grade.reshape(-1)[:-1].reshape(similarity.shape)  # in the same order
+        return values, set_similarity(sets.unpack(), others.unpack(), of_classes)
+    shared = shared_labels(sets, others)
+    if similarity == "jaccard":
+        union = np.add.outer(sets.counts(), others.counts()) - shared
+        values, grade = np.unique(_rounded(shared / np.maximum(union, 1)), return_inverse=True)
+        return values, grade.reshape(shared.shape)
+    if similarity == "exponential":
+        shared = np.minimum(shared, MOST_SHARED)
+    number = np.arange(shared.max(initial=0) + 1.0)
+    return number if similarity == "shared" else 2.0**number - 1, shared
 
 
-def _label_sets(labels: PackedBits) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Return the different rows (P, C) of a label matrix, and for each item which one it has."""
-    unique, which = np.unique(labels.rows, axis=0, return_inverse=True)
-    sets = PackedBits(unique, labels.width).unpack()
-    return sets, which.reshape(-1).astype(np.int64)
-
-
-def _gain_table(
-    query_sets: NDArray[np.bool_], sets: NDArray[np.bool_], similarity: NDArray[np.float64] | str
-) -> NDArray[np.float64]:
-    """Return the gain of label set p for a query with label set s, float64 (S, P)."""
-    if isinstance(similarity, str):
-        shared = query_sets.astype(np.float64) @ sets.T.astype(np.float64)
-        if similarity == "shared":
-            return shared
-        if similarity == "exponential":
-            if (most := shared.max(initial=0)) > MAX_SHARED:
-                raise ValueError(
-                    f"evaluate: gains 2^r - 1 are exact up to {MAX_SHARED} labels in common, got"
-                    f" {int(most)}; use similarity='shared' or 'jaccard'."
-                )
-            return np.asarray(2.0**shared - 1.0)
-        union = query_sets.sum(axis=1)[:, None] + sets.sum(axis=1) - shared
-        gain = shared / np.maximum(union, 1)
-    else:
-        # nearest[s, c]: how similar class c is to the closest label of query set s
-        nearest = [similarity[own].max(axis=0, initial=0.0) for own in query_sets]
-        gain = np.array([(sets * row).max(axis=1, initial=0.0) for row in nearest])
+def _rounded(gain: NDArray[np.float64]) -> NDArray[np.float64]:
     rounded: NDArray[np.float64] = np.round(gain / GAIN_UNIT) * GAIN_UNIT
     return rounded

@@ -14,8 +14,10 @@ from torch import Tensor
 Array = NDArray[Any]
 Values = Tensor | Array
 
-PIECE = 2**18
+PIECE = 2**14
 """Rows that are packed at a time."""
+BITS_SET = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
+"""By the value of a byte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +138,11 @@ class PackedBits:
                 f" {self.rows[row, -1]} in row {first + row}; give the width that was packed,"
                 " first column highest."
             )
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return how many columns are set in each row, (N,)."""
+        counts: NDArray[np.int64] = BITS_SET[self.rows].sum(1, dtype=np.int64)
+        return counts
 
     def words(self, dtype: type[np.unsignedinteger[Any]]) -> Array:
         """Return the rows in longer words, (N, ceil(width / bits of a word)), ending in zeros."""

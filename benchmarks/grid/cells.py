@@ -49,6 +49,7 @@ def seed_of(key: RunKey) -> int:
 _TRAINING = (
     *(
         "methods.base",
+        "methods.equal_rows",
         "methods.recipe",
         "benchmarks.features.backbones",
         "benchmarks.runner.fit_and_encode",

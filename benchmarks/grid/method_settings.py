@@ -16,7 +16,7 @@ from datasets.augment import AUGMENTATIONS
 from datasets.errors import lookup, one_line
 from methods import METHODS, HashMethod, Recipe
 from methods.base import Supervision
-from results.store.record import LARGEST
+from results.store.record import MOST
 
 _KNOWN: dict[str, type[HashMethod]] = {**METHODS, **YARDSTICKS}
 
@@ -303,7 +303,7 @@ def _constructor_defaults(cls: type[HashMethod]) -> dict[str, Any]:
 def _typed(name: str, value: Any, default: Any) -> Any:
     """Return `value` as the type of `default`, an int passing for a float."""
     if type(value) is int and type(default) in (int, float):
-        check_range(f"--set {name}", abs(value), 0, LARGEST)
+        check_range(f"--set {name}", abs(value), 0, MOST)
         return float(value) if isinstance(default, float) else value
     if isinstance(value, float) and not math.isfinite(value):
         raise GridError(f"--set {name}: expected a finite number, got {value}")

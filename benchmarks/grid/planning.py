@@ -22,7 +22,7 @@ from benchmarks.machine.environment import place
 from datasets import full_name
 from datasets.arguments import load_options
 from datasets.errors import lookup
-from results.store.record import LARGEST, RunRecord
+from results.store.record import MOST, RunRecord
 from results.store.run_key import Address
 from results.store.store import ResultStore
 
@@ -120,7 +120,7 @@ def _cells(
     for name in overrides:
         lookup("method in --set", name, known)
     if options.epochs is not None:
-        check_range("--epochs", options.epochs, 1, LARGEST)
+        check_range("--epochs", options.epochs, 1, MOST)
     check_encoder(options.text_encoder)
     settings = (options.epochs, options.recipe, options.finetune)
     methods = [method_spec(name, overrides.get(name), *settings, known) for name in known]

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from datasets.base import RetrievalDataset
+from datasets.sources.class_tree import set_similarity
 from methods.base import Supervision
 
 
@@ -68,11 +69,8 @@ class HierarchyTarget:
     def __init__(self, labels: Tensor, similarity: Tensor) -> None:
         # Images with the same labels are at the same distances from all others.
         sets, self._set = labels.unique(dim=0, return_inverse=True)
-        nearest = torch.stack(
-            [similarity[own].amax(0) if own.any() else similarity[0] * 0 for own in sets]
-        )  # (S, C): class c and the closest label of set s
-        best = [nearest[:, own].amax(1) if own.any() else nearest[:, 0] * 0 for own in sets]
-        self._distance = 1 - torch.stack(best, 1).float()  # (S, S)
+        best = set_similarity(sets.numpy(), sets.numpy(), similarity.numpy())
+        self._distance = 1 - torch.from_numpy(best).float()  # (S, S)
 
     def to(self, device: torch.device) -> Self:
         """Move to a device; returns itself."""

@@ -164,7 +164,7 @@ def _turned(image: Image) -> Any:
     from PIL.Image import Transpose
 
     try:
-        orientation = image.getexif().get(_ORIENTATION)
+        orientation: Any = image.getexif().get(_ORIENTATION)
     except Exception:  # a note beside the pixels that cannot be read says nothing about them
         return None
     turns = (

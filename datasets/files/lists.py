@@ -9,7 +9,8 @@ the paths and the labels apart, a line for a line: `img_train.txt` and `label_tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import codecs
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +20,8 @@ from torch import Tensor
 
 from datasets.errors import DatasetError, one_line
 
+_MOST_LETTERS = 4096
+"""Letters that the path of an image may have; no file system takes more."""
 PARTS = ("test", "train", "database")
 
 
@@ -89,7 +92,7 @@ def has_lists(folder: Path) -> bool:
     return any(path.is_file() for part in PARTS for path in _files(folder, part))
 
 
-def read_lists(folder: Path, source: str) -> Lists:
+def read_lists(folder: Path, source: str, stems: Mapping[str, str] | None = None) -> Lists:
     """Read a folder of lists.
 
     Parameters
@@ -98,6 +101,8 @@ def read_lists(folder: Path, source: str) -> Lists:
         Holds a list for each of `PARTS`.
     source : str
         Where such lists are had, for the message.
+    stems : mapping from str to str, optional
+        Name of the list of a part, without ending; that of the part where left out.
 
     Returns
     -------
@@ -111,7 +116,7 @@ def read_lists(folder: Path, source: str) -> Lists:
     read: dict[str, tuple[Path, list[str], Tensor]] = {}
     missing = []
     for part in PARTS:
-        single, names, labels = _files(folder, part)
+        single, names, labels = _files(folder, (stems or {}).get(part, part))
         if single.is_file():
             read[part] = (single, *read_list(single))
         elif names.is_file() and labels.is_file():
@@ -132,8 +137,8 @@ def relative(name: str) -> PurePosixPath:
     return PurePosixPath(name.lstrip("/"))
 
 
-def _files(folder: Path, part: str) -> tuple[Path, Path, Path]:
-    return tuple(folder / f"{kind}{part}.txt" for kind in ("", "img_", "label_"))  # type: ignore[return-value] # three of them
+def _files(folder: Path, stem: str) -> tuple[Path, Path, Path]:
+    return tuple(folder / f"{kind}{stem}.txt" for kind in ("", "img_", "label_"))  # type: ignore[return-value] # three of them
 
 
 def _merged(read: dict[str, tuple[Path, list[str], Tensor]]) -> Lists:
@@ -170,7 +175,7 @@ def _lines(path: Path) -> list[bytes]:
         content = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({one_line(error)})") from error
-    lines = content.rstrip().splitlines()
+    lines = content.removeprefix(codecs.BOM_UTF8).rstrip().splitlines()
     if not lines:
         raise DatasetError(f"{path}: the file is empty; expected a line for each image")
     return lines
@@ -182,8 +187,14 @@ def _names(path: Path, raw: Sequence[bytes]) -> list[str]:
         names = b"\n".join(raw).decode().replace("\\", "/").split("\n")
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: not a text file in UTF-8 ({one_line(error)})") from error
+    names = list(map(_shortest, names))
     first: dict[str, int] = {}
     for line, name in enumerate(names, start=1):
+        if len(name) > _MOST_LETTERS or "\0" in name:
+            raise DatasetError(
+                f"{path} line {line}: a path has at most {_MOST_LETTERS:,} letters and no NUL, got "
+                f"{name[:40]!r} of {len(name):,}"
+            )
         if not name:
             raise DatasetError(f"{path} line {line}: no path; every line is an image")
         if ".." in name and ".." in name.split("/"):
@@ -194,6 +205,14 @@ def _names(path: Path, raw: Sequence[bytes]) -> list[str]:
                 "an image is in a list once"
             )
     return names
+
+
+def _shortest(name: str) -> str:
+    """Path without what leads nowhere: ``a/./b`` and ``a//b`` are ``a/b``."""
+    if "//" not in name and "./" not in name:
+        return name
+    root = "/" if name.startswith("/") else ""
+    return root + "/".join(step for step in name.split("/") if step not in ("", "."))
 
 
 def _labels(path: Path, lines: Sequence[bytes]) -> Tensor:

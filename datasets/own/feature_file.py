@@ -2,9 +2,9 @@
 
 =============  ====================================================================================
 ``features``   float (N, D)
-``labels``     class numbers (N,), or 0/1 (N, C)
-``split``      optional, (N,): 0 or "train", 1 or "query", 2 or "database". Where no row is of the
-               database, the training rows are
+``labels``     class numbers (N,), -1 where a row has none, names (N,), or 0/1 (N, C)
+``split``      optional, (N,): 0 or "train", 1 or "query", 2 or "database", or other names of
+               `datasets.own.parts`. Where no row is of the database, the training rows are
 =============  ====================================================================================
 """
 
@@ -22,10 +22,11 @@ from torch import Tensor
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError, one_line
 from datasets.own.labels import from_matrix, from_values
+from datasets.own.parts import kind_of, split_by_name
 
 Array = NDArray[Any]
-SPLIT = {"train": "train", "query": "test", "database": "database"}
-"""Values of `split`, in the order of their numbers, and the parts that they name."""
+SPLIT = ("train", "query", "database")
+"""Names of the values of `split`, in the order of their numbers."""
 
 
 def load_features(path: Path, options: LoadOptions) -> Contents:
@@ -67,13 +68,13 @@ def load_features(path: Path, options: LoadOptions) -> Contents:
                 f"shape {arrays[name].shape}"
             )
     matrix, classes = _labels(who, labels)
-    parts = _parts(who, arrays["split"]) if "split" in arrays else {}
+    parts, notes = _parts(who, arrays["split"]) if "split" in arrays else ({}, ())
     return Contents(
         labels=matrix,
         features=torch.from_numpy(features.astype(np.float32)),
         parts=parts,
         classes=classes,
-        notes=(f"{who}: {len(features):,} features of {features.shape[1]} numbers",),
+        notes=(f"{who}: {len(features):,} features of {features.shape[1]} numbers", *notes),
     )
 
 
@@ -87,22 +88,33 @@ def _labels(who: str, labels: Array) -> tuple[Tensor, tuple[str, ...]]:
     )
 
 
-def _parts(who: str, split: Array) -> dict[str, Tensor]:
-    known = np.array(list(SPLIT)) if split.dtype.kind == "U" else np.arange(len(SPLIT))
-    if split.ndim != 1 or split.dtype.kind not in "iuU" or not np.isin(split, known).all():
-        odd = split[~np.isin(split, known)].reshape(-1)[:1].tolist()
+def _parts(who: str, split: Array) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Rows of each part, and what the user should know of them."""
+    if split.ndim != 1 or split.dtype.kind not in "iuU":
+        raise DatasetError(
+            f"{who}: split must be the number or name of a part for each row, got {split.dtype} "
+            f"{split.shape}"
+        )
+    values = np.unique(split).tolist()
+    names = dict(enumerate(SPLIT)) if split.dtype.kind != "U" else {v: v for v in values}
+    odd = [v for v in values if v not in names or kind_of(names[v]) is None]
+    if odd:
         raise DatasetError(
             f"{who}: split must be 0, 1, 2 or {', '.join(map(repr, SPLIT))} of each row, got "
-            f"{odd[0] if odd else split.dtype!r}"
+            f"{odd[0]!r}"
         )
-    rows = {
-        part: torch.from_numpy(np.flatnonzero(split == value))
-        for part, value in zip(SPLIT.values(), known, strict=True)
-    }
-    return {part: own for part, own in rows.items() if len(own)}
+    read = split_by_name(who, "rows", [names[value] for value in values])
+    rows: dict[str, list[Tensor]] = {}
+    for value in values:
+        if names[value] in read.of:
+            part = read.of[names[value]] or "train"  # all of one part: refused, it is no split
+            rows.setdefault(part, []).append(torch.from_numpy(np.flatnonzero(split == value)))
+    return {part: torch.cat(own).sort().values for part, own in rows.items()}, read.notes
 
 
 def _read(path: Path) -> Mapping[str, Array]:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise DatasetError(f"features:{path}: expected a file")
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:

@@ -1,20 +1,23 @@
 """The user's own data, by a kind and a path; how they are split.
 
-====================  =============================================================================
+====================  ===============================================================
 ``folder:PATH``       images in a folder a class, see `datasets.own.folder`
-``lists:PATH``        images and their split in list files, see `datasets.own.list_files`
-``parquet:PATH``      a file or a folder of files with images and labels,
-`datasets.own.parquet_files` ``features:PATH``     features and labels in one file, see
-`datasets.own.feature_file` ====================
-=============================================================================
+``lists:PATH``        images and their split in lists, see `datasets.own.list_files`
+``parquet:PATH``      a file or a folder of files, see `datasets.own.parquet_files`
+``features:PATH``     features and labels in one file, see `datasets.own.feature_file`
+====================  ===============================================================
 
 Parts that the data come in are their split. Other data are split by a rule: queries drawn from all
 rows, all others are the database, training rows drawn inside it. Their protocol is called by the
 sizes of the split (``100q-500t``) and has a digest as every other has.
+
+A data set is called by its kind, the last part of its path and six digits of what it holds
+(``folder-birds-3f2a1c``): the same data have one name wherever they lie, others never share it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.contents import Contents, LoadOptions
+from datasets.digests import tensor_digest
 from datasets.errors import DatasetError, OptionError, lookup, one_line, printable
 from datasets.own.feature_file import load_features
 from datasets.own.folder import load_folder
@@ -37,6 +41,8 @@ OWN: dict[str, Callable[[Path, LoadOptions], Contents]] = {
 }
 COLUMNS = {"image_column": "--image-column", "label_column": "--label-column"}
 SIZES = {"n_query": "--queries", "n_train": "--train"}
+MOST_LETTERS = 40
+"""Letters of a path that the name of a data set takes over."""
 MOST_QUERIES, MOST_TRAIN, MOST_CUTOFF = 1000, 5000, 1000
 """Sizes that are chosen where the user gives none and there are rows enough."""
 
@@ -101,7 +107,8 @@ def read_own(name: str, options: LoadOptions) -> tuple[Protocol_, Contents]:
             f"{name}: every row has the label {contents.classes[c] if contents.classes else c!r}, "
             "so every item is relevant to every query; give two classes or more"
         )
-    return _protocol(name, _short_name(kind, path), contents, options), contents
+    dataset = f"{_short_name(kind, path)}-{_content(contents)}"
+    return _protocol(name, dataset, contents, options), contents
 
 
 def refuse_own_options(name: str, options: LoadOptions) -> None:
@@ -139,7 +146,7 @@ def _kind_and_path(name: str) -> tuple[str, Path]:
 
 
 def _short_name(kind: str, path: Path) -> str:
-    """Kind and last part of the path, of letters that any file name may have.
+    """Kind and last part of the path, of few letters that any file name may have.
 
     Examples
     --------
@@ -147,7 +154,17 @@ def _short_name(kind: str, path: Path) -> str:
     ('folder-My-birds', 'features-vgg')
     """
     last = path.stem if path.suffix in (".npz", ".safetensors", ".parquet") else path.name
-    return f"{kind}-{re.sub(r'[^A-Za-z0-9._-]+', '-', last).strip('-.') or 'data'}"
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-.")[:MOST_LETTERS].strip("-.")
+    return f"{kind}-{plain or 'data'}"
+
+
+def _content(contents: Contents) -> str:
+    """Six digits that tell data from others of the same name, wherever they lie."""
+    inputs = contents.images.digest if contents.images is not None else ""
+    tensors = [contents.labels, *(contents.parts[part] for part in sorted(contents.parts))]
+    if contents.features is not None:
+        tensors.append(contents.features)
+    return hashlib.sha256(f"{inputs} {tensor_digest(*tensors)}".encode()).hexdigest()[:6]
 
 
 def _protocol(name: str, dataset: str, contents: Contents, options: LoadOptions) -> Protocol_:

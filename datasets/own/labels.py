@@ -1,4 +1,7 @@
-"""Labels of the user's own data: class names or numbers, or 0/1 columns, to one boolean matrix."""
+"""Labels of the user's own data: class names or numbers, or 0/1 columns, to one boolean matrix.
+
+A row may have none: an empty name says so, and the number -1, as in the hub's files.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.errors import DatasetError
+
+NO_LABEL = -1
+"""Class number of a row that has no label."""
 
 
 def from_values(
@@ -38,7 +44,8 @@ def from_values(
     Raises
     ------
     DatasetError
-        If there are none, or nearly every value is another, so that they name rows, not classes.
+        If there are none, a number is below -1, or nearly every value is another, so that they
+        name rows, not classes.
 
     Examples
     --------
@@ -46,9 +53,16 @@ def from_values(
     >>> classes, labels.int().tolist()
     (('3', '7'), [[0, 1], [1, 0], [0, 1], [1, 0]])
     """
+    named = values != ("" if values.dtype.kind in "OU" else NO_LABEL)
+    values, rows = values[named], rows[named]
     if not len(values):
         raise DatasetError(f"{who}: no row has a label; retrieval is judged by them")
     classes, column = np.unique(values, return_inverse=True)
+    if values.dtype.kind == "i" and classes[0] < 0:
+        raise DatasetError(
+            f"{who}: class numbers are 0 or more, and {NO_LABEL} says that a row has none; got "
+            f"{classes[0]}"
+        )
     if 2 * len(classes) > len(values):
         raise DatasetError(
             f"{who}: {len(values):,} values with {len(classes):,} different ones name rows, not "
@@ -59,7 +73,7 @@ def from_values(
     return labels, tuple(str(name) for name in classes.tolist())
 
 
-def from_matrix(who: str, matrix: NDArray[Any]) -> Tensor:
+def from_matrix(who: str, matrix: NDArray[Any], numbers: NDArray[np.int64] | None = None) -> Tensor:
     """Labels given as 0/1 columns.
 
     Parameters
@@ -67,6 +81,8 @@ def from_matrix(who: str, matrix: NDArray[Any]) -> Tensor:
     who : str
         Where the labels come from, for the message.
     matrix : ndarray, bool or number, shape (N, C)
+    numbers : ndarray, int64, shape (N,), optional
+        Numbers of the rows, for the message; 0 to N-1 where left out.
 
     Returns
     -------
@@ -80,8 +96,62 @@ def from_matrix(who: str, matrix: NDArray[Any]) -> Tensor:
     wrong = ~np.isin(matrix, (0, 1))
     if wrong.any():
         row, column = (int(i[0]) for i in wrong.nonzero())
+        number = row if numbers is None else numbers[row]
         raise DatasetError(
             f"{who}: labels of shape {matrix.shape} must be 0 or 1, got {matrix[row, column]} in "
-            f"row {row}; class numbers are of shape ({len(matrix)},)"
+            f"row {number}; class numbers are of shape ({len(matrix)},)"
         )
     return torch.from_numpy(matrix.astype(bool))
+
+
+def from_lists(
+    who: str, flat: NDArray[Any], lengths: NDArray[np.int64]
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Labels of rows that have a list each, of classes or of a 0 or 1 for every class.
+
+    The lists are 0/1 columns if most of those that are not empty have one length, above 1, and
+    hold nothing but 0 and 1; then all must. A row with an empty list has no label.
+
+    Parameters
+    ----------
+    who : str
+        Where the labels come from, for the message.
+    flat : ndarray of bool, int or str, shape (V,)
+        The values of all lists, one list after the other.
+    lengths : ndarray, int64, shape (N,)
+        Values in the list of each row.
+
+    Returns
+    -------
+    Tensor, bool, shape (N, C)
+    tuple of str
+        Names of the C classes; none of columns.
+
+    Raises
+    ------
+    DatasetError
+        If lists of 0/1 columns have other lengths or values, or as `from_values` does.
+
+    Examples
+    --------
+    >>> from_lists("doc", np.array([0, 1, 1, 1, 0, 1]), np.array([3, 0, 3]))[0].int().tolist()
+    [[0, 1, 1], [0, 0, 0], [1, 0, 1]]
+    """
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    filled = np.flatnonzero(lengths)
+    if not len(filled) or flat.dtype.kind not in "biu":
+        return from_values(who, flat, rows, len(lengths))
+    width = int(np.bincount(lengths[filled]).argmax())
+    other = np.bincount(rows[~np.isin(flat, (0, 1))], minlength=len(lengths))
+    like_columns = int(((lengths == width) & (other == 0)).sum())
+    if width < 2 or 2 * like_columns <= len(filled):
+        return from_values(who, flat, rows, len(lengths))
+    wrong = filled[lengths[filled] != width]
+    if len(wrong):
+        raise DatasetError(
+            f"{who}: row {wrong[0]} has {lengths[wrong[0]]} values, most rows have 0 or 1 in each "
+            f"of {width} columns; a row without labels has an empty list"
+        )
+    labels = torch.zeros(len(lengths), width, dtype=torch.bool)
+    labels[torch.from_numpy(filled)] = from_matrix(who, flat.reshape(-1, width), filled)
+    return labels, ()

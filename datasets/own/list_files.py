@@ -1,6 +1,7 @@
 """A split of the user's own by list files, ``lists:PATH``; `datasets.files.lists` reads them.
 
-The paths in the lists begin at PATH, or at ``--data-root``.
+The lists may be called as any parts are, see `datasets.own.parts`. The paths in them begin at PATH,
+or at ``--data-root``.
 """
 
 from __future__ import annotations
@@ -8,8 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from datasets.contents import Contents, LoadOptions
+from datasets.errors import DatasetError
 from datasets.files.images import EncodedImages, FileItems, image_size
 from datasets.files.lists import read_lists, relative
+from datasets.own.merge import one_row_a_file
+from datasets.own.parts import says_only, split_by_name
 
 
 def load_lists(path: Path, options: LoadOptions) -> Contents:
@@ -18,7 +22,7 @@ def load_lists(path: Path, options: LoadOptions) -> Contents:
     Parameters
     ----------
     path : Path
-        Folder with ``train.txt``, ``test.txt`` and ``database.txt``.
+        Folder with lists of training rows, queries and the database.
     options : LoadOptions
         Its `data_root` is where the paths begin if the first image is not below `path`.
 
@@ -31,11 +35,34 @@ def load_lists(path: Path, options: LoadOptions) -> Contents:
     DatasetError
         If a list is missing or broken.
     """
-    lists = read_lists(path, "the repositories of its papers")
+    who = f"lists:{path}"
+    files, notes = _files(who, path)
+    lists = read_lists(path, "the repositories of its papers", files)
     names = [str(relative(name)) for name in lists.names]
     roots = [root for root in (path, options.data_root) if root is not None]
     root = next((root for root in roots if (root / names[0]).is_file()), path)
     items = FileItems(root, names)
+    first = items.same_files()
+    other = (lists.labels != lists.labels[first]).any(1).nonzero()[:, 0]
+    if len(other):
+        a, b = (names[i] for i in (int(other[0]), int(first[other[0]])))
+        raise DatasetError(f"{who}: {a} and {b} are one file, and have other labels")
+    items, labels, parts, merged = one_row_a_file(who, items, lists.labels, lists.parts)
     size = image_size(items)
-    note = f"lists:{path}: {len(names):,} images below {root}, kept at {size} px"
-    return Contents(lists.labels, EncodedImages(items, size), parts=lists.parts, notes=(note,))
+    note = f"{who}: {len(items):,} images below {root}, kept at {size} px, their median side"
+    return Contents(labels, EncodedImages(items, size), parts=parts, notes=(note, *notes, *merged))
+
+
+def _files(who: str, path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Name of the list of each part, without ending, and what the user should know of others."""
+    texts = sorted({file.stem for file in path.glob("*.txt") if not file.name.startswith(".")})
+    stems = dict.fromkeys(stem.removeprefix("img_").removeprefix("label_") for stem in texts)
+    lists = [stem for stem in stems if says_only(stem)]
+    others = [stem for stem in stems if stem not in lists]
+    notes = (f"{who}: not read, as no list of a part: {', '.join(others[:3])}",) if others else ()
+    read = split_by_name(who, "lists", lists)
+    names: dict[str, str] = {}
+    for stem, part in read.of.items():
+        if part and names.setdefault(part, stem) != stem:
+            raise DatasetError(f"{who}: {names[part]}.txt and {stem}.txt are lists of one part")
+    return names, (*read.notes, *notes)

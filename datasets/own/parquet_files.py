@@ -1,14 +1,14 @@
 """Parquet files of the user's own: ``parquet:PATH``, one file or a folder of them.
 
 An image is a struct with a field ``bytes``; a label an integer, a string, or a list of either, or a
-list of 0/1 as long in every row. Files called ``train...`` and ``test...`` (or ``val...`` or
-``query...``) are the split: what trains is the database, or ``database...`` is.
+list of 0/1 for every class. A row may have none: null, an empty list, or -1. Files of a folder that
+are called after parts, ``train...`` and ``test...``, are the split, see `datasets.own.parts`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,18 +21,14 @@ from datasets.errors import DatasetError
 from datasets.files.hub import LocalFile, file_sha256
 from datasets.files.images import EncodedImages, image_size
 from datasets.files.parquet import ParquetItems, class_names, opened
-from datasets.own.labels import from_matrix, from_values
+from datasets.own.labels import from_lists, from_values
+from datasets.own.parts import Parts, split_by_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LABEL_NAMES = ("label", "labels", "fine_label", "class", "target", "category", "scene", "tags")
 """Columns that are taken for the labels where several could be, the first that is there."""
-PART_NAMES = {
-    **{"train": "train", "database": "database"},
-    **{"query": "test", "test": "test", "val": "test", "valid": "test", "validation": "test"},
-}
-"""Beginnings of file names, and the parts that they name."""
 
 
 def load_parquet(path: Path, options: LoadOptions) -> Contents:
@@ -56,9 +52,7 @@ def load_parquet(path: Path, options: LoadOptions) -> Contents:
         meant.
     """
     who = f"parquet:{path}"
-    paths = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not paths or not paths[0].is_file():
-        raise DatasetError(f"{who}: no such file, or a folder without *.parquet files")
+    paths, parts = _files(who, path)
     with opened(paths[0]) as file:
         schema = file.schema_arrow
     image = _choose(who, "image", options.image_column, _columns(schema, _is_image), ())
@@ -73,13 +67,34 @@ def load_parquet(path: Path, options: LoadOptions) -> Contents:
     return Contents(
         labels=labels,
         images=EncodedImages(items, size),
-        parts=_parts(paths, [len(table) for table in tables]),
+        parts=_parts(paths, parts.of, [len(table) for table in tables]),
         classes=classes,
         notes=(
             f"{who}: {len(labels):,} rows, images from column {image!r} kept at {size} px, labels "
             f"from column {label!r} ({what})",
+            *parts.notes,
+            *_unread(who, schema),
         ),
     )
+
+
+def _files(who: str, path: Path) -> tuple[list[Path], Parts]:
+    """Files that are read, in the order of their names, and the part that each of them is."""
+    paths = [path]
+    if path.is_dir():
+        paths = [file for file in sorted(path.glob("*.parquet")) if not file.name.startswith(".")]
+    if not paths or not all(file.is_file() for file in paths):
+        raise DatasetError(f"{who}: no such file, or a folder without *.parquet files")
+    if paths == [path]:  # whatever it is called, it is all there is
+        return paths, Parts({_stem(path): ""})
+    parts = split_by_name(who, "files", list(dict.fromkeys(map(_stem, paths))))
+    return [file for file in paths if _stem(file) in parts.of], parts
+
+
+def _unread(who: str, schema: pa.Schema) -> tuple[str, ...]:
+    """Say which columns seem to name parts: they are not looked at."""
+    names = [name for name in schema.names if name.lower() in ("split", "part", "subset", "fold")]
+    return tuple(f"{who}: column {name!r} is not read; parts are files" for name in names)
 
 
 def _columns(schema: pa.Schema, fits: Any) -> list[str]:
@@ -139,9 +154,9 @@ def _labels(who: str, tables: Sequence[pa.ChunkedArray]) -> tuple[Tensor, tuple[
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = pa.chunked_array([chunk for table in tables for chunk in table.chunks])
+    kind = tables[0].type
+    column = pa.chunked_array([chunk for table in tables for chunk in table.chunks], kind)
     n = len(column)
-    kind = column.type
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
     if not (
@@ -151,29 +166,30 @@ def _labels(who: str, tables: Sequence[pa.ChunkedArray]) -> tuple[Tensor, tuple[
         return from_values(who, column.drop_null().to_numpy(), rows, n)
     lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
     values = pc.list_flatten(column)
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
     if values.null_count:
         raise DatasetError(f"{who}: a list of labels holds null")
-    flat = values.to_numpy()
-    width = int(lengths.max(initial=0))
-    if width > 1 and (lengths == width).all() and flat.dtype.kind in "biu" and flat.max() <= 1:
-        return from_matrix(who, flat.reshape(n, width)), ()
-    return from_values(who, flat, np.repeat(np.arange(n), lengths), n)
+    return from_lists(who, values.to_numpy(zero_copy_only=False), lengths)
 
 
 def _named(classes: tuple[str, ...], names: tuple[str, ...] | None) -> tuple[str, ...]:
     """Put names in the place of class numbers, where the file states them."""
-    if names is None or not all(c.isdecimal() and int(c) < len(names) for c in classes):
-        return classes
-    return tuple(names[int(c)] for c in classes)
+    known = dict(zip(map(str, range(len(names or ()))), names or (), strict=True))
+    return tuple(known.get(number, number) for number in classes)
 
 
-def _parts(paths: Sequence[Path], n_rows: Sequence[int]) -> dict[str, Tensor]:
-    """Rows of each part, where the names of all files tell one, and training rows and queries."""
-    named = [PART_NAMES.get(re.split(r"[^a-z]", path.name.lower())[0], "") for path in paths]
-    if not {"train", "test"} <= set(named) or "" in named:
-        return {}
+def _parts(
+    paths: Sequence[Path], of: Mapping[str, str], n_rows: Sequence[int]
+) -> dict[str, Tensor]:
+    """Rows of each part of the split; none where all rows are one pool."""
     ends = np.cumsum(n_rows)
     rows: dict[str, list[Tensor]] = {}
-    for part, end, n in zip(named, ends.tolist(), n_rows, strict=True):
-        rows.setdefault(part, []).append(torch.arange(end - n, end))
-    return {part: torch.cat(own) for part, own in rows.items()}
+    for path, end, n in zip(paths, ends.tolist(), n_rows, strict=True):
+        rows.setdefault(of[_stem(path)], []).append(torch.arange(end - n, end))
+    return {part: torch.cat(own) for part, own in rows.items() if part}
+
+
+def _stem(path: Path) -> str:
+    """Name of a file without ending and without the hub's fingerprint, which is no word."""
+    return re.sub("-[0-9a-f]{16}$", "", path.stem)

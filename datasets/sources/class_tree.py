@@ -1,4 +1,4 @@
-"""Trees over classes, and the similarity of two classes in a tree.
+"""Trees over classes, and the similarity of two classes, or two sets of classes, in a tree.
 
 References
 ----------
@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.errors import DatasetError
+from datasets.errors import DatasetError, one_line
 
 
 def lcs_similarity(parents: Mapping[str, str], classes: Sequence[str]) -> Tensor:
@@ -77,6 +80,33 @@ def lcs_similarity(parents: Mapping[str, str], classes: Sequence[str]) -> Tensor
     return similarity
 
 
+def set_similarity(
+    sets: NDArray[np.bool_], others: NDArray[np.bool_], similarity: NDArray[Any]
+) -> NDArray[Any]:
+    """Similarity of sets of classes: that of the two classes that are nearest, one of each.
+
+    Parameters
+    ----------
+    sets, others : ndarray, bool, shapes (S, C) and (P, C)
+        Which of the classes each set holds.
+    similarity : ndarray, shape (C, C)
+        Of classes, 0 or more.
+
+    Returns
+    -------
+    ndarray, shape (S, P)
+        Of the dtype of `similarity`; 0 where a set is empty.
+
+    Examples
+    --------
+    >>> similarity = np.array([[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> set_similarity(np.array([[1, 0, 1]], bool), np.array([[0, 1, 0]], bool), similarity)
+    array([[0.5]])
+    """
+    nearest = _best(similarity, sets)  # (S, C)
+    return np.ascontiguousarray(_best(nearest.T, others).T)
+
+
 def read_tree(path: Path) -> dict[str, str]:
     """Read a tree from a file of lines ``parent child``.
 
@@ -86,9 +116,9 @@ def read_tree(path: Path) -> dict[str, str]:
         If the file is absent, a line has another form, or a node has two parents.
     """
     try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise DatasetError(f"hierarchy: {path}: {error.strerror}") from error
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"hierarchy: {path}: cannot be read ({one_line(error)})") from error
     parents: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         names = line.split()
@@ -118,6 +148,14 @@ def nested_tree(tree: Mapping[str, object], root: str = "root") -> dict[str, str
         parents[name] = root
         parents |= nested_tree(below, name)
     return parents
+
+
+def _best(values: NDArray[Any], sets: NDArray[np.bool_]) -> NDArray[Any]:
+    """Maximum over the rows (C, X) that are in each of the sets (S, C); (S, X)."""
+    best = np.zeros((len(sets), values.shape[1]), values.dtype)
+    for row, own in zip(best, sets, strict=True):
+        values[own].max(axis=0, initial=0, out=row)
+    return best
 
 
 def _to_root(parents: Mapping[str, str], node: str) -> list[str]:

@@ -77,7 +77,7 @@ def load_mscoco(protocol: Protocol_, options: LoadOptions) -> Contents:
 def _instances(path: Path) -> tuple[tuple[str, ...], list[str], Tensor]:
     """Names of classes and images, and which classes are in which image, bool (N, C)."""
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             content = json.load(file, object_hook=_slim)
         categories = sorted(content["categories"], key=lambda category: int(category["id"]))
         images = sorted(content["images"], key=lambda image: str(image["file_name"]))

@@ -120,7 +120,7 @@ def words_of(caption: str) -> set[str]:
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """Captions and URLs."""
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
             for number, line in enumerate(file, start=1):
                 caption, tab, url = line.rstrip("\r\n").partition("\t")
                 if not caption.strip() or not tab or not url or "\t" in url:

@@ -103,7 +103,7 @@ def _annotations(data_root: Path | None) -> Path:
 def _marked(path: Path) -> Tensor:
     """Images whose numbers, from 1 on, a file lists; bool (25,000,)."""
     try:
-        numbers = [int(line) for line in path.read_text().split()]
+        numbers = [int(line) for line in path.read_text(encoding="utf-8-sig").split()]
     except (OSError, ValueError) as error:
         raise DatasetError(
             f"{path}: expected the number of an image a line ({one_line(error)})"

@@ -134,7 +134,7 @@ def _jpegs(root: Path, folder: str) -> list[str]:
         found = sorted(
             f.name
             for f in os.scandir(root / folder)
-            if f.name.lower().endswith((".jpeg", ".jpg", ".png"))
+            if f.name.lower().endswith((".jpeg", ".jpg", ".png")) and not f.name.startswith(".")
         )
     except FileNotFoundError:
         return []

@@ -11,6 +11,7 @@ from National University of Singapore", CIVR 2009.
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,6 @@ def _flags(path: Path, n_images: int) -> NDArray[np.bool_]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return path.read_bytes().removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({one_line(error)})") from error

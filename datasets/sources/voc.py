@@ -78,7 +78,7 @@ def load_voc2012(protocol: Protocol_, options: LoadOptions) -> Contents:
 def _shown(path: Path) -> set[str]:
     """Names of the images that show a class: lines ``name 1``, not ``name 0`` or ``name -1``."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: cannot be read ({one_line(error)})") from error
     shown = set()

@@ -46,6 +46,12 @@ class Answer:
     distances: NDArray[np.int64]
     right: NDArray[np.bool_]
 
+    @property
+    def items(self) -> list[tuple[int, int, bool]]:
+        """Row, distance and whether it is right, of each item found."""
+        columns = (self.found.tolist(), self.distances.tolist(), self.right.tolist())
+        return list(zip(*columns, strict=True))
+
 
 @dataclass(frozen=True)
 class Exhibit:

@@ -17,9 +17,21 @@ KINDS = ("method", "captions", "hierarchy", "yardstick")
 
 Rows of different kinds are never ranked together.
 """
-LARGEST = 2**63 - 1
-"""The largest whole number that tables and arrays hold."""
-_COUNT = f"a whole number from 0 to {LARGEST}"
+LONGEST_NAME = 500
+"""Letters of the name of a data set, protocol, backbone or method."""
+MOST = 2**53
+"""The largest count; every whole number up to it is exact as a float, too."""
+LARGEST = 1e150
+"""The largest number; sums and products of such are finite still."""
+DEEPEST = 20
+"""Levels of nested settings."""
+CURVES: dict[str, tuple[tuple[str, ...], int | None]] = {
+    "precision_recall": (("radius", "precision", "recall"), 1),
+    "distances": (("pairs", "relevant"), 1),
+    "bits": (("bit", "activation", "entropy"), 0),
+    "cutoffs": (("n", "precision", "recall"), None),
+}
+"""Lists of each curve, and how many points they have beyond the code length; None for any."""
 PROTOCOL_COUNTS = ("n_query", "n_train", "n_database", "cutoff")
 PROTOCOL_TEXTS = ("rule", "relevance", "source", "digest")
 
@@ -114,25 +126,25 @@ def _check_fields(form: type[Address], data: dict[str, Any]) -> None:
 
 def _faults(data: dict[str, Any]) -> Iterator[str]:
     for name in ("dataset", "protocol", "backbone", "method", "kind"):
-        if not isinstance(data[name], str) or not data[name].strip():
-            yield f"{name}: expected text, got {data[name]!r}"
+        if not _is_name(data[name]):
+            yield f"{name}: expected up to {LONGEST_NAME} printable letters, got {data[name]!r:.80}"
     yield from _kind_faults(data["kind"])
     for name in ("bits", "seed"):
         if not _is_count(data[name]):
-            yield f"{name}: expected {_COUNT}, got {data[name]!r}"
+            yield f"{name}: expected a whole number from 0 to {MOST}, got {data[name]!r:.80}"
     if data["kind"] != "yardstick" and data["bits"] == 0:
         yield "bits: a method has at least 1; 0 is for yardsticks without codes"
     if not isinstance(data["digest"], str) or not re.fullmatch("[0-9a-f]{64}", data["digest"]):
         yield f"digest: expected 64 lower-case hex digits, got {data['digest']!r}"
     for name in ("device", "commit", "command"):
-        if not isinstance(data[name], str):
+        if not _is_text(data[name]):
             yield f"{name}: expected text, got {data[name]!r}"
     yield from _time_faults(data["created"])
     yield from _json_faults(data["settings"], "settings", dict)
     yield from _json_faults(data["protocol_info"], "protocol_info", dict)
     if isinstance(data["protocol_info"], dict):
         for names, right, rule in (
-            (PROTOCOL_COUNTS, _is_count, _COUNT),
+            (PROTOCOL_COUNTS, _is_count, "a whole number from 0"),
             (PROTOCOL_TEXTS, _is_text, "text"),
         ):
             for name in names:
@@ -159,14 +171,14 @@ def _faults(data: dict[str, Any]) -> Iterator[str]:
         yield from _map_faults(curve, f"curves.{name}", _is_numbers, "a list of finite numbers")
         if len({len(values) for values in curve.values()}) > 1:
             yield f"curves.{name}: its lists differ in length"
-    by_radius = data["curves"].get("precision_recall")
-    if by_radius is not None:
-        for name in ("radius", "precision", "recall"):
-            if (points := len(by_radius.get(name, ()))) != data["bits"] + 1:
-                yield (
-                    f"curves.precision_recall.{name}: expected {data['bits'] + 1} points, "
-                    f"one for each Hamming radius, got {points}"
-                )
+    for name, (lists, beyond) in CURVES.items():
+        for part in lists if name in data["curves"] else ():
+            points = len(data["curves"][name].get(part, ()))
+            if beyond is None and not points:
+                yield f"curves.{name}.{part}: expected points, got none"
+            elif beyond is not None and points != data["bits"] + beyond:
+                expected = data["bits"] + beyond
+                yield f"curves.{name}.{part}: expected {expected} points, got {points}"
 
 
 def _map_faults(value: object, name: str, right: Callable[[Any], bool], rule: str) -> Iterator[str]:
@@ -174,23 +186,29 @@ def _map_faults(value: object, name: str, right: Callable[[Any], bool], rule: st
         yield f"{name}: expected a dict, got {type(value).__name__}"
         return
     for key, item in value.items():
-        if not isinstance(key, str) or not right(item):
+        if not _is_text(key) or not right(item):
             got = f"{type(item).__name__} of {len(item)}" if isinstance(item, list) else repr(item)
             yield f"{name}[{key!r}]: expected {rule}, got {got}"
 
 
-def _json_faults(value: object, name: str, kind: type | None = None) -> Iterator[str]:
-    """Find what JSON cannot hold, at any depth."""
-    if kind is not None and not isinstance(value, kind):
+def _json_faults(
+    value: object, name: str, kind: type | None = None, depth: int = 0
+) -> Iterator[str]:
+    """Find what JSON cannot hold, and what is nested beyond reason."""
+    if depth > DEEPEST:
+        yield f"{name:.80}: expected at most {DEEPEST} levels, got more"
+    elif kind is not None and not isinstance(value, kind):
         yield f"{name}: expected a {kind.__name__}, got {type(value).__name__}"
     elif isinstance(value, dict):
         for key, item in value.items():
-            if not isinstance(key, str):
+            if not _is_text(key):
                 yield f"{name}: expected names that are text, got {key!r}"
-            yield from _json_faults(item, f"{name}.{key}")
+            yield from _json_faults(item, f"{name}.{key}", depth=depth + 1)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            yield from _json_faults(item, f"{name}[{index}]")
+            yield from _json_faults(item, f"{name}[{index}]", depth=depth + 1)
+    elif isinstance(value, str) and not _is_text(value):
+        yield f"{name}: expected text, got {value!r:.80}"
     elif not (value is None or isinstance(value, str | bool | int | float)):
         yield f"{name}: expected a JSON value, got {type(value).__name__}"
     elif isinstance(value, float) and not math.isfinite(value):
@@ -212,23 +230,35 @@ def _time_faults(value: object) -> Iterator[str]:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+    """Whether it is text that can be written: no half of a surrogate pair, no NUL."""
+    return (
+        isinstance(value, str)
+        and "\0" not in value
+        and (value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value))
+    )
+
+
+def _is_name(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and value.isprintable()
+        and bool(value.strip())
+        and len(value) <= LONGEST_NAME
+    )
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST
 
 
 def _is_number(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and type(value) is not bool and -LARGEST <= value <= LARGEST
+    return isinstance(value, int | float) and type(value) is not bool and abs(value) <= LARGEST
 
 
 def _is_numbers(value: object) -> bool:
-    # A record holds hundreds of numbers here: the usual type is looked for as one set.
-    return isinstance(value, list) and (
-        all(map(math.isfinite, value))
-        if {type(item) for item in value} == {float}
-        else all(map(_is_number, value))
+    return (
+        isinstance(value, list)
+        # A record holds hundreds of numbers here: the usual two types are compared as one set.
+        and ({type(item) for item in value} <= {int, float} or all(map(_is_number, value)))
+        and all(abs(item) <= LARGEST for item in value)
     )

@@ -1,1 +1,29 @@
-"""The leaderboard and its companions as CSV, Markdown, LaTeX and plain text."""
+"""A board as text: Markdown, LaTeX, plain text for a terminal, and frames that become CSV.
+
+Markdown and LaTeX come from the templates in ``results/templates``, which escape all they print.
+
+>>> from pathlib import Path
+>>> from results.analysis import build
+>>> from results.store import ResultStore
+>>> print(leaderboard_plain(build(ResultStore(Path("nowhere")).scan())).strip())
+No record can be shown.
+"""
+
+from results.tables.benchopt_export import benchopt_frame, write_benchopt
+from results.tables.columns import COLUMNS
+from results.tables.comparisons import statistics_frame
+from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown, leaderboard_plain
+from results.tables.published import published_figures, published_frame, published_markdown
+
+__all__ = [
+    "COLUMNS",
+    "benchopt_frame",
+    "leaderboard_latex",
+    "leaderboard_markdown",
+    "leaderboard_plain",
+    "published_figures",
+    "published_frame",
+    "published_markdown",
+    "statistics_frame",
+    "write_benchopt",
+]
