@@ -139,6 +139,29 @@ def test_a_value_against_the_rule_of_a_constructor_is_refused(name, parameter, v
         method_spec(name, {parameter: value})
 
 
+class Odd(METHODS["lsh"]):
+    """It goes wrong by what it is given."""
+
+    def __init__(self, in_dim, n_bits, *, how="well"):
+        super().__init__(in_dim, n_bits)
+        if how == "exits":
+            exit(0)
+        if how == "raises":
+            raise RuntimeError("no room for so many")
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("exits", r"odd: ExitError: raised SystemExit\(0\), .* \(test_specs.py, line \d+\); give"),
+        ("raises", r"odd: RuntimeError: no room for so many \(test_specs.py, line \d+\); give ano"),
+    ],
+)
+def test_a_constructor_that_fails_by_a_value_is_refused_before_anything_runs(how, words):
+    with pytest.raises(GridError, match=words):
+        method_spec("odd", {"how": how}, known={"odd": Odd})
+
+
 @pytest.mark.parametrize("name", ["epochs_at", "source"])
 def test_notes_of_a_recipe_are_no_settings(name):
     with pytest.raises(UnknownName, match="setting of cibhash"):

@@ -9,8 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from benchmarks.grid.find_method import OutsideError, class_text, find_method, load_class
+from benchmarks.grid.find_method import (
+    OutsideError,
+    class_text,
+    describe,
+    find_method,
+    load_class,
+)
 from benchmarks.grid.method_source import source_digest
+from benchmarks.grid.no_exit import no_exit
 from benchmarks.grid.yardsticks import YARDSTICKS, Yardstick
 from datasets.augment import AUGMENTATIONS
 from datasets.errors import lookup, one_line
@@ -289,9 +296,13 @@ def parse_overrides(items: Sequence[str]) -> dict[str, dict[str, Any]]:
 def _check_params(name: str, cls: type[HashMethod], params: Mapping[str, Any]) -> None:
     """Let the constructor check what the user gave, at any width, before anything runs."""
     try:
-        cls(8, 8, **params)
+        with no_exit():
+            cls(8, 8, **params)
     except ValueError as error:
         raise GridError(f"{name}: {one_line(error)}; give another value") from error
+    except Exception as error:  # a layer too large for the memory, say
+        told = describe(error, inspect.getfile(cls))
+        raise GridError(f"{name}: {told}; give another value") from error
 
 
 def _constructor_defaults(cls: type[HashMethod]) -> dict[str, Any]:
