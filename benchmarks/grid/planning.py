@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.features.captions import check_encoder
 from benchmarks.grid.cells import Cell, expand
+from benchmarks.grid.forecast import forecast
 from benchmarks.grid.method_settings import (
     GridError,
     MethodSpec,
@@ -25,9 +25,6 @@ from datasets.errors import lookup
 from results.store.record import MOST, RunRecord
 from results.store.run_key import Address
 from results.store.store import ResultStore
-
-_STAGES = ("fit", "encode", "evaluate")
-"""Timings of a record that every cell spends anew; features are shared."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class Plan:
         yield from (f"skipped: {reason}" for reason in self.skipped)
         n_stored = len(self.cells) - len(self.todo)
         line = f"{len(self.cells)} cells, {n_stored} stored, {len(self.todo)} to run"
-        yield line + (f", {_duration(self.todo, records)}" if self.todo else "")
+        yield line + (f", {forecast(self.todo, records)}" if self.todo else "")
 
     def addresses(self) -> list[Address]:
         """Return the grid as the results folder keeps it."""
@@ -160,32 +157,6 @@ def _check_names(tasks: Sequence[Task]) -> None:
                 f"--datasets: two data sets would both be called {name}, and no table holds both; "
                 "rename one, or give another --out"
             )
-
-
-def _duration(cells: Sequence[Cell], records: Sequence[RunRecord]) -> str:
-    """Say how long cells may take, from the median of records of the same kind."""
-    seconds: dict[tuple[object, ...], list[float]] = {}
-    for record in records:
-        spent = sum(record.timings.get(stage, 0.0) for stage in _STAGES)
-        for kin in _alike(record.method, record.bits, (record.dataset, record.protocol)):
-            seconds.setdefault(kin, []).append(spent)
-    known: list[float] = []
-    for cell in cells:
-        key = cell.key
-        alike = _alike(key.method, key.bits, (key.dataset, key.protocol))
-        found = next((seconds[k] for k in alike if k in seconds), None)
-        known += [statistics.median(found)] if found else []
-    if not known:
-        return "time unknown until the first of them is stored"
-    total = sum(known) * len(cells) / len(known)
-    about = f"{total:.0f} s" if total < 120 else f"{total / 60:.0f} min"
-    return f"about {about} of training and scoring, one after the other"
-
-
-def _alike(method: str, bits: int, task: tuple[str, str]) -> list[tuple[object, ...]]:
-    """Keys under which timings are alike, the closest first."""
-    base = method.partition("(")[0]
-    return [(*task, method, bits), (*task, base, bits), (*task, base)]
 
 
 def check_cells(cells: Sequence[Cell]) -> None:
