@@ -41,7 +41,7 @@ def test_protocols_and_methods_are_those_of_the_suite():
 
 
 def test_figures_of_pooled_splits_stand_under_pooled_protocols():
-    cifar = published().query("dataset == 'cifar10'")
+    cifar = published_figures().query("dataset == 'cifar10'")
     pooled = cifar[cifar["protocol"].isin(["10k-50k", "10k-5k"])]
     assert pooled.groupby("protocol").size().to_dict() == {"10k-50k": 26, "10k-5k": 24}
     assert pooled["setting"].str.startswith("pooled").all()

@@ -262,6 +262,8 @@ def test_packed_rows_that_are_wider_than_they_are_said_to_be_are_refused(tmp_pat
         (["--dataset", "synthetic/none"], "unknown protocol of synthetic 'none'"),
         (["--backbone", "pixel"], "did you mean 'pixels'"),
         (["--seed", "-1"], "seed: expected a whole number from 0 to 9007199254740992, got -1"),
+        (["--seed", "1" + "0" * 20], "whole number from 0 to 9007199254740992, got 1000000000"),
+        (["--input-size", "1" + "0" * 20, "--backbone", "pixels"], "at most 4096 pixels, got 10"),
     ],
 )
 def test_bad_arguments_are_one_line(tmp_path, codes, capsys, flags, words):

@@ -12,6 +12,7 @@ from benchmarks.grid.forecast import forecast
 from benchmarks.grid.method_settings import (
     GridError,
     MethodSpec,
+    check_range,
     chosen_methods,
     method_spec,
     parse_overrides,
@@ -21,7 +22,7 @@ from benchmarks.machine.environment import place
 from datasets import full_name
 from datasets.arguments import load_options
 from datasets.errors import lookup
-from results.store.record import RunRecord
+from results.store.record import MOST, RunRecord
 from results.store.run_key import Address
 from results.store.store import ResultStore
 
@@ -115,8 +116,8 @@ def _cells(
     known = chosen_methods(options.methods)
     for name in overrides:
         lookup("method in --set", name, known)
-    if options.epochs is not None and options.epochs < 1:
-        raise GridError(f"--epochs: must be at least 1, got {options.epochs}")
+    if options.epochs is not None:
+        check_range("--epochs", options.epochs, 1, MOST)
     check_encoder(options.text_encoder)
     settings = (options.epochs, options.recipe, options.finetune)
     methods = [method_spec(name, overrides.get(name), *settings, known) for name in known]

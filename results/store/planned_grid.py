@@ -55,9 +55,17 @@ def read_plan(store: ResultStore) -> list[Address]:
         return []
     try:
         cells: list[dict[str, Any]] = json.loads(path.read_bytes())
-        return [Address(**cell) for cell in cells]
-    except (OSError, ValueError, TypeError) as error:
+        return [_checked(Address(**cell)) for cell in cells]
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise StoreError(f"{FILE}: damaged ({error}); plan the grid again") from error
+
+
+def _checked(cell: Address) -> Address:
+    """Refuse names that are no text and numbers that are none."""
+    for name, value in vars(cell).items():
+        if not isinstance(value, int if name in ("bits", "seed") else str):
+            raise TypeError(f"{name}: got {value!r}")
+    return cell
 
 
 def standings(store: ResultStore, scan: Scan) -> list[Standing]:
