@@ -73,7 +73,7 @@ def test_the_data_hold_every_entry_and_every_run_once():
     data = json.loads(re.search(r'id="data">(.*?)</script>', page_html(board, {}), re.DOTALL)[1])
     assert len(data["entries"]) == len(board.leaderboard)
     entry = next(e for e in data["entries"] if data["methods"][e[1]] == ["itq", "method"])
-    assert entry[2:] == [16, 0, pytest.approx(0.21), 0.002, 3, *entry[7:9], 2]
+    assert entry[2:] == [16, 0, pytest.approx(0.21), 0.002, 3, *entry[7:9], 2, "seeds"]
     assert data["metrics"][0] == "mAP"
     runs = data["runs"][f"0 {entry[1]} 16"]
     assert [run["seed"] for run in runs] == [0, 1, 2]

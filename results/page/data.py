@@ -13,7 +13,7 @@ from results.analysis.frames import UNRANKED, metric_key
 from results.store.record import RunRecord
 from results.store.run_key import Table
 
-COLUMNS = ("mean", "std", "n", "ci_low", "ci_high", "rank")
+COLUMNS = ("mean", "std", "n", "ci_low", "ci_high", "rank", "interval")
 _DIGITS = 6
 
 
@@ -46,10 +46,11 @@ def page_data(board: Board) -> dict[str, Any]:
     entries = []
     names = ["dataset", "protocol", "backbone", "method", "kind", "bits", "metric", *COLUMNS]
     for row in board.leaderboard[names].itertuples(index=False, name=None):
-        dataset, protocol, backbone, method, kind, bits, metric, *numbers = row
+        dataset, protocol, backbone, method, kind, bits, metric, *numbers, interval = row
         who = methods.place([method, kind])
         place = [tables[Table(dataset, protocol, backbone)], who, bits, metrics.place(metric)]
-        entries.append([*place, *map(_number, numbers)])
+        over = None if pd.isna(interval) else interval
+        entries.append([*place, *map(_number, numbers), over])
     runs: dict[str, list[dict[str, Any]]] = {}
     for record in sorted(board.records, key=lambda record: record.seed):
         table = tables[record.table]
