@@ -205,6 +205,14 @@ def test_what_does_not_fit_is_refused(query, database, words):
         evaluate(query, database, device="cpu")
 
 
+def test_codes_without_labels_are_refused():
+    rows = np.zeros((3, 4))
+    with pytest.raises(TypeError, match=r"query must be Codes, got ndarray; give Codes\(codes, la"):
+        evaluate(rows, good(), device="cpu")
+    with pytest.raises(TypeError, match="database piece 0 must be Codes, got ndarray"):
+        evaluate(good(), rows, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("codes", "labels", "words"),
     [

@@ -184,6 +184,7 @@ def evaluate(
     >>> stats.items.tolist(), stats.relevant.tolist()
     ([[1, 1, 0, 1]], [[1, 0, 0, 1]])
     """
+    _check_type(query, "query")
     if similarity is not None and not isinstance(similarity, str):
         query = query.of_classes(len(similarity))
     n_query, n_bits = query.codes.shape
@@ -218,6 +219,7 @@ def evaluate(
 
 def _matched(query: Codes, other: Codes, who: str) -> tuple[Codes, Codes]:
     """Return both with equally many classes, or refuse what cannot be compared."""
+    _check_type(other, who)
     n_classes = max(query.labels.width, other.labels.width)
     query, other = query.of_classes(n_classes), other.of_classes(n_classes)
     for what, a, b in (
@@ -230,6 +232,13 @@ def _matched(query: Codes, other: Codes, who: str) -> tuple[Codes, Codes]:
                 " encode and label both in the same way."
             )
     return query, other
+
+
+def _check_type(given: object, who: str) -> None:
+    if not isinstance(given, Codes):
+        raise TypeError(
+            f"evaluate: {who} must be Codes, got {type(given).__name__}; give Codes(codes, labels)."
+        )
 
 
 def _check_ends(codes: Codes, who: str, first: int = 0) -> None:
