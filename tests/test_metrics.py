@@ -238,11 +238,11 @@ def test_metrics_of_gains_have_the_names_of_the_record():
 
 def test_names_of_the_metrics_and_their_absence_for_floats():
     _, _, stats = random_stats()
-    names = ["mAP", "mAP@100", "P@100", "R@100"]
+    names = ["mAP", "mAP@100", "mAP@100:min", "P@100", "R@100"]
     names += ["mAP@100:best", "mAP@100:worst", "P@H<=2", "empty@H<=2"]
     assert list(retrieval_metrics(stats, 100)) == names
     floats = RetrievalStats(stats.items, stats.relevant, hamming=False)
-    assert list(retrieval_metrics(floats, 100)) == names[:4]
+    assert list(retrieval_metrics(floats, 100)) == names[:5]
 
 
 @pytest.mark.parametrize("metric", [average_precision, precision_at, recall_at])
@@ -254,6 +254,17 @@ def test_unknown_order_of_ties_is_refused(metric):
 def test_unknown_denominator_is_refused():
     with pytest.raises(ValueError, match="denominator must be one of found, all, min, got 'k'"):
         average_precision(stats_of([2], [1]), denominator="k")
+
+
+def test_a_record_holds_both_denominators():
+    """One hit at rank 1, and two relevant items that the top 4 misses: 1 of 1, 1 of 3."""
+    metrics = retrieval_metrics(stats_of([1, 3, 2], [1, 0, 2]), 4)
+    assert metrics["mAP@4"] == pytest.approx([1])
+    assert metrics["mAP@4:min"] == pytest.approx([1 / 3])
+    within = retrieval_metrics(stats_of([1, 3, 2], [1, 0, 2]), 2)
+    assert within["mAP@2:min"] == pytest.approx([1 / 2])
+    tied = retrieval_metrics(stats_of([2, 4], [1, 2]), 2)  # 1 or 1/2 at the hit, of at most 2
+    assert tied["mAP@2:min"] == pytest.approx([3 / 8])
 
 
 def test_a_record_holds_the_bounds_of_ties():

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,20 @@ def test_a_record_that_cannot_be_read_is_replaced(store):
         ({"metrics": {"mAP": float("inf")}}, r"metrics\['mAP'\]"),
         ({"metrics": {"mAP": np.float32(0.5)}}, r"metrics\['mAP'\]"),
         ({"metrics": {"mAP": True}}, r"metrics\['mAP'\]"),
-        ({"metrics": {"mAP": 10**400}}, r"metrics\['mAP'\]: expected a finite number, got 1000"),
+        ({"metrics": {"mAP": 10**400}}, r"metrics\['mAP'\]: expected a finite number, got 10"),
+        ({"history": [{"a": 1e308, "b": 1e308}]}, r"epoch 1\['a'\]: expected a finite number"),
+        ({"bits": 2**63, "curves": {}}, "bits: expected a whole number from 0 to"),
+        ({"seed": 2**63}, "seed: expected a whole number from 0 to"),
+        ({"method": "m\ud800"}, "method: expected text"),
+        ({"method": "m\x1b[2J"}, "method: expected text"),
+        ({"dataset": "x" * 501}, "dataset: expected text of up to 500"),
+        ({"metrics": {"\ud800": 1.0}}, r"metrics\['\\ud800'\]"),
+        ({"history": [{"\ud800": 1.0}]}, r"history of epoch 1\['\\ud800'\]"),
+        ({"settings": {"x": "\ud800"}}, "settings.x: expected text"),
+        ({"settings": {"x": reduce(lambda x, _: {"a": x}, range(30), 1)}}, "at most 20 levels"),
+        ({"curves": {"bits": {}}}, "curves.bits.bit: expected 16 points, got 0"),
+        ({"curves": {"distances": {"pairs": [1.0] * 17}}}, "distances.relevant: expected 17"),
+        ({"curves": {"cutoffs": {"n": [1.0], "precision": [1.0]}}}, "cutoffs.recall: expected"),
         ({"curves": {"loss": {"x": [10**400]}}}, r"curves.loss\['x'\]"),
         ({"metrics": {}}, "at least one"),
         ({"timings": {"fit": None}}, r"timings\['fit'\]"),

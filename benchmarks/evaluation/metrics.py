@@ -3,9 +3,11 @@
 Conventions, and who uses another:
 
 - Relevant: shares a label with the query.
-- AP@k: mean of the precisions at the relevant items of the top k, divided by their number, as the
-  code of CIBHash, WCH, Bi-half, CIMON and GreedyHash does (``denominator="found"``). Information
-  retrieval divides by all relevant items (``"all"``), and others by min(k, all) (``"min"``).
+- AP@k: sum of the precisions at the relevant items of the top k, divided by their number, as the
+  code of CIBHash, WCH, Bi-half, CIMON and GreedyHash does (``denominator="found"``, a record's
+  mAP@k): one hit at rank 1 and no other scores 1. Others divide by min(k, all relevant items)
+  (``"min"``, a record's mAP@k:min), which counts what was not found too and is never higher, and
+  information retrieval by all relevant items (``"all"``). Without a cutoff the three are equal.
 - A query that finds nothing scores 0 and stays in the mean; TBH and OH leave it out.
 - Ties: a metric is its exact mean over all orders of the items at equal distance; AP, precision
   and recall take ``ties="best"`` or ``"worst"`` for the extremes over these orders. Published code
@@ -326,6 +328,7 @@ def retrieval_metrics(
     metrics = {
         "mAP": average_precision(stats),
         f"mAP@{cutoff}": average_precision(stats, cutoff),
+        f"mAP@{cutoff}:min": average_precision(stats, cutoff, denominator="min"),
         "P@100": precision_at(stats, 100),
         "R@100": recall_at(stats, 100),
     }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from benchmarks.features.captions import check_encoder
 from benchmarks.grid.cells import Cell, expand
 from benchmarks.grid.forecast import forecast
+from benchmarks.grid.idle_flags import idle_flags
 from benchmarks.grid.method_settings import (
     GridError,
     MethodSpec,
@@ -38,7 +39,7 @@ class Plan:
     todo : list of Cell
         What of it has to run.
     skipped : list of str
-        Methods left out, with the reason.
+        Methods left out, with the reason, and flags that some of them do not take.
     """
 
     cells: list[Cell]
@@ -128,6 +129,7 @@ def _cells(
     bits = list(dict.fromkeys(options.bits))
     how = (options.views, options.text_encoder, options.matmul)
     cells = expand(own, methods, bits, options.seeds, *how)
+    skipped += idle_flags(options, methods, own)
     return [cell for cell in cells if cell.task.lacks(cell.method) is None], skipped
 
 

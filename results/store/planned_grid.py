@@ -1,4 +1,4 @@
-"""The grid that a results folder is for: its cells, by name, as the last call planned them."""
+"""The cells that the last call planned for a results folder, and how far each of them is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ State = Literal["done", "running", "failed", "missing"]
 
 
 class Standing(NamedTuple):
-    """Where a cell stands, and what its holder or its failure says."""
+    """How far a planned cell is, and what its holder or its failure says."""
 
     cell: Address
     state: State
@@ -28,7 +28,7 @@ class Standing(NamedTuple):
 
 
 def write_plan(store: ResultStore, cells: Sequence[Address]) -> None:
-    """Keep the cells of a grid, in place of an earlier plan.
+    """Store which cells a grid has, in place of an earlier plan.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def _checked(cell: Address) -> Address:
 
 
 def standings(store: ResultStore, scan: Scan) -> list[Standing]:
-    """Say where each cell of the last grid stands, by a reading of the store."""
+    """Say how far each cell of the last grid is, by a reading of the store."""
     stored = {record.digest for record in scan.records}
     failures = {failure.digest: failure.error for failure in scan.failures}
     return [_standing(store, cell, stored, failures) for cell in read_plan(store)]
