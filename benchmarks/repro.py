@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.command import OK, SOME_FAILED, Parser, fail
+from benchmarks.command import OK, SOME_FAILED, Parser, fail, run_command
 from benchmarks.explain import differences, read_record, store_of
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone
@@ -141,4 +141,4 @@ def _changes(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.command import OK, Parser, fail
+from benchmarks.command import OK, Parser, fail, run_command
 from results.store.planned_grid import STATES, Standing, standings
 from results.store.store import ResultStore, StoreError
 
@@ -55,4 +55,4 @@ def _note(standing: Standing) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -13,6 +13,7 @@ stands beside the default V at the same number of epochs.
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.command import run_command
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import score_codes
 from benchmarks.features.backbones import backbone
@@ -153,4 +155,4 @@ def _values(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))
