@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import sys
 import unicodedata
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -70,6 +72,23 @@ known: digits, cifar10
     hint = f"did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
     shown = name if len(name) <= MOST_LETTERS else name[:60] + "..."
     raise UnknownName(f"unknown {kind} {shown!r}; {hint}known: {', '.join(known)}")
+
+
+def call_of(module: str) -> str:
+    """Say how a command is called, in the way in which this process was.
+
+    Parameters
+    ----------
+    module : str
+        Of the command.
+
+    Examples
+    --------
+    >>> call_of("datasets.doctor")
+    'python -m datasets.doctor'
+    """
+    by_console = sys.argv and Path(sys.argv[0]).stem == "hashbench"
+    return f"hashbench {module.rpartition('.')[2]}" if by_console else f"python -m {module}"
 
 
 def one_line(error: BaseException | str) -> str:
