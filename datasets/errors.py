@@ -30,6 +30,10 @@ class UnknownName(DatasetError):
     """A name that nothing is known by; the message suggests the closest known one."""
 
 
+class AbsentData(DatasetError):
+    """Files of a data set are not here, and cannot be downloaded; the message says where from."""
+
+
 class OptionError(DatasetError):
     """An option that makes no sense for the data set that it was given with."""
 

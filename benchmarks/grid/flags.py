@@ -62,6 +62,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     add("--cell-timeout", type=float, metavar="SECONDS", help="after which a cell counts as failed")
     add("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="of a training")
     add("--deterministic", action="store_true", help="torch's strict mode")
+    add("--skip-absent", action="store_true", help="run the data sets that are here")
     add = parser.add_argument_group("what it writes").add_argument
     add("--out", type=Path, default=default_out(), metavar="DIR", help="default: %(default)s")
     add("--dry-run", action="store_true", help="print the plan and stop")
