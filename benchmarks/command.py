@@ -12,7 +12,7 @@ from datasets.terminal import run_command as run_command
 OK, SOME_FAILED = 0, 1
 
 
-def fail(error: Exception | str) -> int:
-    """Print an error meant for the user; returns the exit code."""
-    sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+def fail(*errors: Exception | str) -> int:
+    """Print errors meant for the user, a line each; returns the exit code."""
+    sys.stderr.writelines(f"error: {' '.join(str(error).split())}\n" for error in errors)
     return BAD_ARGUMENTS

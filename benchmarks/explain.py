@@ -1,4 +1,4 @@
-"""List what two records differ in: ``python -m benchmarks.explain A.json B.json``."""
+"""List what two records differ in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ABSENT = "absent"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    parser = Parser(prog="python -m benchmarks.explain", description=__doc__)
+    parser = Parser("benchmarks.explain", __doc__)
     parser.add_argument("records", nargs=2, type=Path, metavar="RECORD.json")
     options = parser.parse_args(arguments)
     try:

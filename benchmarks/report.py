@@ -1,4 +1,4 @@
-"""Render every table and figure again from the stored records: ``python -m benchmarks.report``.
+"""Render every table and figure again from the stored records.
 
 It needs nothing but the records, also while a grid is running: what is missing is said.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.command import OK, Parser, fail, run_command
 from benchmarks.samples import Load, keep_samples
 from datasets import DATASETS, load
-from datasets.arguments import add_data_arguments, load_options
+from datasets.arguments import add_data_arguments, default_out, load_options
 from datasets.base import RetrievalDataset
 from datasets.own.kinds import without_own
 from methods import METHODS
@@ -30,9 +30,9 @@ _NAMES = f"all where left out: {', '.join(FIGURES)}"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    parser = Parser(prog="python -m benchmarks.report", description=__doc__)
+    parser = Parser("benchmarks.report", __doc__)
     add = parser.add_argument
-    add("--out", type=Path, default=Path("results"), metavar="DIR")
+    add("--out", type=Path, default=default_out(), metavar="DIR", help="default: %(default)s")
     add("--columns", nargs="+", choices=COLUMNS, default=[], help="what the tables show besides")
     add("--figures", nargs="+", default=[], choices=FIGURES, metavar="NAME", help=_NAMES)
     add("--format", nargs="+", default=["pdf", "png"], choices=FORMATS, help="of the figures")

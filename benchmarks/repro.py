@@ -1,4 +1,4 @@
-"""Run a stored cell again and compare: ``python -m benchmarks.repro RECORD.json``."""
+"""Run a stored cell again and compare."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _USER_ERRORS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 1 if anything came out otherwise."""
-    parser = Parser(prog="python -m benchmarks.repro", description=__doc__)
+    parser = Parser("benchmarks.repro", __doc__)
     add = parser.add_argument
     add("record", type=Path, metavar="RECORD.json")
     add("--dataset", metavar="NAME/PROTOCOL", help="default: the record's; your own: KIND:PATH")

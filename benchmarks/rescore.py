@@ -1,4 +1,4 @@
-"""Compute every metric of every stored run again, from its codes: ``python -m benchmarks.rescore``.
+"""Compute every metric of every stored run again, from its codes.
 
 Nothing is trained. A metric that came later than a run fills itself in this way.
 """
@@ -21,7 +21,7 @@ from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import protocol_info, score_codes
 from benchmarks.machine.environment import DeviceError, environment
 from datasets import DATASETS, load
-from datasets.arguments import add_data_arguments, load_options
+from datasets.arguments import add_data_arguments, default_out, load_options
 from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
 from datasets.errors import DatasetError
@@ -39,9 +39,9 @@ class RescoreError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 1 if some records were left as they are."""
-    parser = Parser(prog="python -m benchmarks.rescore", description=__doc__)
+    parser = Parser("benchmarks.rescore", __doc__)
     add = parser.add_argument
-    add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of the results")
+    add("--out", type=Path, default=default_out(), metavar="DIR", help="default: %(default)s")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--no-report", action="store_true", help="write the records only")
     add("--datasets", nargs="+", default=[], metavar="KIND:PATH", help="records of your own data")

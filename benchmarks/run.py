@@ -52,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(read_grids(arguments, call.preset))
     except _USER_ERRORS as error:
         return fail(error)
+    except ExceptionGroup as several:
+        return fail(*several.exceptions, several.message)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command goes on where this one stopped\n")
         return INTERRUPTED

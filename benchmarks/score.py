@@ -1,4 +1,4 @@
-"""Score anyone's codes under a named protocol: ``python -m benchmarks.score --codes FILE``.
+"""Score anyone's codes under a named protocol.
 
 Prints the record that a run would leave. With --out it is stored and the report is rendered, so
 that a method written elsewhere enters a leaderboard by its codes.
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m benchmarks.score", description=__doc__)
+    parser = Parser("benchmarks.score", __doc__)
     add = parser.add_argument
     add("--codes", type=Path, required=True, metavar="FILE", help=".npy, .npz or .safetensors")
     add("--dataset", required=True, metavar="NAME/PROTOCOL")

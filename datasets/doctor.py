@@ -1,4 +1,4 @@
-"""Verify a local copy of a data set: ``python -m datasets.doctor NAME[/PROTOCOL] --data-root DIR``.
+"""Verify a local copy of a data set.
 
 Every image is decoded. Exit codes: 0 all is well; 1 something is wrong; 2 bad arguments.
 """
@@ -45,7 +45,7 @@ class Check:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    parser = Parser(prog="python -m datasets.doctor", description=__doc__)
+    parser = Parser("datasets.doctor", __doc__)
     parser.add_argument("name", metavar="NAME[/PROTOCOL]", help="or KIND:PATH, your own data")
     add_data_arguments(parser)
     given = parser.parse_args(arguments)

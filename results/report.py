@@ -17,6 +17,7 @@ from results.store.planned_grid import gaps, standings
 from results.store.store import ResultStore, StoreError
 from results.tables.columns import COLUMNS
 from results.tables.comparisons import statistics_frame
+from results.tables.csv_file import csv_file
 from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown
 from results.tables.published import published_frame, published_markdown
 
@@ -63,8 +64,8 @@ def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
         unfinished = [f"Plan: {error}"]
     if not any(scan[:3]):
         nothing = (
-            f"no records under {store.runs}; run `python -m benchmarks.run --methods all` first, "
-            "or name the folder that holds them with --out"
+            f"no records under {store.runs}; run a grid first, or name the folder that holds them "
+            "with --out"
         )
         raise StoreError(*(scan.outdated or [nothing]))
     board = build(scan, method_order)
@@ -105,12 +106,12 @@ def render_board(board: Board, store: ResultStore, options: Options | None = Non
     folder = store.root / "report"
 
     contents: dict[str, bytes] = {
-        "runs.csv": _csv(board.runs),
-        "leaderboard.csv": _csv(_with_costs(board, options.columns)),
+        "runs.csv": csv_file(board.runs),
+        "leaderboard.csv": csv_file(_with_costs(board, options.columns)),
         "leaderboard.md": leaderboard_markdown(board, options.columns).encode(),
         "leaderboard.tex": leaderboard_latex(board, options.columns).encode(),
-        "statistics.csv": _csv(statistics_frame(board)),
-        "published.csv": _csv(published_frame(board)),
+        "statistics.csv": csv_file(statistics_frame(board)),
+        "published.csv": csv_file(published_frame(board)),
         "published.md": published_markdown(board).encode(),
     }
     pictures, inlined = _draw(view, options)
@@ -164,7 +165,3 @@ def _is_stale(path: Path, options: Options) -> bool:
         return False
     wanted = options.figures or (path.stem.split("-")[0],)
     return path.stem.split("-")[0] in wanted
-
-
-def _csv(frame: pd.DataFrame) -> bytes:
-    return frame.to_csv(index=False, lineterminator="\n").encode()

@@ -65,6 +65,20 @@ def test_csv_files_hold_every_run(store):
     assert b"\r" not in (store.root / "report/leaderboard.csv").read_bytes()
 
 
+def test_no_name_in_a_csv_file_is_a_formula_for_a_spreadsheet(store):
+    names = ["=1+1", "+HYPERLINK(1)", "-2", "@sum", "'=quoted"]
+    fill(store, grid(names, bits=(8,), seeds=2))
+    render(store)
+    for path in (store.root / "report").glob("*.csv"):
+        with path.open(newline="") as file:
+            cells = {cell for row in csv.reader(file) for cell in row}
+        texts = {cell for cell in cells if not re.fullmatch(r"-?[\d.e+-]+", cell)}
+        assert not [text for text in texts if text[:1] in tuple("=+-@")], path.name
+    with (store.root / "report/runs.csv").open(newline="") as file:
+        written = {row["method"] for row in csv.DictReader(file)}
+    assert {re.sub("^'('*[=+@-])", r"\1", name) for name in written} == {*names, "float", "random"}
+
+
 def test_a_second_render_gives_the_same_bytes(store):
     fill(store, grid(seeds=2))
     first = {path: path.read_bytes() for path in render(store)}

@@ -13,7 +13,7 @@ from benchmarks.grid.listing import LISTS
 from benchmarks.grid.method_settings import GridError, check_range
 from benchmarks.grid.presets import DEFAULT, read_preset
 from benchmarks.machine.environment import own_device, place
-from datasets.arguments import Parser, add_data_arguments
+from datasets.arguments import Parser, add_data_arguments, default_out
 
 EXECUTORS = ("local", "loky", "dask")
 
@@ -26,8 +26,7 @@ _LONGEST = 10**9
 def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.ArgumentParser:
     """Make the parser; `defaults` are flags of a preset, by the parser's own names."""
     parser = Parser(
-        prog="python -m benchmarks.run",
-        description="Grid over methods, bits, data sets and seeds; skip what is stored.",
+        "benchmarks.run", "Grid over methods, bits, data sets and seeds; skip what is stored."
     )
     add = parser.add_argument_group("the grid").add_argument
     add("--preset", default=DEFAULT, metavar="NAME|FILE.toml", help="flags from a file")
@@ -67,8 +66,9 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     add("--cell-timeout", type=float, metavar="SECONDS", help="after which a cell counts as failed")
     add("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="of a training")
     add("--deterministic", action="store_true", help="torch's strict mode")
+    add("--skip-absent", action="store_true", help="run the data sets that are here")
     add = parser.add_argument_group("what it writes").add_argument
-    add("--out", type=Path, default=Path("results"), metavar="DIR")
+    add("--out", type=Path, default=default_out(), metavar="DIR", help="default: %(default)s")
     add("--dry-run", action="store_true", help="print the plan and stop")
     add("--force", action="store_true", help="run stored cells again")
     add("--no-report", action="store_true", help="write the records only")

@@ -200,7 +200,8 @@
   }
   function csv() {
     const quoted = (value) => {
-      const text = value === null ? "" : String(value);
+      let text = value === null ? "" : String(value);
+      if (typeof value === "string" && /^'*[=+\-@\t\r]/.test(text)) text = `'${text}`; // no formula
       return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
     const heads = ["dataset", "protocol", "backbone", "method", "bits", "metric", "mean", "std", "n", "ci_low", "ci_high", "interval", "rank", "kind"];
