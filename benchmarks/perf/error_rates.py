@@ -21,6 +21,7 @@ covariances. Queries are drawn from the stored ones, with replacement.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, stdtr
 
+from benchmarks.command import run_command
 from results.analysis.per_query import query_aps
 from results.analysis.statistics import (
     ALPHA,
@@ -238,4 +240,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))
