@@ -6,8 +6,10 @@ import sys
 
 from datasets.arguments import BAD_ARGUMENTS as BAD_ARGUMENTS
 from datasets.arguments import Parser as Parser
+from datasets.terminal import INTERRUPTED as INTERRUPTED
+from datasets.terminal import run_command as run_command
 
-OK, SOME_FAILED, INTERRUPTED = 0, 1, 130
+OK, SOME_FAILED = 0, 1
 
 
 def fail(*errors: Exception | str) -> int:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import OK, Parser, fail
+from benchmarks.command import OK, Parser, fail, run_command
 from results.store.record import RunRecord
 from results.store.store import ResultStore, StoreError
 
@@ -70,4 +70,4 @@ def _unequal(name: str, a: Any, b: Any) -> Iterator[Difference]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.command import OK, Parser, fail
+from benchmarks.command import OK, Parser, fail, run_command
 from benchmarks.samples import Load, keep_samples
 from datasets import DATASETS, load
 from datasets.arguments import add_data_arguments, default_out, load_options
@@ -73,4 +73,4 @@ def _loader(options: argparse.Namespace) -> Load:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.command import OK, SOME_FAILED, Parser, fail
+from benchmarks.command import OK, SOME_FAILED, Parser, fail, run_command
 from benchmarks.explain import differences, read_record, store_of
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone
@@ -18,6 +18,7 @@ from benchmarks.features.cache import FeatureCache, FeatureError
 from benchmarks.features.captions import DEFAULT_ENCODER, TextError
 from benchmarks.grid.cells import Cell, Views
 from benchmarks.grid.method_settings import GridError, MethodSpec, chosen_methods, method_spec
+from benchmarks.grid.no_exit import ExitError
 from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import DeviceError, environment
 from benchmarks.runner.make_record import run_cells
@@ -32,7 +33,7 @@ from results.store.store import StoreError
 
 _USER_ERRORS = (
     *(DatasetError, DeviceError, GridError, StoreError),
-    *(FeatureError, TextError, TrainingError),
+    *(FeatureError, TextError, TrainingError, ExitError),
 )
 """Errors whose message is one line meant for the user: of the arguments, and of the run."""
 
@@ -140,4 +141,4 @@ def _changes(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.command import OK, SOME_FAILED, Parser, fail
+from benchmarks.command import OK, SOME_FAILED, Parser, fail, run_command
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import protocol_info, score_codes
 from benchmarks.machine.environment import DeviceError, environment
@@ -165,4 +165,4 @@ def _fault(arrays: Mapping[str, NDArray[Any]], record: RunRecord) -> str | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, fail
+from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, fail, run_command
 from benchmarks.grid.flags import make_parser, read_grids
 from benchmarks.grid.listing import listing
 from benchmarks.grid.method_settings import GridError
@@ -114,13 +114,13 @@ def _run_cells(
 
 
 def _report(plan: Plan, store: ResultStore, options: argparse.Namespace) -> None:
-    """Print the leaderboard, and render the report unless that is not wanted."""
+    """Render the report unless that is not wanted, and print the leaderboard."""
     board = load_board(store, list(METHODS))
-    print(leaderboard_plain(board))
     if not options.no_report:
         tasks = dict.fromkeys(cell.task for cell in plan.cells)
         keep_samples(store, board, known([task.data for task in tasks]))
         render_board(board, store)
+    print(leaderboard_plain(board))
 
 
 def _make_cache(folder: Path) -> None:
@@ -133,4 +133,4 @@ def _make_cache(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    leave(main())
+    leave(run_command(main))

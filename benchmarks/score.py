@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.command import OK, Parser, fail
+from benchmarks.command import OK, Parser, fail, run_command
 from benchmarks.evaluation.scoring import protocol_info, score_codes
 from benchmarks.evaluation.submission import SubmissionError, SubmittedCodes, read_codes
 from benchmarks.features.backbones import backbone
@@ -165,4 +165,4 @@ def _check_kind(store: ResultStore, record: RunRecord) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

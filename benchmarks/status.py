@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.command import OK, Parser, fail
+from benchmarks.command import OK, Parser, fail, run_command
 from datasets.arguments import default_out
 from datasets.errors import call_of
 from results.store.planned_grid import STATES, Standing, standings
@@ -61,4 +61,4 @@ def _note(standing: Standing) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.errors import MOST_LETTERS, DatasetError, printable
+from datasets.errors import check_class_names, printable
 from datasets.image_source import ImageSource
 from datasets.progress import Progress, silent
 
@@ -88,12 +88,7 @@ class Contents:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in self.classes:
-            if len(name) > MOST_LETTERS or "\0" in name:
-                raise DatasetError(
-                    f"the name of a class has at most {MOST_LETTERS} letters and no NUL, got "
-                    f"{name[:40]!r} of {len(name):,}"
-                )
+        check_class_names("data set", self.classes)
         object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
         object.__setattr__(self, "notes", tuple(map(printable, self.notes)))
 

@@ -16,6 +16,7 @@ from datasets.arguments import BAD_ARGUMENTS, Parser, add_data_arguments, load_o
 from datasets.assemble import assemble, repeated, unreadable
 from datasets.contents import Contents
 from datasets.protocols.protocol import Protocol_
+from datasets.terminal import run_command
 
 MOST_DETAILS = 10
 """Lines below a check; more are counted."""
@@ -168,4 +169,4 @@ def _range(counts: Tensor) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -76,6 +76,16 @@ known: digits, cifar10
     hint = f"did you mean {' or '.join(repr(c) for c in close)}? " if close else ""
     shown = name if len(name) <= MOST_LETTERS else name[:60] + "..."
     raise UnknownName(f"unknown {kind} {shown!r}; {hint}known: {', '.join(known)}")
+
+
+def check_class_names(who: str, names: Iterable[str]) -> None:
+    """Refuse a name of a class that holds a NUL or is longer than any file's."""
+    for name in names:
+        if len(name) > MOST_LETTERS or "\0" in name:
+            raise DatasetError(
+                f"{who}: the name of a class has at most {MOST_LETTERS} letters and no NUL, got "
+                f"{name[:40]!r} of {len(name):,}"
+            )
 
 
 def call_of(module: str) -> str:

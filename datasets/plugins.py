@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
 from datasets.contents import Contents, LoadOptions
@@ -43,8 +44,9 @@ def read_plugin(entry: EntryPoint) -> Plugin:
     who = f"entry point {entry.name!r} ({entry.value})"
     try:
         module = entry.load()
-    except Exception as error:  # an import may fail in any way
-        raise DatasetError(f"{who}: cannot be imported ({one_line(error)})") from error
+    except (Exception, SystemExit) as error:  # an import may fail in any way
+        told = f"{type(error).__name__}: {one_line(error)}"
+        raise DatasetError(f"{who}: cannot be imported ({told})") from error
     protocols, load = getattr(module, "PROTOCOLS", None), getattr(module, "load", None)
     if not callable(load):
         raise DatasetError(f"{who}: has no load; define load(protocol, options) in the module")
@@ -54,4 +56,14 @@ def read_plugin(entry: EntryPoint) -> Plugin:
         )
     if odd := [p.label for p in protocols if p.dataset != entry.name]:
         raise DatasetError(f"{who}: protocols must be of the data set {entry.name!r}, got {odd[0]}")
-    return Plugin({p.name: p for p in protocols}, load)
+    return Plugin({p.name: p for p in protocols}, partial(_no_exit, who, load))
+
+
+def _no_exit(who: str, load: Loader, protocol: Protocol_, options: LoadOptions) -> Contents:
+    """Load, where a call of `exit` would end the command, and with code 0 look like success."""
+    try:
+        return load(protocol, options)
+    except SystemExit as error:
+        raise DatasetError(
+            f"{who}: load raised {error!r}; raise DatasetError with the reason instead"
+        ) from error

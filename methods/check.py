@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks.command import OK, SOME_FAILED, Parser, fail
+from benchmarks.command import OK, SOME_FAILED, Parser, fail, run_command
 from benchmarks.contract import ON_CUDA, checks_of, fault_of, title
 from benchmarks.grid.find_method import OutsideError, find_method
 from methods.base import HashMethod
@@ -47,4 +47,4 @@ def _check(cls: type[HashMethod]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

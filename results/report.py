@@ -1,4 +1,4 @@
-"""Every output of a report, rebuilt from the records alone."""
+"""Write the report of a results folder, tables, figures and page, from its records alone."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from results.gallery.view import View, Width
 from results.store.files import write_atomic
 from results.store.planned_grid import gaps, standings
 from results.store.store import ResultStore, StoreError
-from results.tables.columns import cost_metrics
+from results.tables.columns import COLUMNS
 from results.tables.comparisons import statistics_frame
+from results.tables.csv_file import csv_file
 from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown
 from results.tables.published import published_frame, published_markdown
 
@@ -105,12 +106,12 @@ def render_board(board: Board, store: ResultStore, options: Options | None = Non
     folder = store.root / "report"
 
     contents: dict[str, bytes] = {
-        "runs.csv": _csv(board.runs),
-        "leaderboard.csv": _csv(_with_costs(board, options.columns)),
+        "runs.csv": csv_file(board.runs),
+        "leaderboard.csv": csv_file(_with_costs(board, options.columns)),
         "leaderboard.md": leaderboard_markdown(board, options.columns).encode(),
         "leaderboard.tex": leaderboard_latex(board, options.columns).encode(),
-        "statistics.csv": _csv(statistics_frame(board)),
-        "published.csv": _csv(published_frame(board)),
+        "statistics.csv": csv_file(statistics_frame(board)),
+        "published.csv": csv_file(published_frame(board)),
         "published.md": published_markdown(board).encode(),
     }
     pictures, inlined = _draw(view, options)
@@ -138,13 +139,13 @@ def _draw(view: View, options: Options) -> tuple[dict[str, bytes], dict[str, str
     inlined: dict[str, str] = {}
     if not view.board.sections:
         return files, inlined
-    from results.figures import by_name as figures  # matplotlib takes half a second to import
+    from results.figures import by_name, style  # matplotlib takes half a second to import
 
-    for name in options.figures or figures.FIGURES:
-        for drawn in figures.draw(view, name):
+    for name in options.figures or by_name.FIGURES:
+        for drawn in by_name.draw(view, name):
             for form in options.formats:
-                files[f"figures/{drawn.stem}.{form}"] = figures.save(drawn.figure, form)
-            inline = figures.inline_png if drawn.pixels else figures.inline_svg
+                files[f"figures/{drawn.stem}.{form}"] = style.save(drawn.figure, form)
+            inline = style.inline_png if drawn.pixels else style.inline_svg
             inlined[drawn.caption] = inline(drawn.figure, drawn.stem, drawn.caption)
     return files, inlined
 
@@ -153,7 +154,8 @@ def _with_costs(board: Board, columns: Sequence[str]) -> pd.DataFrame:
     """Return the leaderboard with a row for each cost that was asked for."""
     import pandas as pd
 
-    costs = board.costs[board.costs["metric"].isin(cost_metrics(columns))]
+    metrics = [metric for name in columns for _, metric in COLUMNS[name]]
+    costs = board.costs[board.costs["metric"].isin(metrics)]
     return pd.concat([board.leaderboard, costs]) if len(costs) else board.leaderboard
 
 
@@ -163,7 +165,3 @@ def _is_stale(path: Path, options: Options) -> bool:
         return False
     wanted = options.figures or (path.stem.split("-")[0],)
     return path.stem.split("-")[0] in wanted
-
-
-def _csv(frame: pd.DataFrame) -> bytes:
-    return frame.to_csv(index=False, lineterminator="\n").encode()

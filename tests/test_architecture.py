@@ -47,7 +47,7 @@ FLOORS = {
         files, assemble, plugins, arguments
         base, contents
         protocols, image_source, augment
-        errors, digests, progress, resample
+        errors, digests, progress, resample, terminal
     """,
 }
 """The rooms of a package, a floor a line: a room may import those below, and none beside it."""

@@ -1,18 +1,12 @@
 import pandas as pd
 import pytest
 
-from results.analysis.arrange import build
 from results.store.files import process_space
-from results.store.scan import Scan
 from results.store.store import StoreError
 from results.tables.benchopt_export import benchopt_frame, write_benchopt
-from tests.record_factory import ORDER, grid, make_record
+from tests.record_factory import ORDER, board_of, grid, make_record
 
 NEEDED = ["objective_name", "dataset_name", "solver_name", "idx_rep", "stop_val", "time"]
-
-
-def board_of(records):
-    return build(Scan(records, [], []), ORDER)
 
 
 def test_every_run_is_a_row_with_what_benchopt_needs(tmp_path):

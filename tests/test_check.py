@@ -54,6 +54,24 @@ def test_methods_of_ours_pass_with_one_line_a_check(capsys, name):
     assert len(lines) >= 17
 
 
+LEAVES = """
+from methods.cibhash import CIBHash
+class Leaves(CIBHash):
+    def {part}(self, *given, **named):
+        exit(0)
+"""
+
+
+@pytest.mark.parametrize("part", ["__init__", "loss", "project"])
+def test_a_method_that_ends_the_process_fails_and_the_other_checks_go_on(tmp_path, capsys, part):
+    (tmp_path / "leaves.py").write_text(LEAVES.format(part=part))
+    assert main([f"{tmp_path}/leaves.py:Leaves"]) == 1
+    out = capsys.readouterr().out
+    assert "ExitError: raised SystemExit(0), which would end the whole process" in out
+    assert "(leaves.py, line 5)" in out
+    assert out.splitlines()[-1].endswith(" checks failed")
+
+
 def test_failures_are_counted_and_set_the_exit_code(capsys):
     assert main(["tests.broken_methods:ReturnsNothing", "lsh"]) == 1
     out = capsys.readouterr().out

@@ -169,3 +169,12 @@ def test_outlines_are_dropped_while_they_are_read(tmp_path):
     assert time.perf_counter() - start < 20
     assert len(names) == 8000
     assert labels.sum() == 8000
+
+
+def test_files_may_begin_with_a_byte_order_mark(root):
+    before = contents(root)
+    for path in root.rglob("*.json"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    after = contents(root)
+    assert torch.equal(after.labels, before.labels)
+    assert after.images.encoded.names == before.images.encoded.names

@@ -2,15 +2,15 @@ from dataclasses import replace
 
 import pytest
 
-from results.analysis.arrange import build
-from results.store.scan import Scan
-from results.tables.columns import COLUMNS, cost_metrics, extra_columns
+from results.tables.columns import extra_columns
 from results.tables.leaderboard import leaderboard_markdown
-from tests.record_factory import make_record
+from tests.record_factory import board_of, make_record
+
+COSTS = ("cost.fit_s", "cost.images_per_s", "cost.memory_mib")
 
 
 def section_of(*records):
-    return build(Scan(list(records), [], [])).sections[0]
+    return board_of(records).sections[0]
 
 
 def entry(section, metric):
@@ -29,7 +29,7 @@ def test_costs_are_means_over_seeds():
 
 def test_what_was_not_measured_is_a_gap_and_no_zero():
     section = section_of(make_record(timings={}, peak_memory_mib=0.0))
-    assert [entry(section, metric) for metric in cost_metrics(COLUMNS)] == ["-", "-", "-"]
+    assert [entry(section, metric) for metric in COSTS] == ["-", "-", "-"]
 
 
 def test_bounds_of_ties_are_those_of_the_main_metric():
@@ -42,7 +42,7 @@ def test_bounds_of_ties_are_those_of_the_main_metric():
 
 
 def test_tables_show_them_only_where_they_are_asked_for():
-    board = build(Scan([make_record()], [], []))
+    board = board_of([make_record()])
     assert "training (s)" not in leaderboard_markdown(board)
     text = leaderboard_markdown(board, ["time", "speed"])
     assert "| method | training (s) | encoding (images/s) |" in text
@@ -52,7 +52,7 @@ def test_tables_show_them_only_where_they_are_asked_for():
 
 def test_costs_are_not_ranked_and_one_value_stands_for_all_lengths():
     free = replace(make_record(method="float", kind="yardstick", bits=0), timings={"fit": 3.0})
-    board = build(Scan([make_record(), make_record(bits=32), free], [], []))
+    board = board_of([make_record(), make_record(bits=32), free])
     assert board.costs["rank"].isna().all()
     (section,) = board.sections
     shown = {row.method: section.means(row, "cost.fit_s") for row in section.rows}

@@ -2,6 +2,7 @@ import hashlib
 import time
 
 import pytest
+import torch
 
 import datasets
 from datasets.contents import LoadOptions
@@ -132,3 +133,12 @@ def test_a_hundred_thousand_captions_take_seconds(tmp_path):
     start = time.perf_counter()
     assert len(contents(folder)) == 2
     assert time.perf_counter() - start < 20
+
+
+def test_files_may_begin_with_a_byte_order_mark(root):
+    before = contents(root)
+    for path in root.glob("*.tsv"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    after = contents(root)
+    assert torch.equal(after.labels, before.labels)
+    assert after.images.encoded.names == before.images.encoded.names

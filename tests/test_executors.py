@@ -231,6 +231,15 @@ def test_a_worker_that_finds_no_data_fails_the_cell_and_says_so(cells, monkeypat
     assert outcome.note == "division by zero"
 
 
+def test_data_that_end_the_process_fail_the_cell_and_not_the_worker(cells, monkeypatch, tmp_path):
+    sent = letter(cells[0])
+    tasks._opened.cache_clear()
+    monkeypatch.setattr(tasks, "load", lambda name, options: sys.exit(0))
+    (outcome,) = executors._open(settings(tmp_path), [sent])
+    assert (outcome.state, outcome.digest) == ("failed", cells[0].digest)
+    assert outcome.note.startswith("raised SystemExit(0)")
+
+
 def test_a_worker_with_other_code_stores_nothing(cells, monkeypatch, tmp_path):
     sent = letter(cells[0])
     monkeypatch.setattr("benchmarks.grid.method_settings.source_digest", lambda cls: "another")

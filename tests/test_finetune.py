@@ -10,13 +10,13 @@ from benchmarks import run
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import BackboneError
 from benchmarks.features.cache import FeatureCache
-from benchmarks.grid.cells import expand
+from benchmarks.grid.cells import expand, seed_of
 from benchmarks.grid.method_settings import COMMON, method_spec
 from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import environment
-from benchmarks.runner import fit_and_encode as fitting
 from benchmarks.runner.make_record import run_cells
 from benchmarks.runner.task_inputs import TaskInputs
+from benchmarks.training import training_sets
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.trainer import Trainer
 from benchmarks.training.training_sets import EndToEnd
@@ -110,9 +110,7 @@ def test_unaugmented_inputs_start_as_the_frozen_features(vit):
 
 @pytest.mark.parametrize("kind", ["features", "tokens"])
 def test_shape_and_mean_take_no_inputs_of_all_images_at_once(vit, monkeypatch, kind):
-    monkeypatch.setattr(
-        "benchmarks.training.training_sets._IMAGES", 24
-    )  # 64 are two parts and a rest
+    monkeypatch.setattr(training_sets, "IMAGES_PER_PASS", 24)  # 64 are two parts and a rest
     training, _, _ = end_to_end(vit, kind)
     x = training.features
     largest, extract = [], training.extract
@@ -179,22 +177,22 @@ def test_the_command_trains_a_small_vit_from_images(vit, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["cibhash", "wch"])
-def test_codes_come_from_the_trained_backbone(vit, tmp_path, monkeypatch, name):
-    seen = []
-    real = fitting._fitted
-
-    def look(*given):
-        seen.extend(real(*given))
-        return seen
-
-    monkeypatch.setattr(fitting, "_fitted", look)
+def test_codes_come_from_the_trained_backbone(vit, tmp_path, name):
     task = Task(load("synthetic"), backbone(vit, 32))
     spec = method_spec(name, {"epochs": 1, "backbone_lr": 1e-2}, finetune=True)
     (run_of,) = expand([task], [spec], [8], 1)
     inputs = TaskInputs(task, FeatureCache(tmp_path, CPU))
     ((_, arrays),) = run_cells([run_of], inputs, environment("cpu"), lambda *epoch: None)
-    (method,), training = seen
-    images = task.data.images.read(task.data.database)
+    read = task.data.images.read
+    recipe = spec.recipe
+    augmentation = AUGMENTATIONS[recipe.augmentation]
+    on = (task.backbone, spec.cls.consumes, augmentation, CPU)
+    training = EndToEnd(read(task.data.train), *on)
+    training.at_once = spec.cls.n_views * recipe.batch_size  # as a run begins
+    torch.manual_seed(seed_of(run_of.key))
+    method = spec.cls(training.shape[-1], 8, **spec.params)
+    method.fit(training, Trainer(recipe, seed_of(run_of.key)))
+    images = read(task.data.database)
     stored = np.unpackbits(arrays["database_codes"], axis=1).astype(bool)
     np.testing.assert_array_equal(stored, method.encode(training.extract(images)).numpy())
     frozen = inputs.features(spec.cls.consumes).array[task.data.database]

@@ -142,3 +142,12 @@ def test_a_wrong_number_is_named(root, text, reason):
     path.write_text(text)
     assert refusal(root).startswith(str(path))
     assert reason in refusal(root)
+
+
+def test_files_may_begin_with_a_byte_order_mark(root):
+    before = contents(root)
+    for path in (root / "annotations").glob("*.txt"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    after = contents(root)
+    assert torch.equal(after.labels, before.labels)
+    assert after.images.encoded.names == before.images.encoded.names

@@ -7,7 +7,6 @@ import torch
 from benchmarks import report, run
 from benchmarks.samples import keep_samples, known, thumbnails
 from datasets import load
-from results.analysis.arrange import build
 from results.figures.by_name import draw
 from results.figures.codes import bit_correlation, correlation, embed
 from results.gallery.row_samples import Samples, read_samples, write_samples
@@ -15,9 +14,8 @@ from results.gallery.shown_queries import exhibits, rows_needed
 from results.gallery.view import View
 from results.page.thumbnails import galleries
 from results.report import Options, load_board, render_board
-from results.store.scan import Scan
 from results.store.store import ResultStore
-from tests.record_factory import make_record
+from tests.record_factory import board_of, make_record
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +138,7 @@ def test_maps_are_the_same_each_time_and_stand_equal_codes():
 
 
 def test_records_whose_arrays_are_gone_draw_nothing(tmp_path):
-    board = build(Scan([make_record()], [], []), ())
+    board = board_of([make_record()])
     view = View(board, ResultStore(tmp_path))
     assert bit_correlation(view, board.sections[0]) is None
     assert rows_needed(view) == []

@@ -4,13 +4,11 @@ import subprocess
 
 import pytest
 
-from results.analysis.arrange import build
 from results.report import load_board
-from results.store.scan import Scan
 from results.store.store import ResultStore
 from results.tables.columns import COLUMNS
 from results.tables.leaderboard import leaderboard_latex
-from tests.record_factory import ORDER, grid, make_record
+from tests.record_factory import ORDER, board_of, grid, make_record
 from tests.test_comparisons import noise, save
 
 PAGE = r"""\documentclass{article}
@@ -60,19 +58,19 @@ def test_names_with_any_letter_compile(tmp_path):
     )
     records = [make_record(method=name) for name in names]
     notes = ["runs/x.json: % \\end{document} \u6f22"]
-    text = leaderboard_latex(build(Scan(records, notes, [])))
+    text = leaderboard_latex(board_of(records, skipped=notes))
     assert all(c in text for c in "éñšç")
     compiled(text, tmp_path)
 
 
 def test_a_report_of_nothing_compiles(tmp_path):
-    text = leaderboard_latex(build(Scan([], ["runs/x.json: broken"], [])))
+    text = leaderboard_latex(board_of([], skipped=["runs/x.json: broken"]))
     assert text.startswith("% Needs")
     compiled(text + "Empty.", tmp_path)
 
 
 def test_optional_columns_make_a_table_of_their_own():
-    board = build(Scan(grid(seeds=1), [], []), ORDER)
+    board = board_of(grid(seeds=1))
     text = leaderboard_latex(board, ("memory", "time"))
     assert text.count(r"\begin{tabular}{@{}lrrr@{}}") == 3
     assert "pixels: training (s), means over seeds" in text

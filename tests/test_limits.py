@@ -10,6 +10,7 @@ from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import score_codes
 from benchmarks.features.backbones import backbone
 from benchmarks.features.cache import FeatureCache
+from benchmarks.grid.no_exit import ExitError, no_exit
 from benchmarks.machine.memory import halving
 from benchmarks.machine.time_limit import CellTimeout, time_limit
 from datasets import load
@@ -53,6 +54,29 @@ def test_a_handler_of_every_exception_does_not_swallow_the_limit():
 
     with pytest.raises(CellTimeout), time_limit(0.2):
         careless()
+
+
+class Odd(BaseException):
+    """No Exception: handlers of those do not see it."""
+
+
+@pytest.mark.parametrize("error", [SystemExit(0), SystemExit("bye"), GeneratorExit(), Odd("x")])
+def test_code_of_a_method_does_not_end_the_process(error):
+    with pytest.raises(ExitError) as caught, no_exit():
+        raise error
+    assert str(caught.value).startswith(f"raised {error!r}, which would end the whole process")
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_errors_and_the_user_pass(error):
+    with pytest.raises(type(error)), no_exit():
+        raise error
+
+
+def test_a_limit_of_time_passes_through_code_of_a_method():
+    with pytest.raises(CellTimeout), time_limit(0.2), no_exit():
+        spin()
 
 
 @pytest.mark.parametrize("seconds", [None, 0.05])

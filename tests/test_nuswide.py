@@ -246,3 +246,12 @@ def test_no_member_at_all_is_refused(tmp_path):
 
 def test_official_sizes_are_refused_where_rows_are_fewer(root):
     assert "the protocol has 10,500 train rows" in refusal(root)
+
+
+def test_files_may_begin_with_a_byte_order_mark(root):
+    before = contents(root)
+    for path in root.rglob("*.txt"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    after = contents(root)
+    assert torch.equal(after.labels, before.labels)
+    assert after.images.encoded.names == before.images.encoded.names

@@ -105,7 +105,13 @@ def test_names_that_are_no_rows_are_refused(name):
         ("nameless.py:Nameless", ["Nameless names no paper; set paper = 'Authors,"]),
         ("typo.py:X", ["typo.py cannot be run: SyntaxError", "(typo.py, line 2)"]),
         ("raises.py:X", ["raises.py cannot be run: KeyError: 'x' (raises.py, line 3)"]),
-        ("leaves.py:X", ["leaves.py cannot be run: SystemExit: 3 (leaves.py, line 2)"]),
+        (
+            "leaves.py:X",
+            [
+                "leaves.py cannot be run: ExitError: raised SystemExit(3), which",
+                "(leaves.py, line 2)",
+            ],
+        ),
         ("sub/two.py:X", ["No module named 'other'", "give PACKAGE.MODULE:CLASS"]),
         ("pack:X", ["pack cannot be imported", "No module named 'no_such_thing'"]),
     ],

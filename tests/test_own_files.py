@@ -144,6 +144,7 @@ def test_columns_of_a_fixed_length_may_have_null_rows(tmp_path):
         ([2], "row 7 has 1 values, most rows have"),
         ([1, 0, 2, 0], "must be 0 or 1, got 2 in row 7"),
         ([-1, -1, -1, -1], "must be 0 or 1, got -1 in row 7"),
+        ([0, -1, 0, 1], "must be 0 or 1, got -1 in row 7"),
         ([1, None, 0, 0], "a list of labels holds null"),
     ],
 )
@@ -151,6 +152,33 @@ def test_an_odd_row_of_columns_is_refused_by_number(tmp_path, odd, words):
     rows = [*COLUMNS[:7], odd, *COLUMNS[8:]]
     rows[2] = None
     assert words in refusal(f"parquet:{table(tmp_path / 'x.parquet', rows)}")
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([[0, -1, 1], [1, 0, -1]] * 4, "must be 0 or 1, got -1 in row 0"),
+        ([[0, 0, 1], [0, 1]] * 4, "row 0 has 3 values, most rows have 0 or 1 in each of 2"),
+        ([[0, 0, 1], [0, 1, 0, 0]] * 4, "row 1 has 4 values"),
+    ],
+)
+def test_columns_that_are_odd_everywhere_are_no_class_numbers(tmp_path, rows, words):
+    assert words in refusal(f"parquet:{table(tmp_path / 'x.parquet', rows)}")
+
+
+def test_a_file_is_read_once_and_never_asks_and_answers(tmp_path):
+    table(tmp_path / "a.parquet", [0, 1] * 8)
+    (tmp_path / "b.parquet").symlink_to("a.parquet")
+    (tmp_path / "c.parquet").hardlink_to(tmp_path / "a.parquet")
+    assert len(read(f"parquet:{tmp_path}", LoadOptions())[1]) == 16
+    for old, new in (("a", "train"), ("b", "train-1"), ("c", "test")):
+        (tmp_path / f"{old}.parquet").rename(tmp_path / f"{new}.parquet")
+    (tmp_path / "train-1.parquet").unlink()
+    assert "train.parquet is also the file of the queries" in refusal(f"parquet:{tmp_path}")
+    (tmp_path / "test.parquet").rename(tmp_path / "database.parquet")
+    table(tmp_path / "test.parquet", [0, 1] * 2)
+    data = load(f"parquet:{tmp_path}")
+    assert (len(data.query), len(data.train), len(data.database)) == (4, 16, 16)
 
 
 def test_minus_one_is_no_class(tmp_path):
@@ -303,6 +331,11 @@ def test_labels_of_features_may_be_columns(tmp_path):
         ({"split": np.array(["rest"] * 40)}, "of each row, got 'rest'"),
         ({"split": np.zeros(40)}, "split must be the number or name of a part"),
         ({"labels": np.full(40, -1)}, "no row has a label"),
+        (
+            {"labels": np.array(["a" * 5000, "b"] * 20)},
+            "x.npz: the name of a class has at most 255",
+        ),
+        ({"labels": np.array(["a\0b", "b"] * 20)}, "letters and no NUL, got 'a\\x00b' of 3"),
         ({"labels": np.array([0, 1, 2, -2] * 10)}, "class numbers are 0 or more, and -1 says"),
         ({"split": np.zeros(40, int)}, "it has no rows of queries"),
         ({"labels": np.array([{}] * 40, object)}, "cannot be read"),

@@ -7,10 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from results.analysis.arrange import build
 from results.page.render import page_html
-from results.store.scan import Scan
-from tests.record_factory import ORDER, grid, make_record
+from tests.record_factory import board_of, grid, make_record
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -44,8 +42,7 @@ def outline(html):
 
 
 def page_of(records, skipped=(), figures=None):
-    board = build(Scan(list(records), list(skipped), []), ORDER)
-    return page_html(board, figures or {}, ("runs.csv",))
+    return page_html(board_of(records, skipped=skipped), figures or {}, ("runs.csv",))
 
 
 def test_the_page_is_well_formed_and_shows_the_table():
@@ -72,11 +69,11 @@ def test_only_the_scripts_of_the_page_may_run():
 
 def test_the_data_hold_every_entry_and_every_run_once():
     records = grid()
-    board = build(Scan(records, [], []), ORDER)
+    board = board_of(records)
     data = json.loads(re.search(r'id="data">(.*?)</script>', page_html(board, {}), re.DOTALL)[1])
     assert len(data["entries"]) == len(board.leaderboard)
     entry = next(e for e in data["entries"] if data["methods"][e[1]] == ["itq", "method"])
-    assert entry[2:] == [16, 0, pytest.approx(0.21), 0.002, 3, *entry[7:9], 2]
+    assert entry[2:] == [16, 0, pytest.approx(0.21), 0.002, 3, *entry[7:9], 2, "seeds"]
     assert data["metrics"][0] == "mAP"
     runs = data["runs"][f"0 {entry[1]} 16"]
     assert [run["seed"] for run in runs] == [0, 1, 2]
@@ -135,6 +132,6 @@ def test_a_page_without_records_says_so(skipped):
 
 def test_rows_that_learn_from_captions_are_set_apart_under_a_heading():
     record = make_record(method="kl_hash_captions", kind="captions")
-    text = page_html(build(Scan([*grid(), record], [], []), ORDER), {})
+    text = page_html(board_of([*grid(), record]), {})
     heading = text.index("learn from captions too, ranked apart")
     assert text.index("cibhash") < heading < text.index("kl_hash_captions") < text.index("random")

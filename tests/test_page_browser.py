@@ -7,12 +7,10 @@ import time
 
 import pytest
 
-from results.analysis.arrange import build
 from results.figures.by_name import draw, inline_svg
 from results.gallery.view import View
 from results.page.render import page_html
-from results.store.scan import Scan
-from tests.record_factory import ORDER, grid, make_record
+from tests.record_factory import board_of, grid, make_record
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 from selenium import webdriver
@@ -54,7 +52,7 @@ def browser(downloads):
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     records = [*grid(), *grid(dataset="cifar10", seeds=2), make_record(method="<b>&amp;", bits=8)]
-    board = build(Scan(records, ["x.json: broken"], []), ORDER)
+    board = board_of(records, skipped=["x.json: broken"])
     drawn = list(draw(View(board), "map_against_bits"))
     figures = {d.caption: inline_svg(d.figure, d.stem, d.caption) for d in drawn}
     path = tmp_path_factory.mktemp("page") / "index.html"
@@ -227,7 +225,7 @@ def test_ten_thousand_rows_are_interactive_within_three_seconds(browser, tmp_pat
         )
         for d in range(10) for m in range(25) for bits in (16, 32, 64, 128) for seed in range(3)
     ]  # fmt: skip
-    board = build(Scan(records, [], []), ())
+    board = board_of(records)
     assert len(board.leaderboard) == ROWS
     path = tmp_path / "index.html"
     path.write_text(page_html(board, {}))

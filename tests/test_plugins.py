@@ -33,14 +33,18 @@ def plugin(tmp_path, monkeypatch):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: aviary\nVersion: 1.0\n")
     names = ["birds = aviary", "cifar10 = aviary", "fish = aviary", "gone = absent_module"]
-    names += ["odd = aviary_odd", "none = aviary_none"]
+    names += ["odd = aviary_odd", "none = aviary_none", "leaves = aviary_leaves"]
+    names += ["owls = aviary_owls"]
     (info / "entry_points.txt").write_text("[hashbench.datasets]\n" + "\n".join(names) + "\n")
     (tmp_path / "aviary.py").write_text(DATA)
     (tmp_path / "aviary_odd.py").write_text("PROTOCOLS = ('tiny',)\ndef load(p, o): pass\n")
     (tmp_path / "aviary_none.py").write_text("PROTOCOLS = ()\n")
+    (tmp_path / "aviary_leaves.py").write_text("exit(0)\n")
+    owls = DATA.replace("birds", "owls").replace("generator = ", "raise SystemExit(0)\n    g = ", 1)
+    (tmp_path / "aviary_owls.py").write_text(owls)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    for name in ("aviary", "aviary_odd", "aviary_none"):
+    for name in ("aviary", "aviary_odd", "aviary_none", "aviary_leaves", "aviary_owls"):
         sys.modules.pop(name, None)
 
 
@@ -71,6 +75,8 @@ def test_our_own_names_go_first(plugin):
         ("fish", "protocols must be of the data set 'fish', got birds/tiny"),
         ("gone", r"'gone' \(absent_module\): cannot be imported"),
         ("odd", r"PROTOCOLS must be one Protocol_ or more, .* got \('tiny',\)"),
+        ("leaves", r"'leaves' \(aviary_leaves\): cannot be imported \(SystemExit: 0\)"),
+        ("owls", r"load raised SystemExit\(0\); raise DatasetError with the reason instead"),
         ("none", r"has no load; define load\(protocol, options\)"),
     ],
 )

@@ -140,6 +140,7 @@ def test_a_grid_without_any_data_set_is_no_grid(tmp_path, capsys):
         ("finetune = 1", "finetune: expected true or false, got 1"),
         ("grid = 3", r"grid must be a list of tables, each headed \[\[grid\]\]"),
         ("bits = ", "mine.toml: "),
+        ("bits = " + "[" * 100_000, "mine.toml: "),
         ('[[grid]]\nout = "x"', r"out is of the whole call; write it above the first \[\[grid\]\]"),
         ("[[grid]]\nseeds = 1\n[[grid]]\njobs = 2", "mine.toml: jobs is of the whole call"),
     ],

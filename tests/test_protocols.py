@@ -32,7 +32,8 @@ PROTOCOL_DIGESTS = {
     "cifar10/official": "12a82c586e718ee0",
     "cifar10/cibhash": "c19e625b496f0f93",
     "cifar10/wch": "6ff4fc3321a16d5f",
-    "cifar10/cimon": "5a66aef82edc04d8",
+    "cifar10/10k-50k": "7685ed65f85f51c5",
+    "cifar10/10k-5k": "a6ec7d871143b385",
     "cifar100/official": "2dcfbfa07075c772",
     "cifar100/1k-5k": "1d247de08a5c33c3",
     "cifar100/coarse-official": "2dccf77fb71e0b29",
@@ -68,7 +69,8 @@ ROWS_OF_REAL_LABELS = {
     "cifar10/official": "7a952b86af97e7f4",
     "cifar10/cibhash": "8b9e70c40f330360",
     "cifar10/wch": "d894a74530648c37",
-    "cifar10/cimon": "582fe82a06efef23",
+    "cifar10/10k-50k": "2531e39f4a483f09",
+    "cifar10/10k-5k": "c0f4cbefd938f6bb",
     "synthetic/tiny": "7d9d5b52985dad9a",
 }
 ROWS_OF_CYCLING_LABELS = {
@@ -76,7 +78,8 @@ ROWS_OF_CYCLING_LABELS = {
     "cifar10/official": "7a952b86af97e7f4",
     "cifar10/cibhash": "6ba5b0e75a0b2e82",
     "cifar10/wch": "7ed420a66b32013f",
-    "cifar10/cimon": "c61224173d7be168",
+    "cifar10/10k-50k": "f6fd5f6acfa2a57f",
+    "cifar10/10k-5k": "4865162de6965ed6",
     "cifar100/official": "7a952b86af97e7f4",
     "cifar100/1k-5k": "abd811d3eeb0fe82",
     "cifar100/coarse-official": "7a952b86af97e7f4",
@@ -167,8 +170,8 @@ def test_rows_of_cifar10_protocols_on_cycling_labels(name):
     assert labels[train].sum(0).tolist() == [p.n_train // 10] * 10
     inside = torch.isin(train, database)
     assert not inside.any() if name == "wch" else inside.all()
-    if name in ("1k-5k", "wch"):
-        assert labels[query].sum(0).tolist() == [100] * 10
+    if p.rule.startswith("pooled"):
+        assert labels[query].sum(0).tolist() == [p.n_query // 10] * 10
         assert (query >= 50_000).any()
         assert (query < 50_000).any()
     else:

@@ -6,16 +6,10 @@ import pytest
 from datasets import DATASETS
 from datasets.protocols.table import PROTOCOLS
 from methods import METHODS
-from results.analysis.arrange import build
-from results.store.scan import Scan
 from results.tables.published import published_figures, published_frame, published_markdown
-from tests.record_factory import make_record
+from tests.record_factory import board_of, make_record
 
 SDC = {"dataset": "cifar10", "protocol": "1k-5k", "backbone": "timm:vgg16.tv_in1k@224"}
-
-
-def board_of(*records):
-    return build(Scan(list(records), [], []), list(METHODS))
 
 
 def found(board, **wanted):
@@ -46,10 +40,21 @@ def test_protocols_and_methods_are_those_of_the_suite():
     assert (without["setting"] != "").all()
 
 
+def test_figures_of_pooled_splits_stand_under_pooled_protocols():
+    cifar = published_figures().query("dataset == 'cifar10'")
+    pooled = cifar[cifar["protocol"].isin(["10k-50k", "10k-5k"])]
+    assert pooled.groupby("protocol").size().to_dict() == {"10k-50k": 26, "10k-5k": 24}
+    assert pooled["setting"].str.startswith("pooled").all()
+    official = cifar[cifar["protocol"] == "official"]
+    assert set(official["published"]) == {"GreedyHash (unsupervised)", "NSH"}
+    for name in pooled["protocol"].unique():
+        assert PROTOCOLS["cifar10"][name].rule.startswith("pooled")
+
+
 def test_ours_stand_beside_theirs_with_the_gap():
     ours = make_record(method="cibhash", metrics={"mAP@1000": 0.6}, **SDC)
     more = replace(ours, seed=1, digest="1" * 64, metrics={"mAP@1000": 0.62})
-    row = found(board_of(ours, more), published="CIBHash", bits=16).iloc[0]
+    row = found(board_of([ours, more]), published="CIBHash", bits=16).iloc[0]
     theirs = published_figures().query(
         "published == 'CIBHash' and protocol == '1k-5k' and bits == 16"
     )
@@ -71,12 +76,12 @@ def test_ours_stand_beside_theirs_with_the_gap():
 )
 def test_what_differs_is_said(change, words):
     settings = SDC | {"method": "cibhash", "metrics": {"mAP@1000": 0.6}} | change
-    row = found(board_of(make_record(**settings)), published="CIBHash", bits=16).iloc[0]
+    row = found(board_of([make_record(**settings)]), published="CIBHash", bits=16).iloc[0]
     assert words in row["differs"]
 
 
 def test_a_figure_that_ours_lack_stands_alone_with_the_reason():
-    board = board_of(make_record(method="itq", metrics={"mAP@1000": 0.6}, **SDC))
+    board = board_of([make_record(method="itq", metrics={"mAP@1000": 0.6}, **SDC)])
     reasons = {
         row.published: row.differs
         for row in found(board, bits=16).itertuples()
@@ -88,24 +93,22 @@ def test_a_figure_that_ours_lack_stands_alone_with_the_reason():
 
 
 def test_other_protocols_share_nothing():
-    board = board_of(make_record(dataset="cifar10", protocol="wch", method="wch"))
+    board = board_of([make_record(dataset="cifar10", protocol="wch", method="wch")])
     assert set(found(board)["protocol"]) == {"wch"}
-    assert len(published_frame(board_of(make_record()))) == 0
-    assert "No figure is known" in published_markdown(board_of(make_record()))
-    assert len(published_frame(board_of())) == 0
+    assert len(published_frame(board_of([make_record()]))) == 0
+    assert "No figure is known" in published_markdown(board_of([make_record()]))
+    assert len(published_frame(board_of([]))) == 0
 
 
 def test_the_ranking_knows_nothing_of_them():
-    board = board_of(make_record(method="itq", metrics={"mAP@1000": 0.6}, **SDC))
+    board = board_of([make_record(method="itq", metrics={"mAP@1000": 0.6}, **SDC)])
     published_frame(board)
     assert set(board.leaderboard["method"]) == {"itq"}
 
 
 def test_markdown_has_the_lengths_that_were_run_and_numbered_sources():
-    board = board_of(
-        make_record(method="itq", metrics={"mAP@1000": 0.6}, **SDC),
-        make_record(method="itq(<b>=1)", metrics={"mAP@1000": 0.6}, **SDC),
-    )
+    names = ("itq", "itq(<b>=1)")
+    board = board_of([make_record(method=m, metrics={"mAP@1000": 0.6}, **SDC) for m in names])
     text = published_markdown(board)
     assert "## cifar10 / 1k-5k, mAP@1000" in text
     assert "| 16 | ITQ | PAMI 2013 |" in text

@@ -59,10 +59,27 @@ def test_other_numbers_and_codes_are_told(grid, capsys):
 def test_a_submission_cannot_be_run(grid, capsys):
     path = record(grid, "lsh/*.json")
     data = json.loads(path.read_text())
-    del data["settings"]["method"]
+    data["settings"] = {"submission": "lsh"}
     path.write_text(json.dumps(data))
     assert again(grid, path) == 2
     assert "submitted as codes" in capsys.readouterr().err
+
+
+def test_settings_that_no_run_writes_are_refused_in_one_line(grid, capsys):
+    path = record(grid, "cibhash/*.json")
+    whole = json.loads(path.read_text())
+    method = whole["settings"]["method"]
+    for name, wrong in (
+        *[("backbone", None), ("backbone", [1]), ("backbone", {"name": 3, "input_size": None})],
+        *[("method", "x"), ("method", method | {"params": {"nope": 1}})],
+        *[("method", method | {"recipe": {wrong: -1}}) for wrong in ("nope", "epochs", "lr")],
+        ("method", method | {"recipe": {"lr": "x"}}),
+    ):
+        path.write_text(json.dumps(whole | {"settings": whole["settings"] | {name: wrong}}))
+        assert again(grid, path) == 2
+        error = capsys.readouterr().err
+        assert "its settings are not as a run writes them" in error
+        assert error.count("\n") == 1
 
 
 def test_a_method_from_a_file_is_run_again_by_the_name_of_its_class(tmp_path, capsys):

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from benchmarks import score
 from benchmarks.evaluation.packing import PackedBits
-from benchmarks.evaluation.scoring import score_codes, score_floats
+from benchmarks.evaluation.scoring import protocol_info, score_codes, score_floats
 from benchmarks.evaluation.submission import SubmissionError, read_codes
 from datasets import load
 
@@ -29,6 +29,11 @@ def codes(data):
     of_class = rng.random((5, K)) < 0.5
     classes = data.labels.float().argmax(1).numpy()
     return of_class[classes] ^ (rng.random((len(classes), K)) < 0.2)
+
+
+def of_parts(data, features):
+    """Rows of the queries and of the database."""
+    return features[data.query], features[data.database]
 
 
 def parts(data, codes):
@@ -53,7 +58,7 @@ def test_a_record_holds_retrieval_hierarchy_and_health(data, codes):
 
 def test_curves_by_cutoff_agree_with_the_metrics_and_pairs_with_the_recall(data, codes):
     curves = scored(data, codes).curves
-    floats = score_floats(torch.from_numpy(codes).float() * 2 - 1, data)
+    floats = score_floats(*of_parts(data, torch.from_numpy(codes).float() * 2 - 1), data)
     assert set(floats.curves) == {"cutoffs"}
     by_cutoff, pairs = curves["cutoffs"], curves["distances"]
     assert by_cutoff["n"][:4] == [1, 2, 5, 10]
@@ -69,6 +74,17 @@ def test_curves_by_cutoff_agree_with_the_metrics_and_pairs_with_the_recall(data,
     assert all(r <= p for r, p in zip(pairs["relevant"], pairs["pairs"], strict=True))
 
 
+def test_queries_without_a_relevant_item_are_told(data):
+    """Class 1 leaves the database, and items without any label come in."""
+    labels = data.labels.clone()
+    rows = data.database[labels[data.database, 1]]
+    labels[rows] = False
+    without = int(data.labels[data.query, 1].sum())
+    assert 0 < without < len(data.query)
+    info = protocol_info(replace(data, labels=labels), "inputs")
+    assert info["n_query_without_relevant"] == without
+
+
 def test_several_labels_an_image_give_ndcg_and_no_hierarchy_no_mahp(data, codes):
     labels = data.labels.clone()
     labels[:, 0] |= labels[:, 1]
@@ -76,14 +92,14 @@ def test_several_labels_an_image_give_ndcg_and_no_hierarchy_no_mahp(data, codes)
     scores = scored(several, codes)
     assert "NDCG@100" in scores.metrics
     assert not any(name.startswith("mAHP") for name in scores.metrics)
-    floats = score_floats(torch.from_numpy(codes).float(), several)
+    floats = score_floats(*of_parts(several, torch.from_numpy(codes).float()), several)
     assert "NDCG@100" in floats.metrics
 
 
 def test_floats_that_are_codes_score_as_the_codes_do(data, codes):
     """Cosines of -1/+1 vectors fall as Hamming distances rise, ties included."""
     by_code = scored(data, codes)
-    by_float = score_floats(torch.from_numpy(codes).float() * 2 - 1, data)
+    by_float = score_floats(*of_parts(data, torch.from_numpy(codes).float() * 2 - 1), data)
     for name in ("mAP", "mAP@100", "P@100", "R@100", "mAHP@550"):
         assert by_float.metrics[name] == pytest.approx(by_code.metrics[name], abs=1e-9)
 
@@ -245,7 +261,9 @@ def test_packed_rows_that_are_wider_than_they_are_said_to_be_are_refused(tmp_pat
         (["--name", "../x"], "expected letters, digits"),
         (["--dataset", "synthetic/none"], "unknown protocol of synthetic 'none'"),
         (["--backbone", "pixel"], "did you mean 'pixels'"),
-        (["--seed", "-1"], "seed: expected a whole number from 0, got -1"),
+        (["--seed", "-1"], "seed: expected a whole number from 0 to 9007199254740992, got -1"),
+        (["--seed", "1" + "0" * 20], "whole number from 0 to 9007199254740992, got 1000000000"),
+        (["--input-size", "1" + "0" * 20, "--backbone", "pixels"], "at most 4096 pixels, got 10"),
     ],
 )
 def test_bad_arguments_are_one_line(tmp_path, codes, capsys, flags, words):

@@ -78,6 +78,29 @@ def test_settings_that_cannot_train_are_refused(overrides, words):
 
 
 @pytest.mark.parametrize(
+    ("parameter", "text", "words"),
+    [
+        ("tau", "1" + "0" * 400, "must be at most 9007199254740992, got 1000000000"),
+        ("tau", "-1" + "0" * 400, "must be at most 9007199254740992, got 1000000000"),
+        ("lr", "1" + "0" * 400, "must be at most"),
+        ("batch_size", "1" + "0" * 400, "must be at most"),
+        ("tau", "1" + "0" * 5000, "expected float as in the default 0.3, got '1000000000"),
+        ("tau", "1e999", "expected a finite number, got inf"),
+        ("tau", "[" * 100_000, "expected float as in the default"),
+        ("optimizer", "a" * 5000, "optimizer must be adam or sgd"),
+    ],
+)
+def test_what_is_beyond_all_that_is_counted_is_refused_in_a_short_line(parameter, text, words):
+    with pytest.raises(GridError, match=words) as caught:
+        method_spec("cibhash", parse_overrides([f"cibhash.{parameter}={text}"])["cibhash"])
+    assert len(str(caught.value)) < 300
+
+
+def test_the_largest_whole_number_that_is_counted_is_taken():
+    assert method_spec("cibhash", {"batch_size": 2**53}).recipe.batch_size == 2**53
+
+
+@pytest.mark.parametrize(
     ("parameter", "value", "finetune", "words"),
     [
         ("backbone_lr", 1e-4, False, "nsh.backbone_lr: does nothing without --finetune"),
@@ -114,6 +137,29 @@ def test_an_unknown_augmentation_is_refused_with_a_suggestion():
 def test_a_value_against_the_rule_of_a_constructor_is_refused(name, parameter, value, words):
     with pytest.raises(GridError, match=f"{name}: .*{words}.*; give another value"):
         method_spec(name, {parameter: value})
+
+
+class Odd(METHODS["lsh"]):
+    """It goes wrong by what it is given."""
+
+    def __init__(self, in_dim, n_bits, *, how="well"):
+        super().__init__(in_dim, n_bits)
+        if how == "exits":
+            exit(0)
+        if how == "raises":
+            raise RuntimeError("no room for so many")
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("exits", r"odd: ExitError: raised SystemExit\(0\), .* \(test_specs.py, line \d+\); give"),
+        ("raises", r"odd: RuntimeError: no room for so many \(test_specs.py, line \d+\); give ano"),
+    ],
+)
+def test_a_constructor_that_fails_by_a_value_is_refused_before_anything_runs(how, words):
+    with pytest.raises(GridError, match=words):
+        method_spec("odd", {"how": how}, known={"odd": Odd})
 
 
 @pytest.mark.parametrize("name", ["epochs_at", "source"])

@@ -19,12 +19,12 @@ RECIPE = Recipe(epochs=4, batch_size=16, schedule="cosine", weight_decay=1e-3)
 SEEDS = (3, 7, 8)
 
 
-def data_of(name):
+def data_of(name, device=CPU, kind=ViewBank):
     cls = METHODS[name]
     tokens = (5,) if cls.consumes == "tokens" else ()
     bank = torch.randn(48, 4, *tokens, 12, generator=torch.Generator().manual_seed(0))
     target = None if cls.supervision == "none" else Target()
-    return ViewBank(bank[:, 0], bank.half(), CPU, target)
+    return kind(bank[:, 0], bank.half(), device, target)
 
 
 def started(name, seed, data, **params):
@@ -175,8 +175,7 @@ def test_a_term_that_is_not_finite_for_one_seed_is_named():
 def test_no_step_waits_for_the_device(name, seeds, monkeypatch):
     """Between the draws for some steps and the end of the epoch nothing is read back."""
     cuda = torch.device("cuda")
-    plain = data_of(name)
-    data = ViewBank(plain.features, plain._bank, cuda, plain._target)
+    data = data_of(name, cuda)
     methods = []
     for seed in seeds:
         torch.manual_seed(seed)
@@ -210,12 +209,14 @@ def test_a_captured_stack_ends_as_on_the_cpu(name):
             return torch.Generator().manual_seed(seed)
 
         def draw(self, n, n_views, generator):
-            return torch.rand(n, 4, generator=generator).argsort(1)[:, :n_views].to(self.device)
+            return (
+                torch.rand(n, 4, generator=generator)
+                .argsort(1)[:, :n_views]
+                .to(self.features.device)
+            )
 
     def train(device):
-        plain = data_of(name)
-        data = SameDraws(plain.features, plain._bank, device, plain._target)
-        data.device = device
+        data = data_of(name, device, SameDraws)
         methods = []
         for seed in SEEDS:
             torch.manual_seed(seed)

@@ -1,13 +1,16 @@
 import json
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from results.analysis.frames import runs_frame
 from results.store.files import write_atomic
+from results.store.planned_grid import read_plan, write_plan
 from results.store.record import SCHEMA
-from results.store.run_key import folder_name
+from results.store.run_key import Address, folder_name
 from results.store.store import ResultStore, StoreError
 from tests.record_factory import ARRAYS, curve, fill, make_record
 
@@ -90,7 +93,21 @@ def test_a_record_that_cannot_be_read_is_replaced(store):
         ({"metrics": {"mAP": float("inf")}}, r"metrics\['mAP'\]"),
         ({"metrics": {"mAP": np.float32(0.5)}}, r"metrics\['mAP'\]"),
         ({"metrics": {"mAP": True}}, r"metrics\['mAP'\]"),
-        ({"metrics": {"mAP": 10**400}}, "too large"),
+        ({"metrics": {"mAP": 10**400}}, r"metrics\['mAP'\]: expected a finite number, got 10"),
+        ({"history": [{"a": 1e308, "b": 1e308}]}, r"epoch 1\['a'\]: expected a finite number"),
+        ({"bits": 2**63, "curves": {}}, "bits: expected a whole number from 0 to"),
+        ({"seed": 2**63}, "seed: expected a whole number from 0 to"),
+        ({"method": "m\ud800"}, "method: expected text"),
+        ({"method": "m\x1b[2J"}, "method: expected text"),
+        ({"dataset": "x" * 501}, "dataset: expected text of up to 500"),
+        ({"metrics": {"\ud800": 1.0}}, r"metrics\['\\ud800'\]"),
+        ({"history": [{"\ud800": 1.0}]}, r"history of epoch 1\['\\ud800'\]"),
+        ({"settings": {"x": "\ud800"}}, "settings.x: expected text"),
+        ({"settings": {"x": reduce(lambda x, _: {"a": x}, range(30), 1)}}, "at most 20 levels"),
+        ({"curves": {"bits": {}}}, "curves.bits.bit: expected 16 points, got 0"),
+        ({"curves": {"distances": {"pairs": [1.0] * 17}}}, "distances.relevant: expected 17"),
+        ({"curves": {"cutoffs": {"n": [1.0], "precision": [1.0]}}}, "cutoffs.recall: expected"),
+        ({"curves": {"loss": {"x": [10**400]}}}, r"curves.loss\['x'\]"),
         ({"metrics": {}}, "at least one"),
         ({"timings": {"fit": None}}, r"timings\['fit'\]"),
         ({"history": [{"loss": 1.0}, {"loss": float("nan")}]}, r"epoch 2\['loss'\]"),
@@ -112,6 +129,9 @@ def test_a_record_that_cannot_be_read_is_replaced(store):
         ({"bits": 0}, "bits"),
         ({"bits": 16.0}, "bits"),
         ({"seed": -1}, "seed"),
+        ({"seed": 2**53 + 1}, "seed: expected a whole number from 0 to 9007199254740992, got 9"),
+        ({"bits": 10**20}, "bits: expected a whole number from 0 to"),
+        ({"trained_with": [0, 2**53 + 1]}, "trained_with"),
         ({"method": " "}, "method"),
         ({"kind": "other"}, "kind"),
         ({"device": None}, "device"),
@@ -149,6 +169,40 @@ def test_a_record_in_the_folder_of_another_cell_is_refused(store):
     path.rename(moved)
     with pytest.raises(StoreError, match=r"belongs at .*16-0"):
         store.read(moved)
+
+
+def test_a_seed_that_no_table_holds_keeps_no_other_record_from_being_read(store):
+    good = store.save(make_record(seed=2**53), ARRAYS)
+    huge = good.with_name(good.name.replace(str(2**53), str(10**20)))
+    huge.write_text(good.read_text().replace(str(2**53), str(10**20)))
+    assert [record.seed for record in store.records()] == [2**53]
+    (reason,) = store.scan().skipped
+    assert "seed: expected a whole number from 0 to 9007199254740992, got 1000" in reason
+    failed = store.mark_failed(make_record(seed=3), kind="method", error="broken")
+    edit(failed, seed=10**20)
+    assert store.failures() == []
+    assert set(runs_frame(store.records())["seed"]) == {2**53}
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ({"bits": "16"}, "bits: got '16'"),
+        ({"digest": 7}, "digest: got 7"),
+        ({"method": None}, "method: got None"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_a_plan_that_was_edited_is_refused_in_one_line(store, damage, words):
+    cell = Address("digits", "300-1497", "pixels", "lsh", 16, 0, "ab" * 32)
+    write_plan(store, [cell])
+    assert read_plan(store) == [cell]
+    (store.root / "plan.json").write_text(json.dumps([vars(cell) | damage]))
+    with pytest.raises(StoreError, match=rf"plan\.json: damaged .*{words}"):
+        read_plan(store)
+    (store.root / "plan.json").write_text("[" * 100_000)
+    with pytest.raises(StoreError, match=r"plan\.json: damaged"):
+        read_plan(store)
 
 
 def test_bad_files_are_named_and_the_others_are_read(store):

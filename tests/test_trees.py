@@ -9,6 +9,7 @@ import torch
 from datasets.contents import LoadOptions
 from datasets.errors import DatasetError
 from datasets.sources import published_trees as trees
+from datasets.sources.class_tree import read_tree
 from datasets.sources.published_trees import CIFAR100, ILSVRC, Tree, tree_similarity
 
 TEXT = b"root animal\nanimal cat\nanimal dog\nroot car\n"
@@ -34,6 +35,14 @@ def web(monkeypatch):
     web = Web()
     monkeypatch.setattr(urllib.request, "urlopen", web.open)
     return web
+
+
+def test_a_tree_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "toy.txt").write_bytes(b"\xef\xbb\xbf" + TEXT)
+    assert read_tree(tmp_path / "toy.txt")["animal"] == "root"
+    (tmp_path / "toy.txt").write_bytes(b"\xff" + TEXT)
+    with pytest.raises(DatasetError, match=r"toy\.txt: cannot be read \('utf-8' codec"):
+        read_tree(tmp_path / "toy.txt")
 
 
 @pytest.mark.parametrize("folder", ["hierarchies", "toy", "."])

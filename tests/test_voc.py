@@ -89,3 +89,12 @@ def test_a_wrong_line_is_named(root, line):
     path = root / SETS / "cow_trainval.txt"
     path.write_text(f"2008_000000 -1\n{line}\n")
     assert refusal(root).startswith(f"{path} line 2: expected an image's name")
+
+
+def test_files_may_begin_with_a_byte_order_mark(root):
+    before = contents(root)
+    for path in root.rglob("*.txt"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    after = contents(root)
+    assert torch.equal(after.labels, before.labels)
+    assert after.images.encoded.names == before.images.encoded.names

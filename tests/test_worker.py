@@ -1,6 +1,8 @@
 """One cell in one process: what it says while it works, and what comes of it."""
 
+import json
 import os
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -46,6 +48,18 @@ def test_a_cell_of_another_runner_is_busy(cell, tmp_path):
     path = ResultStore(tmp_path / "out").lease_path(cell.address)
     with Lease.acquire(path):
         assert run_leased.run_leased(settings(tmp_path), [cell])[0].state == "busy"
+
+
+@pytest.mark.parametrize("part", ["__init__", "noise", "loss", "project", "fit"])
+def test_a_method_that_ends_the_process_is_a_failed_cell(cell, tmp_path, monkeypatch, part):
+    def leaves(*given, **named):
+        sys.exit(0)
+
+    monkeypatch.setattr(cell.method.cls, part, leaves)
+    (outcome,) = run_leased.run_leased(settings(tmp_path), [cell])
+    assert outcome.state == "failed"
+    assert outcome.note.startswith("raised SystemExit(0), which would end the whole process")
+    assert "in leaves" in json.loads(failed(tmp_path)[0].read_text())["traceback"]
 
 
 def test_a_folder_that_cannot_be_written_fails_the_cell(cell, tmp_path):

@@ -1,101 +1,208 @@
-"""The yardstick without codes: a ranking by cosine as counts, one level an item or tie."""
+"""The yardstick without codes: a ranking by cosine similarity as counts, one level a tie."""
 
+from __future__ import annotations
+
+import hashlib
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.evaluation.counters.choice import resolve
+from benchmarks.evaluation.counters.cpu import on_all_cores
 from benchmarks.evaluation.counts import RetrievalStats
 from benchmarks.evaluation.graded_relevance import (
     GainTable,
+    Graded,
     LabelSets,
     Similarity,
     checked_similarity,
+    shared_labels,
 )
-from benchmarks.evaluation.packing import PackedBits, Values, to_torch
+from benchmarks.evaluation.packing import PackedBits, Values, to_numpy, to_torch
+from benchmarks.evaluation.ties import Ints
 
-CHUNK = 2**22  # (query, item) pairs ranked at a time
+CHUNK = 2**23  # (query, item) pairs ranked at a time
+BLOCK = 1024  # rows in float64 at a time
+UNITS = 2**30  # steps of the cosine from 0 to 1
 
 
 def rank_floats(
-    query_features: Values,
-    query_labels: Values,
-    database_features: Values,
-    database_labels: Values,
+    query: Values,
+    query_labels: Values | PackedBits,
+    database: Values,
+    database_labels: Values | PackedBits,
     *,
     similarity: Similarity | None = None,
     device: str | torch.device = "auto",
 ) -> Iterator[RetrievalStats]:
     """Rank the database by cosine similarity, exactly: the yardstick without codes.
 
-    Each level of equal similarity is a distance of its own, so the metrics for codes apply. Equal
-    means equal in float32; features that differ only by rounding are not ties.
+    Items of equal similarity share a level, which counts as a distance of its own, so that the
+    metrics for codes apply. Similarities are computed in float64 and rounded to a multiple of
+    2^-30; items of the same features are equal wherever they lie. A vector of zeros has 0 to all.
 
     Parameters
     ----------
-    query_features, database_features : Tensor or ndarray, shapes (Q, D) and (M, D)
-    query_labels, database_labels : Tensor or ndarray, bool or 0/1, shapes (Q, C) and (M, C)
+    query, database : Tensor or ndarray, shapes (Q, D) and (M, D)
+        Features, finite and of any scale.
+    query_labels, database_labels : Tensor, ndarray or PackedBits, shapes (Q, C) and (M, C)
+        bool, or 0 and 1.
     similarity : array, shape (C, C), or a name, optional
         Graded relevance, as for `evaluate`.
     device : str or torch.device
-        Where to multiply and sort; "auto" is CUDA where present.
+        Where to multiply; "auto" is CUDA where present.
 
     Yields
     ------
     RetrievalStats
-        For the next queries in order, at most 4 million (query, item) pairs at a time; shape
-        (queries, M).
+        For the next queries in order, at most 8 million (query, item) pairs at a time. Levels in a
+        row that hold one kind of items alone, relevant or not and of one gain, are put together:
+        no metric tells them apart.
+
+    Raises
+    ------
+    ValueError
+        If features or labels are no matrices that belong together, or features are not finite.
     """
     device = resolve(device)
-    q, q_labels = _features(query_features, query_labels, "query", device)
-    b, b_labels = _features(database_features, database_labels, "database", device)
-    for what, one, other in (("features", q, b), ("classes", q_labels, b_labels)):
-        if one.shape[1] != other.shape[1]:
+    q, q_labels = _Vectors(query, "query", device), _labels(query_labels, "query", len(query))
+    b, b_labels = (
+        _Vectors(database, "database", device),
+        _labels(database_labels, "database", len(database)),
+    )
+    for what, one, other in (
+        ("features", q.x.shape[1], b.x.shape[1]),
+        ("classes", q_labels.width, b_labels.width),
+    ):
+        if one != other:
             raise ValueError(
-                f"rank_floats: query and database must have equally many {what}, got"
-                f" {one.shape[1]} and {other.shape[1]}; take both from the same backbone."
+                f"rank_floats: query and database must have equally many {what}, got {one} and"
+                f" {other}; take both from the same backbone."
             )
-    graded = None
-    if similarity is not None:
-        graded = checked_similarity(similarity, b_labels.shape[1])
-    height = max(1, CHUNK // len(b))
-    for start in range(0, len(q), height):
+    graded = None if similarity is None else checked_similarity(similarity, b_labels.width)
+    items = LabelSets.of(b_labels)
+    height = max(1, CHUNK // len(b.x))
+    for start in range(0, len(q.x), height):
         rows = slice(start, start + height)
-        cosine, order = torch.sort(q[rows] @ b.T, dim=1, descending=True)
-        related = (q_labels[rows] @ b_labels.T > 0).gather(1, order).long()
-        level = torch.zeros_like(order)
-        level[:, 1:] = (cosine[:, 1:] != cosine[:, :-1]).cumsum(dim=1)
-        items = torch.zeros_like(order).scatter_add_(1, level, torch.ones_like(order))
-        relevant = torch.zeros_like(order).scatter_add_(1, level, related)
-        gain = grades = None
-        if graded is not None:
-            packed = PackedBits.of(q_labels[rows] > 0), PackedBits.of(b_labels > 0)
-            asked, stored = map(LabelSets.of, packed)
-            table = GainTable.of(asked, stored, graded)
-            worth = table.gains[asked.of_item][:, stored.of_item]
-            grades = table.grades(asked, stored)
-            by_rank = to_torch(worth, order.device).gather(1, order)
-            gain = torch.zeros_like(by_rank).scatter_add_(1, level, by_rank).cpu().numpy()
-        counts = items.cpu().numpy(), relevant.cpu().numpy()
-        yield RetrievalStats(*counts, gain, grades, hamming=False)
+        yield _counts(q.similarities(rows, b), LabelSets.of(q_labels[rows]), items, graded)
 
 
-def _features(
-    features: Values, labels: Values, who: str, device: str | torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return unit features and labels as float32, checked."""
-    x = to_torch(features, device).float()
-    y = PackedBits.of(labels, f"rank_floats: {who} labels").unpack_on(device).float()
-    if x.ndim != 2 or len(x) != len(y) or len(x) == 0:
+class _Vectors:
+    """Features, with what brings each row to a length of 1 in float64 and to equal neighbours.
+
+    Attributes
+    ----------
+    x : Tensor, shape (N, D)
+        As they were given, on the device.
+    scale : Tensor, float64, shape (N,)
+        The power of two that brings the largest entry near 1: nothing overflows or is lost.
+    length : Tensor, float64, shape (N,)
+        Of the scaled row; 1 where all are zeros.
+    repeated, first : ndarray, int64
+        Numbers of the rows that equal an earlier one, and of the first that they equal.
+    """
+
+    def __init__(self, features: Values, who: str, device: torch.device) -> None:
+        self.x = to_torch(np.asarray(features) if isinstance(features, list) else features, device)
+        if self.x.ndim != 2 or 0 in self.x.shape:
+            raise ValueError(
+                f"rank_floats: {who} needs at least one row of features, got shape"
+                f" {tuple(self.x.shape)}; give one row an item."
+            )
+        n_rows = len(self.x)
+        self.scale = torch.ones(n_rows, dtype=torch.float64, device=device)
+        self.length = torch.ones_like(self.scale)
+        known: dict[bytes, int] = {}
+        first = np.arange(n_rows)
+        for start in range(0, n_rows, BLOCK):
+            rows = slice(start, start + BLOCK)
+            most = self.rows(rows).abs().amax(1)
+            if not (finite := most.isfinite()).all():
+                raise ValueError(
+                    f"rank_floats: {who} features must be finite, got NaN or infinity in row"
+                    f" {start + int((~finite).nonzero()[0])}; check the backbone's output."
+                )
+            exponent = most.frexp().exponent.clamp(-1000, 1000)
+            self.scale[rows] = torch.ldexp(torch.ones_like(most), -exponent)
+            scaled = self.rows(rows)
+            length = torch.linalg.vector_norm(scaled, dim=1)
+            self.length[rows] = length.where(length > 0, 1)
+            for i, row in enumerate(to_numpy(scaled + 0.0), start):  # + 0.0: no negative zeros
+                first[i] = known.setdefault(hashlib.sha256(row).digest(), i)
+        self.repeated = np.flatnonzero(first != np.arange(n_rows))
+        self.first = first[self.repeated]
+
+    def rows(self, rows: slice) -> Tensor:
+        """Return some rows scaled, float64."""
+        return self.x[rows].double() * self.scale[rows, None]
+
+    def similarities(self, rows: slice, others: _Vectors) -> NDArray[np.int32]:
+        """Return cosines with the rows of others in steps of 1 / `UNITS`, int32 (rows, M)."""
+        q, n_others = self.rows(rows), len(others.x)
+        found = torch.empty(len(q), n_others, dtype=torch.int32, device=q.device)
+        for start in range(0, n_others, BLOCK):
+            block = slice(start, start + BLOCK)
+            below = self.length[rows, None] * others.length[block]  # products of signs stay exact
+            found[:, block] = (q @ others.rows(block).T / below * UNITS).round()
+        array = to_numpy(found)
+        array[:, others.repeated] = array[:, others.first]
+        return array
+
+
+def _labels(labels: Values | PackedBits, who: str, n_rows: int) -> PackedBits:
+    packed = PackedBits.of(labels, f"rank_floats: {who} labels")
+    if len(packed) != n_rows:
         raise ValueError(
-            f"rank_floats: {who} needs at least one row of features, and one row of labels each,"
-            f" got shapes {tuple(x.shape)} and {tuple(y.shape)}; select both by the same rows."
+            f"rank_floats: {who} needs one row of labels for each row of features, got"
+            f" {len(packed)} for {n_rows}; select both by the same rows."
         )
-    finite = x.isfinite().all(dim=1)
-    if not finite.all():
-        raise ValueError(
-            f"rank_floats: {who} features must be finite, got NaN or infinity in row"
-            f" {int((~finite).nonzero()[0])}; check the backbone's output."
-        )
-    return torch.nn.functional.normalize(x), y
+    return packed
+
+
+def _counts(
+    similarity: NDArray[np.int32], query: LabelSets, items: LabelSets, graded: Graded | None
+) -> RetrievalStats:
+    """Count items, relevant items and gains by level, for queries that rank all items."""
+    kind = (shared_labels(query.sets, items.sets) > 0).astype(np.int64)  # of a pair of label sets
+    values, grades = np.zeros(1), None
+    if graded is not None:
+        table = GainTable.of(query, items, graded)
+        values, grades = table.values, table.grades(query, items)
+        kind += 2 * table.grade
+    levels: list[tuple[Ints, Ints]] = [(np.zeros(0, np.int64),) * 2] * len(similarity)
+
+    def rank(rows: slice) -> None:
+        for i in range(rows.start, rows.stop):
+            levels[i] = _levels(similarity[i], kind[query.of_item[i]][items.of_item])
+
+    on_all_cores(rank, len(similarity))
+    shape = len(levels), max(len(starts) for starts, _ in levels)
+    n_items, relevant = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    gain = None if graded is None else np.zeros(shape)
+    for i, (starts, kinds) in enumerate(levels):
+        end = len(starts)
+        n_items[i, :end] = np.diff(starts, append=len(kinds))
+        relevant[i, :end] = np.add.reduceat(kinds & 1, starts)
+        if gain is not None:
+            gain[i, :end] = np.add.reduceat(values[kinds >> 1], starts)
+    return RetrievalStats(n_items, relevant, gain, grades, hamming=False)
+
+
+def _levels(similarity: NDArray[np.int32], kind: Ints) -> tuple[Ints, Ints]:
+    """Rank items by falling similarity; return where levels start, and the kinds in this order."""
+    key = -similarity.astype(np.int64) << 32 | kind
+    key.sort()
+    kind = key & 0xFFFFFFFF
+    is_tied, is_other = np.diff(key >> 32) == 0, np.diff(kind) != 0  # than the item before
+    if not (is_tied & is_other).any():
+        is_start = is_other
+    else:  # ties of several kinds are levels of their own
+        level = np.append(0, (~is_tied).cumsum())
+        is_mixed = np.zeros(level[-1] + 1, bool)
+        is_mixed[level[1:][is_tied & is_other]] = True
+        mixed = is_mixed[level]
+        is_start = ~is_tied & (is_other | mixed[1:] | mixed[:-1])
+    return np.append(0, np.flatnonzero(is_start) + 1), kind

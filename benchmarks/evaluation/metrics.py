@@ -3,9 +3,11 @@
 Conventions, and who uses another:
 
 - Relevant: shares a label with the query.
-- AP@k: mean of the precisions at the relevant items of the top k, divided by their number, as the
-  code of CIBHash, WCH, Bi-half, CIMON and GreedyHash does (``denominator="found"``). Information
-  retrieval divides by all relevant items (``"all"``), and others by min(k, all) (``"min"``).
+- AP@k: sum of the precisions at the relevant items of the top k, divided by their number, as the
+  code of CIBHash, WCH, Bi-half, CIMON and GreedyHash does (``denominator="found"``, a record's
+  mAP@k): one hit at rank 1 and no other scores 1. Others divide by min(k, all relevant items)
+  (``"min"``, a record's mAP@k:min), which counts what was not found too and is never higher, and
+  information retrieval by all relevant items (``"all"``). Without a cutoff the three are equal.
 - A query that finds nothing scores 0 and stays in the mean; TBH and OH leave it out.
 - Ties: a metric is its exact mean over all orders of the items at equal distance; AP, precision
   and recall take ``ties="best"`` or ``"worst"`` for the extremes over these orders. Published code
@@ -18,7 +20,7 @@ Conventions, and who uses another:
   metric of its own.
 - Precision-recall by radius: the mean over queries of both; precision over the queries whose ball
   is not empty, as common plotting code has it.
-- RAMAP: see `radius_aware_average_precision`, which says how sure its definition is.
+- RAMAP: the mean of `radius_aware_average_precision`, which says how sure its definition is.
 - NDCG@k: discount 1 / log2(1 + rank); the ideal order is of the whole database. The gain is the
   caller's: ``similarity="exponential"`` is 2^r - 1 for r shared labels, as DSRH (Zhao et al., CVPR
   2015) and the code of MIHash (Cakir, He et al.) have it and as a record's NDCG@100 should;
@@ -42,13 +44,7 @@ import numpy as np
 from scipy.special import comb
 
 from benchmarks.evaluation.counts import RetrievalStats
-from benchmarks.evaluation.graded_metrics import (
-    acg,
-    average_hierarchical_precision,
-    hierarchical_precision,
-    mean_average_hierarchical_precision,
-    ndcg,
-)
+from benchmarks.evaluation.graded_metrics import average_hierarchical_precision, ndcg
 from benchmarks.evaluation.ties import (
     Floats,
     Groups,
@@ -59,26 +55,6 @@ from benchmarks.evaluation.ties import (
     full_groups,
     ratio,
 )
-
-__all__ = [
-    "Denominator",
-    "acg",
-    "average_hierarchical_precision",
-    "average_precision",
-    "cutoff_curves",
-    "empty_within_radius",
-    "hierarchical_precision",
-    "mean_average_hierarchical_precision",
-    "mean_average_precision",
-    "ndcg",
-    "precision_at",
-    "precision_recall_curve",
-    "precision_within_radius",
-    "radius_aware_average_precision",
-    "ramap",
-    "recall_at",
-    "retrieval_metrics",
-]
 
 Denominator = Literal["found", "all", "min"]
 
@@ -234,11 +210,6 @@ def radius_aware_average_precision(
     return mean
 
 
-def ramap(stats: RetrievalStats, radius: int, *, time_cost: bool = False) -> float:
-    """RAMAP@R: the mean of `radius_aware_average_precision` over all queries."""
-    return float(radius_aware_average_precision(stats, radius, time_cost=time_cost).mean())
-
-
 def _check_radius(stats: RetrievalStats, radius: int) -> None:
     if radius < 0:
         raise ValueError(f"metrics: a radius must be at least 0 bits, got {radius}")
@@ -326,6 +297,7 @@ def retrieval_metrics(
     metrics = {
         "mAP": average_precision(stats),
         f"mAP@{cutoff}": average_precision(stats, cutoff),
+        f"mAP@{cutoff}:min": average_precision(stats, cutoff, denominator="min"),
         "P@100": precision_at(stats, 100),
         "R@100": recall_at(stats, 100),
     }

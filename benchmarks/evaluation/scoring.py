@@ -14,7 +14,7 @@ from benchmarks.evaluation.float_ranking import rank_floats
 from benchmarks.evaluation.graded_relevance import Similarity
 from benchmarks.evaluation.health import code_health
 from benchmarks.evaluation.metrics import cutoff_curves, precision_recall_curve, retrieval_metrics
-from benchmarks.evaluation.packing import PackedBits
+from benchmarks.evaluation.packing import PIECE, PackedBits
 from benchmarks.evaluation.ties import Floats, Ints
 from benchmarks.machine.memory import halving
 from datasets.base import RetrievalDataset
@@ -57,8 +57,8 @@ def score_codes(
     device : str or torch.device
         Where distances are counted.
     """
-    asked = Codes(query, data.labels[data.query])
-    stored = Codes(database, data.labels[data.database])
+    asked = Codes(query, _labels(data, data.query))
+    stored = Codes(database, _labels(data, data.database))
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
 
@@ -81,16 +81,12 @@ def score_codes(
 
 def score_floats(query: Tensor, database: Tensor, data: RetrievalDataset) -> Scores:
     """Score the cosine ranking of the features of queries and database, (Q, D) and (M, D)."""
+    labels = _labels(data, data.query), _labels(data, data.database)
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
         chunks, by_cutoff = [], []
         for stats in rank_floats(
-            query,
-            data.labels[data.query],
-            database,
-            data.labels[data.database],
-            similarity=similarity,
-            device=query.device,
+            *(query, labels[0], database, labels[1]), similarity=similarity, device=query.device
         ):
             n = _cutoffs(stats)
             by_cutoff.append(cutoff_curves(stats, n))
@@ -100,10 +96,15 @@ def score_floats(query: Tensor, database: Tensor, data: RetrievalDataset) -> Sco
     return _scores(per_query, data, {}, {"cutoffs": _by_cutoff(n, precision, recall)})
 
 
+def _labels(data: RetrievalDataset, rows: Tensor) -> PackedBits:
+    """Pack the labels of some rows, a part of them at a time."""
+    return PackedBits.concatenate([PackedBits.of(data.labels[part]) for part in rows.split(PIECE)])
+
+
 def _gains(data: RetrievalDataset) -> list[Similarity | None]:
     """Say by what items are graded: shared labels where there are several, and the hierarchy."""
     gains: list[Similarity | None] = []
-    if bool((data.labels.sum(1) > 1).any()):
+    if (PackedBits.of(data.labels).counts() > 1).any():
         gains.append("exponential")
     if data.hierarchy is not None:
         gains.append(data.hierarchy)
@@ -172,13 +173,14 @@ def protocol_info(data: RetrievalDataset, inputs: str) -> dict[str, str | int]:
         Digest of what the codes were made from; records that differ in it share no table.
     """
     protocol = data.protocol
-    related = data.labels[data.query].float() @ data.labels[data.database].any(0).float()
+    found = np.bitwise_or.reduce(_labels(data, data.database).rows)
+    related = _labels(data, data.query).rows & found
     return {
         "n_rows": len(data.labels),
         "n_query": protocol.n_query,
         "n_train": protocol.n_train,
         "n_database": protocol.n_database,
-        "n_query_without_relevant": int((related == 0).sum()),
+        "n_query_without_relevant": int((~related.any(1)).sum()),
         "cutoff": protocol.cutoff,
         "rule": protocol.rule,
         "relevance": protocol.relevance,

@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from datasets.digests import code_digest
 from datasets.errors import DatasetError
 
+MAX_INPUT_SIZE = 4096
+
 Kind = Literal["features", "tokens"]
 """What a backbone gives for an image: one vector, or one for each of its parts."""
 
@@ -36,9 +38,10 @@ class Backbone(ABC):
     """
 
     def __init__(self, name: str, input_size: int | None) -> None:
-        if input_size is not None and input_size < 1:
+        if input_size is not None and not 1 <= input_size <= MAX_INPUT_SIZE:
+            bound = "at least 1 pixel" if input_size < 1 else f"at most {MAX_INPUT_SIZE} pixels"
             raise BackboneError(
-                f"backbone {name}: the input size must be at least 1 pixel, got {input_size}"
+                f"backbone {name}: the input size must be {bound}, got {input_size}"
             )
         self.name = name
         self.input_size = input_size

@@ -1,4 +1,4 @@
-"""Images on their way to a device and features on their way back, while the device computes."""
+"""Copy images to a GPU, and features back from it, while it computes; keep images there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch normalisation of a frozen network as a part of the convolutions before it.
+"""Fold the batch normalisation of a frozen network into the convolutions before it.
 
 In evaluation mode it is one factor and one shift a channel, which the weights of the convolution
 can hold: the same function, to rounding, with a pass over memory less for each layer.

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from benchmarks.evaluation.counters.choice import MAX_BITS
 from benchmarks.features.captions import DEFAULT_ENCODER
 from benchmarks.features.extraction import extraction_digest
-from benchmarks.grid.method_settings import GridError, MethodSpec
+from benchmarks.grid.method_settings import GridError, MethodSpec, check_range
 from benchmarks.grid.tasks import Task
 from benchmarks.training.trainer import Matmul
 from datasets.digests import code_digest
@@ -26,6 +26,9 @@ from results.store.record import SCHEMA
 from results.store.run_key import Address, RunKey
 
 Views = Literal["bank", "fresh"]
+
+MAX_SEEDS = 1000
+"""Repetitions of a cell, all of which a plan lists."""
 
 
 def seed_of(key: RunKey) -> int:
@@ -172,11 +175,9 @@ def expand(
     GridError
         If a code length or the number of seeds is out of range, or a setting would do nothing.
     """
-    for name, value in [*(("--bits", b) for b in bits), ("--seeds", n_seeds)]:
-        if value < 1:
-            raise GridError(f"{name}: must be at least 1, got {value}; give a positive number")
-    if long := [b for b in bits if b > MAX_BITS]:
-        raise GridError(f"--bits: must be at most {MAX_BITS}, got {long[0]}; give a smaller one")
+    for n_bits in bits:
+        check_range("--bits", n_bits, 1, MAX_BITS)
+    check_range("--seeds", n_seeds, 1, MAX_SEEDS)
 
     def cells() -> Iterator[Cell]:
         for task in tasks:

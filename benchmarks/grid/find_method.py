@@ -24,6 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeGuard, get_args
 
+from benchmarks.grid.no_exit import no_exit
 from methods import METHODS
 from methods.base import HashMethod, Input, Supervision
 
@@ -228,8 +229,9 @@ def _from_file(path: Path) -> ModuleType:
     assert spec.loader is not None, "it was given"
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+        with no_exit():
+            spec.loader.exec_module(module)
+    except Exception as error:
         del sys.modules[name]
         alone = isinstance(error, ModuleNotFoundError) and path.with_name(f"{error.name}.py")
         hint = (
@@ -243,8 +245,9 @@ def _from_file(path: Path) -> ModuleType:
 
 def _from_package(name: str) -> ModuleType:
     try:
-        return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
+        with no_exit():
+            return importlib.import_module(name)
+    except Exception as error:
         hint = ""
         if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
             hint = "; install its package, or run from the folder that holds it"

@@ -10,12 +10,16 @@ from typing import Any
 
 from benchmarks.features.captions import DEFAULT_ENCODER
 from benchmarks.grid.listing import LISTS
-from benchmarks.grid.method_settings import GridError
+from benchmarks.grid.method_settings import GridError, check_range
 from benchmarks.grid.presets import DEFAULT, read_preset
 from benchmarks.machine.environment import own_device, place
 from datasets.arguments import Parser, add_data_arguments, default_out
 
 EXECUTORS = ("local", "loky", "dask")
+
+_MAX_JOBS = 1024
+_LONGEST = 10**9
+"""Seconds of thirty years; no timer of the system takes many more."""
 """Where cells can run, see `benchmarks.runner.executors`."""
 
 
@@ -99,8 +103,13 @@ def read_grids(arguments: Sequence[str] | None, preset: str = DEFAULT) -> list[a
         for grid in read_preset(preset, make_parser())
     ]
     for options in grids:
-        if options.cell_timeout is not None and not options.cell_timeout > 0:
-            raise GridError(f"--cell-timeout: must be above 0 seconds, got {options.cell_timeout}")
+        if options.cell_timeout is not None:
+            if not options.cell_timeout > 0:
+                raise GridError(
+                    f"--cell-timeout: must be above 0 seconds, got {options.cell_timeout}"
+                )
+            check_range("--cell-timeout", options.cell_timeout, 0, _LONGEST)
+        check_range("--checkpoint-every", options.checkpoint_every, 0, _LONGEST)
         options.device = own_device(options.device)
         options.executor = _executor(options)
     return grids
@@ -109,8 +118,7 @@ def read_grids(arguments: Sequence[str] | None, preset: str = DEFAULT) -> list[a
 def _executor(options: argparse.Namespace) -> str:
     """Choose where cells run, or say why they cannot run where the flags want them."""
     jobs = 1 if options.jobs is None else options.jobs
-    if jobs < 1:
-        raise GridError(f"--jobs: must be at least 1, got {jobs}")
+    check_range("--jobs", jobs, 1, _MAX_JOBS)
     by_flags = "dask" if options.scheduler else "loky" if jobs > 1 else "local"
     name: str = options.executor or by_flags
     if options.scheduler and name != "dask":

@@ -9,13 +9,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from benchmarks.grid.find_method import OutsideError, class_text, find_method, load_class
+from benchmarks.grid.find_method import (
+    OutsideError,
+    class_text,
+    describe,
+    find_method,
+    load_class,
+)
 from benchmarks.grid.method_source import source_digest
+from benchmarks.grid.no_exit import no_exit
 from benchmarks.grid.yardsticks import YARDSTICKS, Yardstick
 from datasets.augment import AUGMENTATIONS
-from datasets.errors import lookup
+from datasets.errors import lookup, one_line
 from methods import METHODS, HashMethod, Recipe
 from methods.base import Supervision
+from results.store.record import MOST
 
 _KNOWN: dict[str, type[HashMethod]] = {**METHODS, **YARDSTICKS}
 
@@ -32,6 +40,28 @@ COMMON = Recipe(
 
 class GridError(Exception):
     """Settings that make no grid; the message is one line meant for the user."""
+
+
+def check_range(what: str, value: float, least: float, most: float) -> None:
+    """Refuse a number that is too small, or larger than anything that is counted.
+
+    Raises
+    ------
+    GridError
+        With the bound, and the first digits of the number.
+    """
+    if not value >= least:
+        raise GridError(f"{what}: must be at least {least:g}, got {value}; give a larger one")
+    if not value <= most:
+        raise GridError(
+            f"{what}: must be at most {most}, got {_start_of(value)}; give a smaller one"
+        )
+
+
+def _start_of(value: object) -> str:
+    """Show a value, of a long one its beginning."""
+    text = str(value) if isinstance(value, int) else repr(value)
+    return text if len(text) <= 40 else f"{text[:20]}... ({len(text):,} letters)"
 
 
 @dataclass(frozen=True)
@@ -218,7 +248,7 @@ def method_spec(
     try:
         changed = replace(start, **scheduled)
     except ValueError as error:
-        raise GridError(f"{name}: {error}; give another value") from error
+        raise GridError(f"{name}: {one_line(error)}; give another value") from error
     if spec.is_trained and changed.bank_size < cls.n_views:
         raise GridError(
             f"{name}: bank_size must be at least the {cls.n_views} views that the method takes, "
@@ -257,7 +287,7 @@ def parse_overrides(items: Sequence[str]) -> dict[str, dict[str, Any]]:
             raise GridError(f"--set: expected METHOD.PARAM=VALUE, got {item!r}")
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):  # no JSON, or lists in lists without end
             value = text
         overrides.setdefault(method, {})[parameter] = value
     return overrides
@@ -266,9 +296,13 @@ def parse_overrides(items: Sequence[str]) -> dict[str, dict[str, Any]]:
 def _check_params(name: str, cls: type[HashMethod], params: Mapping[str, Any]) -> None:
     """Let the constructor check what the user gave, at any width, before anything runs."""
     try:
-        cls(8, 8, **params)
+        with no_exit():
+            cls(8, 8, **params)
     except ValueError as error:
-        raise GridError(f"{name}: {error}; give another value") from error
+        raise GridError(f"{name}: {one_line(error)}; give another value") from error
+    except Exception as error:  # a layer too large for the memory, say
+        told = describe(error, inspect.getfile(cls))
+        raise GridError(f"{name}: {told}; give another value") from error
 
 
 def _constructor_defaults(cls: type[HashMethod]) -> dict[str, Any]:
@@ -279,13 +313,14 @@ def _constructor_defaults(cls: type[HashMethod]) -> dict[str, Any]:
 
 def _typed(name: str, value: Any, default: Any) -> Any:
     """Return `value` as the type of `default`, an int passing for a float."""
-    if isinstance(default, float) and type(value) is int:
-        return float(value)
+    if type(value) is int and type(default) in (int, float):
+        check_range(f"--set {name}", abs(value), 0, MOST)
+        return float(value) if isinstance(default, float) else value
     if isinstance(value, float) and not math.isfinite(value):
         raise GridError(f"--set {name}: expected a finite number, got {value}")
     if type(value) is not type(default):
         raise GridError(
             f"--set {name}: expected {type(default).__name__} as in the default {default!r}, "
-            f"got {value!r}"
+            f"got {_start_of(value)}"
         )
     return value

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.features.captions import check_encoder
 from benchmarks.grid.cells import Cell, expand
+from benchmarks.grid.forecast import forecast
+from benchmarks.grid.idle_flags import idle_flags
 from benchmarks.grid.method_settings import (
     GridError,
     MethodSpec,
+    check_range,
     chosen_methods,
     method_spec,
     parse_overrides,
@@ -21,13 +23,9 @@ from benchmarks.machine.environment import place
 from datasets import full_name
 from datasets.arguments import load_options
 from datasets.errors import AbsentData, lookup
-from results.store.record import RunRecord
+from results.store.record import MOST, RunRecord
 from results.store.run_key import Address
 from results.store.store import ResultStore
-
-_STAGES = ("fit", "encode", "evaluate")
-"""Timings of a record that every cell spends anew; features are shared."""
-
 
 Tasks = dict[TaskRequest, Task | AbsentData]
 """What was asked for, and what came of it."""
@@ -44,7 +42,7 @@ class Plan:
     todo : list of Cell
         What of it has to run.
     skipped : list of str
-        Methods and data sets left out, with the reason.
+        Methods and data sets left out, with the reason, and flags that some of them do not take.
     """
 
     cells: list[Cell]
@@ -60,7 +58,7 @@ class Plan:
         yield from (f"skipped: {reason}" for reason in self.skipped)
         n_stored = len(self.cells) - len(self.todo)
         line = f"{len(self.cells)} cells, {n_stored} stored, {len(self.todo)} to run"
-        yield line + (f", {_duration(self.todo, records)}" if self.todo else "")
+        yield line + (f", {forecast(self.todo, records)}" if self.todo else "")
 
     def addresses(self) -> list[Address]:
         """Return the grid as the results folder keeps it."""
@@ -126,8 +124,8 @@ def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[
     known = chosen_methods(options.methods)
     for name in overrides:
         lookup("method in --set", name, known)
-    if options.epochs is not None and options.epochs < 1:
-        raise GridError(f"--epochs: must be at least 1, got {options.epochs}")
+    if options.epochs is not None:
+        check_range("--epochs", options.epochs, 1, MOST)
     check_encoder(options.text_encoder)
     settings = (options.epochs, options.recipe, options.finetune)
     methods = [method_spec(name, overrides.get(name), *settings, known) for name in known]
@@ -139,6 +137,7 @@ def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[
     bits = list(dict.fromkeys(options.bits))
     how = (options.views, options.text_encoder, options.matmul)
     cells = expand(own, methods, bits, options.seeds, *how)
+    skipped += idle_flags(options, methods, own)
     return [cell for cell in cells if cell.task.lacks(cell.method) is None], skipped
 
 
@@ -184,32 +183,6 @@ def _check_names(tasks: Sequence[Task]) -> None:
                 f"--datasets: two data sets would both be called {name}, and no table holds both; "
                 "rename one, or give another --out"
             )
-
-
-def _duration(cells: Sequence[Cell], records: Sequence[RunRecord]) -> str:
-    """Say how long cells may take, from the median of records of the same kind."""
-    seconds: dict[tuple[object, ...], list[float]] = {}
-    for record in records:
-        spent = sum(record.timings.get(stage, 0.0) for stage in _STAGES)
-        for kin in _alike(record.method, record.bits, (record.dataset, record.protocol)):
-            seconds.setdefault(kin, []).append(spent)
-    known: list[float] = []
-    for cell in cells:
-        key = cell.key
-        alike = _alike(key.method, key.bits, (key.dataset, key.protocol))
-        found = next((seconds[k] for k in alike if k in seconds), None)
-        known += [statistics.median(found)] if found else []
-    if not known:
-        return "time unknown until the first of them is stored"
-    total = sum(known) * len(cells) / len(known)
-    about = f"{total:.0f} s" if total < 120 else f"{total / 60:.0f} min"
-    return f"about {about} of training and scoring, one after the other"
-
-
-def _alike(method: str, bits: int, task: tuple[str, str]) -> list[tuple[object, ...]]:
-    """Keys under which timings are alike, the closest first."""
-    base = method.partition("(")[0]
-    return [(*task, method, bits), (*task, base, bits), (*task, base)]
 
 
 def check_cells(cells: Sequence[Cell]) -> None:

@@ -64,7 +64,7 @@ def read_preset(preset: str, parser: argparse.ArgumentParser) -> list[Flags]:
         content = tomllib.loads(path.read_text())
     except OSError as error:
         raise GridError(f"--preset: {path}: {error.strerror}; give a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise GridError(f"--preset: {path}: {one_line(error)}") from error
     grids = content.pop("grid", [{}])
     if not isinstance(grids, list) or not all(isinstance(grid, dict) for grid in grids):

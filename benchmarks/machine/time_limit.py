@@ -28,20 +28,20 @@ def time_limit(seconds: float | None) -> Iterator[None]:
     try:
         with (_by_signal if on_main_thread else _by_thread)(seconds):
             yield
-    except _TookTooLong:
+    except TookTooLong:
         raise CellTimeout(
             f"took longer than --cell-timeout {seconds:g} seconds; raise it, or look for a hang"
         ) from None
 
 
-class _TookTooLong(BaseException):
+class TookTooLong(BaseException):
     """Passes through handlers of Exception, as an interruption by the user does."""
 
 
 @contextmanager
 def _by_signal(seconds: float) -> Iterator[None]:
     def strike(number: int, frame: FrameType | None) -> None:
-        raise _TookTooLong
+        raise TookTooLong
 
     before = signal.signal(signal.SIGALRM, strike)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -56,7 +56,7 @@ def _by_signal(seconds: float) -> Iterator[None]:
 def _by_thread(seconds: float) -> Iterator[None]:
     thread = ctypes.c_ulong(threading.get_ident())
     set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    timer = threading.Timer(seconds, set_exception, (thread, ctypes.py_object(_TookTooLong)))
+    timer = threading.Timer(seconds, set_exception, (thread, ctypes.py_object(TookTooLong)))
     timer.daemon = True
     timer.start()
     try:

@@ -32,6 +32,7 @@ from joblib.externals.loky import process_executor
 
 from benchmarks.grid.cells import Cell, stacks
 from benchmarks.grid.method_settings import GridError
+from benchmarks.grid.no_exit import no_exit
 from benchmarks.runner.run_settings import Outcome, RunSettings
 from benchmarks.runner.worker import run_leased
 from datasets.errors import one_line
@@ -149,7 +150,8 @@ def _open(settings: RunSettings, letters: Sequence[_Letter]) -> list[Outcome]:
     failed: list[Outcome] = []
     for key, digest, letter in letters:
         try:
-            cell: Cell = ForkingPickler.loads(letter)
+            with no_exit():
+                cell: Cell = ForkingPickler.loads(letter)
             if replace(cell).digest != digest:
                 raise GridError(
                     f"this worker ({socket.gethostname()}) has other code or data than the runner; "

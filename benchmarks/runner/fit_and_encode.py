@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.grid.cells import Cell
+from benchmarks.grid.no_exit import no_exit
 from benchmarks.machine.memory import halving
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
@@ -53,7 +54,7 @@ def fit_and_encode(
     """
     # Only a fine-tuned cell is shared; all others are work for rank 0 alone.
     group = current_group() if cells[0].method.finetune else RankGroup()
-    with group.cell(cells[0].digest):
+    with group.cell(cells[0].digest), no_exit():
         methods, training = _fitted(cells, inputs, watch, trainers, group)
         with watch("encode"):
             return [_encoded(method, training, cells[0], inputs, group) for method in methods]

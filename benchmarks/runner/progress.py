@@ -18,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from benchmarks.grid.cells import Cell
 from benchmarks.runner.run_settings import Outcome
@@ -29,6 +30,21 @@ _PLAIN_EVERY = 10.0
 """Seconds between two plain lines on the same cell."""
 _LOOK_EVERY = 2.0
 """Seconds between two looks at what cells of other processes are doing."""
+
+
+def bars(console: Console) -> Progress:
+    """Make the bars: counts and times keep their room, and a description is cut to what is left."""
+    described = Column(ratio=1, no_wrap=True, overflow="ellipsis")
+    return Progress(
+        TextColumn("{task.description}", markup=False, table_column=described),
+        BarColumn(bar_width=12),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        disable=not console.is_terminal,
+        expand=True,
+    )
 
 
 class Display:
@@ -43,15 +59,7 @@ class Display:
     def __init__(self, n_cells: int) -> None:
         self._console = Console(stderr=True)
         self._live = self._console.is_terminal
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._live,
-        )
+        self._bars = bars(self._console)
         self._n_cells = n_cells
         self._done = 0
         self._grid = self._bars.add_task("grid", total=n_cells)
@@ -92,7 +100,10 @@ class Display:
             if (task := self._running.pop(outcome.key, None)) is not None:
                 self._bars.remove_task(task)
             self._bars.update(self._grid, completed=self._done)
-            self._line(f"[{self._done}/{self._n_cells}] {outcome.key}: {outcome.note}")
+            said = (
+                "failed" if outcome.state == "failed" else outcome.note
+            )  # the run's end tells why
+            self._line(f"[{self._done}/{self._n_cells}] {outcome.key}: {said}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""A training in the middle, on disk: everything from which it goes on as if never interrupted.
+"""Checkpoints: what an interrupted training needs to go on and end as if it had not been.
 
 One safetensors file, renamed into place, holds the tensors (parameters, optimizer, random
 generators) and, in its header, the cell that it belongs to and, as JSON, the loss of each epoch.

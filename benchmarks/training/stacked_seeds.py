@@ -1,4 +1,4 @@
-"""The seeds of a training side by side: one method, or several as one stack of parameters.
+"""Train several seeds of one method together, their parameters stacked in one tensor each.
 
 `OneSeed` computes a loss as the method states it. `StackedSeeds` holds the parameters of S methods
 as one tensor each and maps the loss over them (`torch.func.vmap`), so that a device is asked for S

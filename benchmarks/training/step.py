@@ -1,4 +1,4 @@
-"""A step of a training, taken as it is or replayed as one CUDA graph."""
+"""One training step: loss, gradient, update; as it is, or replayed as one CUDA graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Targets beside the images: what methods that declare a supervision learn from.
+"""Targets: distances between training images, from their captions or from a tree of classes.
 
 A target gives distances between training images and nothing else; no label leaves it.
 """

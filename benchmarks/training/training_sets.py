@@ -20,8 +20,8 @@ from benchmarks.features.extractor import autocast
 from benchmarks.training.targets import Target
 from datasets.augment import Augmentation, augment, draws, resize
 
-_IMAGES = 256
-"""Images a pass through a backbone, where no gradient is kept."""
+IMAGES_PER_PASS = 256
+"""Images that go through a backbone at a time where no gradient is kept."""
 
 
 class _Inputs:
@@ -245,7 +245,7 @@ class EndToEnd(FreshViews):
 
     def mean(self) -> Tensor:
         """Mean of the unaugmented inputs over images and tokens, float32, shape (D,)."""
-        parts = self._images.split(_IMAGES)
+        parts = self._images.split(IMAGES_PER_PASS)
         means = [self.extract(part).flatten(0, -2).mean(0) * len(part) for part in parts]
         return torch.stack(means).sum(0) / len(self)
 
@@ -287,6 +287,6 @@ class EndToEnd(FreshViews):
         with autocast(self._device):
             parts = [
                 extract(resize(part.to(self._device), size)).float()
-                for part in images.split(_IMAGES)
+                for part in images.split(IMAGES_PER_PASS)
             ]
         return torch.cat(parts)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets.errors import DatasetError
+from datasets.errors import DatasetError, check_class_names
 
 NO_LABEL = -1
 """Class number of a row that has no label."""
@@ -44,8 +44,8 @@ def from_values(
     Raises
     ------
     DatasetError
-        If there are none, a number is below -1, or nearly every value is another, so that they
-        name rows, not classes.
+        If there are none, a number is below -1, a name is none, or nearly every value is another,
+        so that they name rows, not classes.
 
     Examples
     --------
@@ -68,9 +68,11 @@ def from_values(
             f"{who}: {len(values):,} values with {len(classes):,} different ones name rows, not "
             "classes; a class needs two rows on average"
         )
+    names = tuple(map(str, classes.tolist()))
+    check_class_names(who, names)
     labels = torch.zeros(n, len(classes), dtype=torch.bool)
     labels[torch.from_numpy(rows), torch.from_numpy(column.reshape(-1))] = True
-    return labels, tuple(str(name) for name in classes.tolist())
+    return labels, names
 
 
 def from_matrix(who: str, matrix: NDArray[Any], numbers: NDArray[np.int64] | None = None) -> Tensor:
@@ -110,7 +112,8 @@ def from_lists(
     """Labels of rows that have a list each, of classes or of a 0 or 1 for every class.
 
     The lists are 0/1 columns if most of those that are not empty have one length, above 1, and
-    hold nothing but 0 and 1; then all must. A row with an empty list has no label.
+    hold nothing but 0 and 1, or if all hold nothing else and one has more than two; then all must
+    be so. A row with an empty list has no label.
 
     Parameters
     ----------
@@ -142,9 +145,11 @@ def from_lists(
     if not len(filled) or flat.dtype.kind not in "biu":
         return from_values(who, flat, rows, len(lengths))
     width = int(np.bincount(lengths[filled]).argmax())
-    other = np.bincount(rows[~np.isin(flat, (0, 1))], minlength=len(lengths))
-    like_columns = int(((lengths == width) & (other == 0)).sum())
-    if width < 2 or 2 * like_columns <= len(filled):
+    # A -1 makes no row class numbers: of two classes, and of columns of an unknown, it is refused.
+    other = np.bincount(rows[~np.isin(flat, (NO_LABEL, 0, 1))], minlength=len(lengths))
+    most = 2 * int(((lengths == width) & (other == 0)).sum()) > len(filled)
+    never = not other.any() and int(lengths.max()) > 2
+    if width < 2 or not (most or never):
         return from_values(who, flat, rows, len(lengths))
     wrong = filled[lengths[filled] != width]
     if len(wrong):

@@ -88,7 +88,19 @@ def _files(who: str, path: Path) -> tuple[list[Path], Parts]:
     if paths == [path]:  # whatever it is called, it is all there is
         return paths, Parts({_stem(path): ""})
     parts = split_by_name(who, "files", list(dict.fromkeys(map(_stem, paths))))
-    return [file for file in paths if _stem(file) in parts.of], parts
+    read: dict[tuple[int, int, str], Path] = {}
+    for file in paths:
+        if _stem(file) in parts.of:
+            status = file.stat()  # through links
+            read.setdefault((status.st_dev, status.st_ino, parts.of[_stem(file)]), file)
+    asking = {key[:2] for key in read if key[2] == "test"}
+    for (*number, part), file in read.items():
+        if part != "test" and tuple(number) in asking:
+            raise DatasetError(
+                f"{who}: {file.name} is also the file of the queries; no query may train or be in "
+                "the database"
+            )
+    return list(read.values()), parts
 
 
 def _unread(who: str, schema: pa.Schema) -> tuple[str, ...]:

@@ -7,23 +7,13 @@ table, with a mean over seeds in each entry. `compare` then tests which entries 
 >>> from results.store import ResultStore
 >>> board = build(ResultStore(Path("nowhere")).scan())
 >>> len(board.sections), ", ".join(board.leaderboard.columns[6:])
-(0, 'mean, std, n, ci_low, ci_high, rank, kind')
+(0, 'mean, std, n, ci_low, ci_high, interval, rank, kind')
 """
 
 from results.analysis.arrange import build
 from results.analysis.board import Board, Entry, Row, Section
 from results.analysis.comparisons import compare
-from results.analysis.frames import leaderboard, runs_frame
+from results.analysis.frames import runs_frame
 from results.analysis.per_query import query_aps
 
-__all__ = [
-    "Board",
-    "Entry",
-    "Row",
-    "Section",
-    "build",
-    "compare",
-    "leaderboard",
-    "query_aps",
-    "runs_frame",
-]
+__all__ = ["Board", "Entry", "Row", "Section", "build", "compare", "query_aps", "runs_frame"]

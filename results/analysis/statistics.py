@@ -1,39 +1,70 @@
-"""What numbers allow to say: spread over seeds, differences of two methods, ranks over data sets.
+"""What seeds and queries allow to say about a mean and about the difference of two means.
 
 Plain functions of arrays. `results.analysis.comparisons` applies them to the records of a report.
 
+The value of method m with its seed s on query q is taken as ::
+
+    y[m, s, q] = mu[m] + query[q] + own[m, q] + seed[m, s] + rest[m, s, q]
+
+Queries are crossed with methods: all methods answer the same ones, so what makes a query hard for
+all of them, `query`, drops out of a difference, and what makes it hard for one of them, `own`, does
+not. Seeds are nested in methods: seed 0 of one has nothing to do with seed 0 of another. All terms
+but `mu` are random with mean 0 and independent. With S[m] seeds, Q queries and d the difference of
+the means of methods 1 and 2 over all their values, ::
+
+    var d = var(own[1] - own[2]) / Q + sum over m of (var seed[m] / S[m] + var rest[m] / (S[m] Q))
+
+Three kinds of mean squares estimate it. Their expectations are sums of the same variances: ::
+
+    A[m]  variance of the S[m] means over queries, / S[m]      var seed / S + var rest / (S Q)
+    B     variance of the Q differences of means over seeds, / Q
+                                        var(own[1] - own[2]) / Q + sum of var rest / (S Q)
+    E[m]  variance of what the means of seed and query leave, / (S[m] Q)        var rest / (S Q)
+
+so var d is estimated by A[1] + A[2] + B - E[1] - E[2]. A difference of two of them that comes out
+negative estimates a variance, and is set to 0: A[m] and B count as no less than the E in them. Of
+the mean of one method, B is the variance of its Q means over seeds, and there is one A and one E.
+
+d over its standard error follows no Student t: A has as few degrees of freedom as there are seeds
+and B many, and which of them matters is not known. One t with the degrees of freedom of
+Satterthwaite's formula for the whole sum holds its level for two methods, and fails far out in the
+tails, where Holm's correction for many pairs looks: where A happens to be small it is left out of
+the formula too. So only the A of the two methods are summed up in that way (which is Welch's test
+where queries do not matter), and A + B by the distribution of Behrens and Fisher, which lets the
+true share of each be anything that the data allow. docs/statistics.md has simulated errors of both.
+
 References
 ----------
-Demsar, "Statistical comparisons of classifiers over multiple data sets", JMLR 2006 (Friedman,
-Nemenyi). Garcia and Herrera, JMLR 2008 (Holm over all pairs). Owen, "The pigeonhole bootstrap",
-Annals of Applied Statistics 2007 (two crossed factors). Rao and Wu, "Resampling inference with
-complex survey data", JASA 1988 (n - 1 draws of n).
+Searle, Casella and McCulloch, "Variance Components", 1992 (mean squares of two-way layouts).
+Satterthwaite, "An approximate distribution of estimates of variance components", Biometrics
+Bulletin 1946. Welch, "The generalization of Student's problem", Biometrika 1947. Fisher, "The
+fiducial argument in statistical inference", Annals of Eugenics 1935. Tsui and Weerahandi,
+"Generalized p-values", JASA 1989 (its integral over a beta variable). Holm, "A simple sequentially
+rejective multiple test procedure", Scandinavian Journal of Statistics 1979.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import trapezoid
-from scipy.special import stdtrit
-from scipy.stats import chi2, rankdata, studentized_range, wilcoxon
+from scipy.special import beta, betaincinv, expit, logit, ndtri, stdtr, stdtrit
 
 Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
-DRAWS = 10_000
-"""Resamples of a bootstrap; the smallest p that it can give is 2 / (DRAWS + 1)."""
-_SEED = 0x626F6F74
-_CHUNK = 2**22  # entries of the largest temporary array
+MIN_SEEDS = 3
+"""With two seeds the spread over seeds is too uncertain for a level that holds."""
+MIN_QUERIES = 10
 
 
 class Difference(NamedTuple):
-    """A mean difference, its 95 % interval and two-sided p."""
+    """A mean difference, its 95 % interval and two-sided p; NaN where it could not be tested."""
 
     value: float
     low: float
@@ -41,105 +72,220 @@ class Difference(NamedTuple):
     p: float
 
 
-def mean_interval(
-    mean: np.ndarray, std: np.ndarray, n: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Student-t interval of a mean, 95 %, over n independent values.
+@dataclass(frozen=True)
+class Sample:
+    """The runs of one method, S seeds by Q queries, as means and squared standard errors.
+
+    Attributes
+    ----------
+    mean : float
+    by_query : ndarray, float64, shape (Q,)
+        Means over seeds.
+    seeds, rest : float
+        A and E of the module's docstring; NaN with one seed.
+    n_seeds : int
+    """
+
+    mean: float
+    by_query: Floats
+    seeds: float
+    rest: float
+    n_seeds: int
+
+    @property
+    def testable(self) -> bool:
+        """Whether there are enough seeds and queries for an error that is known to hold."""
+        return self.n_seeds >= MIN_SEEDS and len(self.by_query) >= MIN_QUERIES
+
+
+class Errors(NamedTuple):
+    """Standard errors of N estimates, and where they come from; all ndarray, float64, shape (N,).
+
+    Attributes
+    ----------
+    size : ndarray
+        Standard error.
+    of_seeds : ndarray
+        Share of seeds in its square; the rest is of queries.
+    seeds_df, queries_df : ndarray
+        Degrees of freedom of the two parts.
+    """
+
+    size: Floats
+    of_seeds: Floats
+    seeds_df: Floats
+    queries_df: Floats
+
+
+def summary(values: NDArray[Any]) -> Sample:
+    """Reduce the values of one method, shape (S, Q), to what tests and intervals need."""
+    values = values.astype(np.float64)
+    n_seeds, n_queries = values.shape
+    by_seed, by_query = values.mean(1), values.mean(0)
+    mean = float(by_query.mean())
+    if n_seeds == 1 or n_queries == 1:
+        return Sample(mean, by_query, np.nan, np.nan, n_seeds)
+    rest = ((values - by_seed[:, None] - by_query + mean) ** 2).sum()
+    rest /= (n_seeds - 1) * (n_queries - 1) * n_seeds * n_queries
+    return Sample(mean, by_query, by_seed.var(ddof=1) / n_seeds, float(rest), n_seeds)
+
+
+def mean_errors(samples: Sequence[Sample]) -> Errors:
+    """Return the standard errors of the means of N methods, which all have the same Q queries."""
+    of_queries = [sample.by_query.var(ddof=1) / len(sample.by_query) for sample in samples]
+    return _errors(np.array(of_queries), *_columns([[sample] for sample in samples]))
+
+
+def pair_errors(samples: Sequence[Sample]) -> tuple[Floats, Errors]:
+    """Return the differences of all pairs of M methods and their standard errors.
 
     Parameters
     ----------
-    mean, std : ndarray, float64, shape (M,)
-        Sample mean and sample standard deviation (n - 1 in the denominator).
+    samples : sequence of Sample
+        All testable, and of the same Q queries.
+
+    Returns
+    -------
+    value : ndarray, float64, shape (M * (M - 1) / 2,)
+        The mean of the first over that of the second, in the order of `itertools.combinations`.
+        Rounded to twelve digits, so that equal values added in another order are equal.
+    errors : Errors
+    """
+    first, second = np.triu_indices(len(samples), 1)
+    means = np.array([sample.mean for sample in samples])
+    by_query = np.stack([sample.by_query for sample in samples])
+    # A row at a time: all pairs by all queries would be large, and a covariance matrix inexact.
+    of_queries = [(row - by_query[n + 1 :]).var(1, ddof=1) for n, row in enumerate(by_query)]
+    pairs = list(combinations(samples, 2))
+    errors = _errors(np.concatenate(of_queries) / by_query.shape[1], *_columns(pairs))
+    return np.round(means[first] - means[second], 12), errors
+
+
+def _columns(groups: Sequence[Sequence[Sample]]) -> tuple[Floats, Floats, Floats, int]:
+    """Return A, E and the degrees of freedom of A, each (N, 1 or 2), and the number of queries."""
+    table = [[(one.seeds, one.rest, one.n_seeds - 1) for one in group] for group in groups]
+    seeds, rest, degrees = np.moveaxis(np.array(table, dtype=np.float64), -1, 0)
+    return seeds, rest, degrees, len(groups[0][0].by_query)
+
+
+def _errors(
+    of_queries: Floats, of_seeds: Floats, rest: Floats, degrees: Floats, n_queries: int
+) -> Errors:
+    """Put B, A and E together; of N estimates, A and E have a column for each method in it."""
+    counted_twice = rest.sum(1)
+    kept = np.maximum(of_seeds, rest)
+    seeds, queries = kept.sum(1), np.maximum(of_queries, counted_twice)
+    both = seeds + queries
+    with np.errstate(invalid="ignore"):  # 0 / 0 where nothing varies
+        share = np.where(both > 0, seeds / both, 0.0)
+        welch = np.where(seeds > 0, seeds**2 / (kept**2 / degrees).sum(1), degrees.sum(1))
+    size = np.sqrt(both - counted_twice)
+    return Errors(size, share, welch, np.full(len(size), n_queries - 1.0))
+
+
+def two_sided_p(value: Floats, errors: Errors) -> Floats:
+    """Two-sided p of N estimates under the hypothesis that they estimate 0.
+
+    It is 1 for an estimate of 0, and 0 for any other that does not vary.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(value == 0, 0.0, np.abs(value) / errors.size)
+    scale, weights, degrees = _mixture(errors)
+    p: Floats = np.minimum(1.0, 2 * stdtr(degrees, -ratio[:, None] * scale) @ weights)
+    return p
+
+
+def half_width(errors: Errors) -> Floats:
+    """Half of the 95 % interval of N estimates: that far away p is 5 %.
+
+    Newton's method from the quantile of the normal distribution. Beyond it p falls and is convex,
+    so it comes from below; ten steps are more than any of the degrees of freedom take.
+    """
+    scale, weights, degrees = _mixture(errors)
+    height = 2 * scale / (np.sqrt(degrees) * beta(0.5, degrees / 2))
+    ratio = np.full((len(scale), 1), ndtri((1 + CONFIDENCE) / 2))
+    for _ in range(10):
+        at = ratio * scale
+        slope = height * (1 + at**2 / degrees) ** (-(degrees + 1) / 2) @ weights
+        ratio[:, 0] += (2 * stdtr(degrees, -at) @ weights - ALPHA) / slope
+    width: Floats = ratio[:, 0] * errors.size
+    return width
+
+
+def _mixture(errors: Errors) -> tuple[Floats, Floats, Floats]:
+    """Return the Behrens-Fisher distribution of N estimates as a mixture of scaled t.
+
+    Given the share b of seeds in the sum of two chi-squared variables, which is a beta variable,
+    estimate / error is t with all degrees of freedom together.
+
+    Returns
+    -------
+    scale : ndarray, float64, shape (N, K)
+        By which the ratio is to be multiplied, at each of K values of b.
+    weights : ndarray, float64, shape (K,)
+    degrees : ndarray, float64, shape (N, 1)
+    """
+    share, seeds, queries = (part[:, None] for part in errors[1:])
+    b = betaincinv(seeds / 2, queries / 2, _NODES)
+    spread = share * seeds / b + (1 - share) * queries / (1 - b)
+    return np.sqrt((seeds + queries) / spread), _WEIGHTS, seeds + queries
+
+
+def _quadrature() -> tuple[Floats, Floats]:
+    """Nodes and weights for an integral over probabilities from 0 to 1, dense at both ends."""
+    nodes, weights = np.polynomial.legendre.leggauss(24)
+    nodes = (nodes + 1) / 2
+    lower, weights = nodes**5 / 2, weights * 5 * nodes**4 / 4
+    return np.concatenate([lower, 1 - lower]), np.concatenate([weights, weights])
+
+
+_NODES, _WEIGHTS = _quadrature()
+
+
+def half_width_over_seeds(std: Floats, n: NDArray[np.int64]) -> Floats:
+    """Half of Student's 95 % interval of a mean over n seeds, whose queries are fixed.
+
+    Parameters
+    ----------
+    std : ndarray, float64, shape (M,)
+        Sample standard deviation (n - 1 in the denominator).
     n : ndarray, int64, shape (M,)
-        Number of values.
+        Number of seeds.
 
     Returns
     -------
-    low, high : ndarray, float64, shape (M,)
-        NaN where n is 1: one value has no spread.
+    ndarray, float64, shape (M,)
+        NaN where n is below `MIN_SEEDS`: of two seeds it is six times their distance.
 
     Examples
     --------
-    >>> low, high = mean_interval(np.array([2.0]), np.array([1.0]), np.array([3]))
+    >>> print(half_width_over_seeds(np.array([1.0, 1.0]), np.array([3, 2])).round(3))
+    [2.484   nan]
+    """
+    enough = n >= MIN_SEEDS
+    quantile = stdtrit(np.where(enough, n - 1, 1), (1 + CONFIDENCE) / 2)
+    return np.where(enough, quantile * std / np.sqrt(n), np.nan)
+
+
+def interval_in_unit(mean: Floats, half: Floats) -> tuple[Floats, Floats]:
+    """Lower and upper end of an interval for means of values in [0, 1].
+
+    It is symmetric for the logit of the mean, so it never leaves [0, 1] and reaches further to the
+    side on which there is room. Means of AP, whose values pile up at 0 or 1, are covered more often
+    than by a symmetric interval that is cut off.
+
+    Examples
+    --------
+    >>> low, high = interval_in_unit(np.array([0.5, 0.95]), np.array([0.1, 0.1]))
     >>> print(low.round(3), high.round(3))
-    [-0.484] [4.484]
+    [0.401 0.698] [0.599 0.994]
     """
-    degrees = np.where(n > 1, n - 1, 1)
-    quantile = stdtrit(degrees, (1 + CONFIDENCE) / 2)
-    half = np.where(n > 1, quantile * std / np.sqrt(n), np.nan)
-    return mean - half, mean + half
-
-
-def resampled_means(runs: Mapping[str, NDArray[Any]], draws: int = DRAWS) -> dict[str, Floats]:
-    """Means of several methods on the same resampled queries, each over its own resampled seeds.
-
-    Queries are shared by all methods, and so is their resample: the hard ones are hard for all. A
-    seed means nothing across methods, so each method draws its own, S - 1 of S: S draws of so few
-    would understate their spread by the factor (S - 1) / S. One seed is no sample and stays.
-
-    Of equal methods, 5 % are told apart with five seeds or ten, 10 % with three and 19 % with two
-    where seeds matter more than queries; where queries matter more, far fewer.
-
-    Parameters
-    ----------
-    runs : mapping from str to ndarray, shape (S, Q)
-        The value of every seed and query, by the name of a method; Q is the same for all. A name
-        always draws the same seeds, whatever the other names.
-    draws : int
-
-    Returns
-    -------
-    dict from str to ndarray, float64, shape (draws,)
-    """
-    stacked = np.concatenate([values.astype(np.float64) for values in runs.values()]).T
-    n_queries = len(stacked)
-    by_seed = np.empty((draws, stacked.shape[1]))
-    queries = np.random.default_rng([_SEED, n_queries])
-    step = max(1, _CHUNK // n_queries)
-    for start in range(0, draws, step):
-        rows = min(step, draws - start)
-        drawn = queries.integers(n_queries, size=(rows, n_queries))
-        places = (drawn + n_queries * np.arange(rows)[:, None]).ravel()
-        counts = np.bincount(places, minlength=rows * n_queries).reshape(rows, n_queries)
-        by_seed[start : start + rows] = counts / n_queries @ stacked
-    means: dict[str, Floats] = {}
-    end = 0
-    for name, values in runs.items():
-        start, end = end, end + len(values)
-        means[name] = _over_seeds(by_seed[:, start:end], name)
-    return means
-
-
-def _over_seeds(by_seed: Floats, name: str) -> Floats:
-    """Return the means over S - 1 seeds of S, drawn anew in every row of (draws, S)."""
-    n_seeds = by_seed.shape[1]
-    if n_seeds == 1:
-        return by_seed[:, 0]
-    seeds = np.random.default_rng([_SEED, *name.encode()])
-    drawn = seeds.integers(n_seeds, size=(len(by_seed), n_seeds - 1))
-    means: Floats = np.take_along_axis(by_seed, drawn, 1).mean(1)
-    return means
-
-
-def difference(value: float, first: Floats, second: Floats) -> Difference:
-    """Percentile interval and p of a difference from paired resamples of its two means.
-
-    Parameters
-    ----------
-    value : float
-        The difference that was observed.
-    first, second : ndarray, float64, shape (B,)
-        As `resampled_means` gives them.
-
-    Examples
-    --------
-    >>> difference(1.0, np.full(99, 3.0), np.full(99, 2.0))
-    Difference(value=1.0, low=1.0, high=1.0, p=0.02)
-    """
-    drawn = first - second
-    low, high = np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2]).tolist()
-    beyond = 1 + min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
-    return Difference(value, low, high, min(1.0, 2 * beyond / (len(drawn) + 1)))
+    inside = (mean > 0) & (mean < 1)
+    centre = np.where(inside, mean, 0.5)
+    around, reach = logit(centre), half / (centre * (1 - centre))
+    low, high = expit(around - reach), expit(around + reach)
+    # All values of a mean of 0 or 1 are 0 or 1.
+    return np.where(inside, low, mean - half), np.where(inside, high, mean + half)
 
 
 def holm(p: Floats) -> Floats:
@@ -155,103 +301,3 @@ def holm(p: Floats) -> Floats:
     result = np.empty(len(p))
     result[order] = np.maximum.accumulate(adjusted)
     return result
-
-
-def ranks(values: Floats) -> Floats:
-    """Ranks of M methods in each of N columns, (N, M); 1 is the largest, equals share their mean.
-
-    Values are rounded to twelve digits first, so that equal seeds added in another order tie.
-    """
-    result: Floats = rankdata(-np.round(values, 12), axis=1)
-    return result
-
-
-def friedman(values: Floats) -> tuple[float, float]:
-    """Friedman's test that all methods are alike, with the correction for ties.
-
-    Parameters
-    ----------
-    values : ndarray, float64, shape (N, M)
-        A column of a report in each row, a method in each column; three methods or more.
-
-    Returns
-    -------
-    statistic, p : float
-        Chi-squared with M - 1 degrees of freedom; 0 and 1 where all values are equal.
-    """
-    ranked = ranks(values)
-    n, m = ranked.shape
-    spread = ((ranked - (m + 1) / 2) ** 2).sum()
-    if spread == 0:
-        return 0.0, 1.0
-    statistic = float((m - 1) * n**2 * ((ranked.mean(0) - (m + 1) / 2) ** 2).sum() / spread)
-    return statistic, float(chi2.sf(statistic, m - 1))
-
-
-def signed_rank(first: Floats, second: Floats) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test on paired values, (N,); 1 where all are equal."""
-    gaps = np.round(first - second, 12)
-    return float(wilcoxon(gaps).pvalue) if gaps.any() else 1.0
-
-
-def critical_difference(n_methods: int, n_columns: int) -> float:
-    """Difference of mean ranks from which Nemenyi's test tells two of the methods apart, at 5 %.
-
-    Examples
-    --------
-    >>> round(critical_difference(4, 14), 2)
-    1.25
-    """
-    quantile = float(studentized_range.ppf(CONFIDENCE, n_methods, np.inf)) / math.sqrt(2)
-    return quantile * math.sqrt(n_methods * (n_methods + 1) / (6 * n_columns))
-
-
-def nemenyi(gap: Floats, n_methods: int, n_columns: int) -> Floats:
-    """P of differences of mean ranks; holds for all pairs of the methods together."""
-    scaled = np.abs(gap) / math.sqrt(n_methods * (n_methods + 1) / (6 * n_columns))
-    p: Floats = studentized_range.sf(scaled * math.sqrt(2), n_methods, np.inf)
-    return p
-
-
-def cliques(mean_ranks: Floats, gap: float) -> list[tuple[int, int]]:
-    """Longest runs of methods that a critical difference does not tell apart.
-
-    Parameters
-    ----------
-    mean_ranks : ndarray, float64, shape (M,)
-        In rising order.
-    gap : float
-        The critical difference.
-
-    Returns
-    -------
-    list of (int, int)
-        First and last place of each run of two methods or more: the bars of the diagram.
-
-    Examples
-    --------
-    >>> cliques(np.array([1.0, 1.5, 2.6, 3.0]), 1.2)
-    [(0, 1), (1, 2), (2, 3)]
-    """
-    runs: list[tuple[int, int]] = []
-    for first, rank in enumerate(mean_ranks):
-        last = int(np.searchsorted(mean_ranks, rank + gap, side="left")) - 1
-        if last > first and (not runs or last > runs[-1][1]):
-            runs.append((first, last))
-    return runs
-
-
-def area_under_bits(bits: Floats, values: Floats) -> float:
-    """Area under the line of a metric against log2 of the code length, per doubling.
-
-    It is the mean height of the line, on the scale of the metric; that of one length is its value.
-
-    Examples
-    --------
-    >>> print(round(area_under_bits(np.array([16, 32, 64]), np.array([0.2, 0.4, 0.4])), 3))
-    0.35
-    """
-    steps = np.log2(bits)
-    if len(steps) == 1:
-        return float(values[0])
-    return float(trapezoid(values, steps) / (steps[-1] - steps[0]))

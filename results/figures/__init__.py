@@ -9,6 +9,7 @@
 ('map_against_bits', [])
 """
 
-from results.figures.by_name import FIGURES, Drawn, Kind, draw, inline_png, inline_svg, save
+from results.figures.by_name import FIGURES, Drawn, draw
+from results.figures.style import save
 
-__all__ = ["FIGURES", "Drawn", "Kind", "draw", "inline_png", "inline_svg", "save"]
+__all__ = ["FIGURES", "Drawn", "draw", "save"]

@@ -17,11 +17,8 @@ from results.figures import codes as figure_codes
 from results.figures import lines as figure_lines
 from results.figures import ranks as figure_ranks
 from results.figures import training as figure_training
-from results.figures.style import inline_png, inline_svg, save
 from results.gallery.view import View
 from results.store.run_key import folder_name
-
-__all__ = ["FIGURES", "Drawn", "Kind", "draw", "inline_png", "inline_svg", "save"]
 
 
 @dataclass(frozen=True)
@@ -59,9 +56,7 @@ FIGURES = {
         figure_lines.precision_at_radius_2,
     ),
     "cost": Kind("Retrieval quality against training time", figure_training.cost),
-    "critical_difference": Kind(
-        "Average ranks and their critical difference", figure_ranks.critical_difference
-    ),
+    "mean_ranks": Kind("Mean ranks over data sets", figure_ranks.mean_ranks),
     "bit_balance": Kind("How often each bit is set", figure_lines.bit_balance),
     "loss": Kind("Loss by epoch", section=figure_training.loss),
     "distance_histograms": Kind(

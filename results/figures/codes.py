@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from results.analysis.board import Section
 from results.figures.style import COLOURS, STYLE, finish, label, panels
-from results.gallery.shown_queries import map_places
+from results.gallery.shown_queries import map_places, map_rows
 from results.gallery.view import View
 from results.store.record import RunRecord
 
@@ -71,7 +71,7 @@ def bit_correlation(view: View, section: Section) -> Figure | None:
             shown.append((row, record, correlation(codes)))
     if not shown:
         return None
-    titles = [f"{label(row)}: {_away(v):.2f}" for row, _, v in shown]
+    titles = [f"{label(row)}: {_off_diagonal(v):.2f}" for row, _, v in shown]
     height = 2.3 if view.width == "page" else 1.7
     figure, axes = panels(titles, view.width, height=height, small=True)
     for panel, (*_, values) in zip(axes, shown, strict=True):
@@ -85,7 +85,7 @@ def bit_correlation(view: View, section: Section) -> Figure | None:
     return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits, {note}.")
 
 
-def _away(values: NDArray[np.float64]) -> float:
+def _off_diagonal(values: NDArray[np.float64]) -> float:
     """Mean off the diagonal; 0 for a single bit."""
     n = len(values)
     return float((values.sum() - n) / max(n * (n - 1), 1))
@@ -167,10 +167,8 @@ def _maps(
 
 
 def _map_labels(view: View, record: RunRecord) -> NDArray[np.bool_] | None:
-    samples, rows = view.samples(record), view.arrays(record).get("database_rows")
-    if samples is None or rows is None:
-        return None
-    return samples.labels_of(rows.astype(np.int64)[map_places(len(rows))])
+    samples = view.samples(record)
+    return None if samples is None else samples.labels_of(map_rows(view, record))
 
 
 def _common_classes(labels: NDArray[np.bool_]) -> list[int]:

@@ -28,16 +28,7 @@ from results.gallery.view import Width
 INK = "#26262a"  # text, axes and the yardsticks; on the page this one colour follows the theme
 # Okabe and Ito's palette for colour-blind readers, without its yellow (too faint on white), and
 # with two darker colours after it. Markers differ as well, so that grey prints stay readable.
-COLOURS = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-    "#7f5fc0",
-    "#8c6d46",
-)
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f5fc0", "#8c6d46")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">", "p", "h")
 DASHES = {"float": (0, (5, 2)), "random": (0, (1, 1.6))}  # of the yardsticks
 OTHER_DASHES = (0, (5, 2, 1, 2))

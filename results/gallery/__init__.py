@@ -11,18 +11,8 @@ at hand asks `rows_needed` which rows a report will show, and keeps those with `
 []
 """
 
-from results.gallery.row_samples import Samples, read_samples, write_samples
-from results.gallery.shown_queries import Answer, Exhibit, NeededRows, exhibits, rows_needed
+from results.gallery.row_samples import Samples, write_samples
+from results.gallery.shown_queries import NeededRows, exhibits, rows_needed
 from results.gallery.view import View
 
-__all__ = [
-    "Answer",
-    "Exhibit",
-    "NeededRows",
-    "Samples",
-    "View",
-    "exhibits",
-    "read_samples",
-    "rows_needed",
-    "write_samples",
-]
+__all__ = ["NeededRows", "Samples", "View", "exhibits", "rows_needed", "write_samples"]

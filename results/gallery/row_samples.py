@@ -16,7 +16,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from results.store.files import write_atomic
+from results.store.files import tensor_file, write_atomic
 from results.store.record import RunRecord
 from results.store.run_key import folder_name
 from results.store.store import ResultStore, StoreError
@@ -87,15 +87,8 @@ def write_samples(store: ResultStore, record: RunRecord, samples: Samples) -> Pa
     path = _path(store, record)
     if path is None:
         return None
-    arrays = {
-        "rows": samples.rows,
-        "labels": samples.labels,
-        "image_rows": samples.image_rows,
-        "images": samples.images,
-    }
-    packed = {name: np.require(array, requirements="C") for name, array in arrays.items()}
     try:
-        write_atomic(path, safetensors.numpy.save(packed))
+        write_atomic(path, tensor_file(vars(samples)))
     except OSError as error:
         raise StoreError(f"{path.name}: cannot be written ({error.strerror})") from error
     return path

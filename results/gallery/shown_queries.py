@@ -1,7 +1,7 @@
-"""Queries with what was found first: which to show, and which rows of a data set that takes.
+"""Which queries of a run the gallery shows, and which rows of the data set that takes.
 
-Of a run, those queries with the highest and the lowest AP. Items at equal distance stand in the
-order of the database.
+The queries with the highest and with the lowest average precision, each with its nearest items.
+Items at equal distance stand in the order of the database.
 """
 
 from __future__ import annotations
@@ -65,15 +65,15 @@ class Exhibit:
 
 @dataclass(frozen=True)
 class NeededRows:
-    """Rows of one data set that the records ask for, ascending: labels, and images too."""
+    """Rows of one data set that a report shows and the results folder lacks, both ascending."""
 
-    record: RunRecord
-    rows: NDArray[np.int64]
-    image_rows: NDArray[np.int64]
+    record: RunRecord  # one of those made on the data set
+    rows: NDArray[np.int64]  # whose labels are needed
+    image_rows: NDArray[np.int64]  # whose images are needed too
 
 
 def rows_needed(view: View) -> list[NeededRows]:
-    """Return what gallery and maps need of each data set and is not kept yet."""
+    """Return the rows that gallery and maps of codes lack, one entry a data set."""
     rows: dict[tuple[str, str, str], set[int]] = {}
     images: dict[tuple[str, str, str], set[int]] = {}
     records: dict[tuple[str, str, str], RunRecord] = {}

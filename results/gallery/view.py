@@ -1,4 +1,4 @@
-"""What figures and the gallery draw from: the board, and what lies beside it on disk."""
+"""A board together with its store: all that figures and the gallery draw from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page's script works on: the leaderboard and its runs as plain data, each text once."""
+"""The data that the page's script sorts and filters: the leaderboard and the runs behind it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from results.analysis.frames import UNRANKED, metric_key
 from results.store.record import RunRecord
 from results.store.run_key import Table
 
-COLUMNS = ("mean", "std", "n", "ci_low", "ci_high", "rank")
+COLUMNS = ("mean", "std", "n", "ci_low", "ci_high", "rank", "interval")
 _DIGITS = 6
 
 
 class Pool:
-    """Values by number, equal ones once."""
+    """A list without repetition: others refer to a value by its place in it."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
         self._places: dict[str, int] = {}
 
     def place(self, value: Any) -> int:
-        """Return the number of a value."""
+        """Return the place of a value, which is added if it is new."""
         place = self._places.setdefault(json.dumps(value), len(self.values))
         if place == len(self.values):
             self.values.append(value)
@@ -46,10 +46,11 @@ def page_data(board: Board) -> dict[str, Any]:
     entries = []
     names = ["dataset", "protocol", "backbone", "method", "kind", "bits", "metric", *COLUMNS]
     for row in board.leaderboard[names].itertuples(index=False, name=None):
-        dataset, protocol, backbone, method, kind, bits, metric, *numbers = row
+        dataset, protocol, backbone, method, kind, bits, metric, *numbers, interval = row
         who = methods.place([method, kind])
         place = [tables[Table(dataset, protocol, backbone)], who, bits, metrics.place(metric)]
-        entries.append([*place, *map(_number, numbers)])
+        over = None if pd.isna(interval) else interval
+        entries.append([*place, *map(_number, numbers), over])
     runs: dict[str, list[dict[str, Any]]] = {}
     for record in sorted(board.records, key=lambda record: record.seed):
         table = tables[record.table]

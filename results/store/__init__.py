@@ -11,27 +11,18 @@ the checkpoint of a training that goes on. The cells of the last grid are kept t
 (False, '16-0-abababab.json')
 """
 
-from results.store.leases import Lease
-from results.store.leftovers import tidy
-from results.store.planned_grid import standings, write_plan
-from results.store.record import KINDS, SCHEMA, Failure, RunRecord
-from results.store.run_key import Address, RunKey, Table
+from results.store.record import SCHEMA, Failure, RunRecord
+from results.store.run_key import Address, RunKey
 from results.store.scan import Scan
 from results.store.store import ResultStore, StoreError
 
 __all__ = [
-    "KINDS",
     "SCHEMA",
     "Address",
     "Failure",
-    "Lease",
     "ResultStore",
     "RunKey",
     "RunRecord",
     "Scan",
     "StoreError",
-    "Table",
-    "standings",
-    "tidy",
-    "write_plan",
 ]

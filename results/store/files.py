@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and what processes that died have left of them."""
+"""Writing files so that nobody ever sees half of one, and removing what dead processes left."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Mapping
 from functools import cache
 from itertools import chain
 from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
 
 SUFFIX = ".tmp"
 _FORGOTTEN = 24 * 3600.0
@@ -70,6 +74,12 @@ def age(path: Path) -> float | None:
     finally:
         with contextlib.suppress(OSError):
             probe.unlink(missing_ok=True)
+
+
+def tensor_file(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Return arrays as a safetensors file, which takes rows without gaps alone."""
+    packed = {name: np.require(array, requirements="C") for name, array in arrays.items()}
+    return safetensors.numpy.save(packed)
 
 
 def remove_left_behind(*folders: Path) -> None:

@@ -1,4 +1,4 @@
-"""Who works on which cell: leases, by which runners share one results folder.
+"""Leases: the locks by which runners that share a results folder never work on one cell.
 
 A lease is a file beside the record to come, made by exclusive creation, which every file system
 grants to one process alone. While the work goes on, its holder renews it; one that has not been

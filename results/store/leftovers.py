@@ -1,4 +1,4 @@
-"""What processes that died have left in a results folder, and how it goes."""
+"""Remove what processes that died have left in a results folder."""
 
 from __future__ import annotations
 

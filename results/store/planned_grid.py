@@ -1,4 +1,4 @@
-"""The grid that a results folder is for: its cells, by name, as the last call planned them."""
+"""The cells that the last call planned for a results folder, and how far each of them is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ State = Literal["done", "running", "failed", "missing"]
 
 
 class Standing(NamedTuple):
-    """Where a cell stands, and what its holder or its failure says."""
+    """How far a planned cell is, and what its holder or its failure says."""
 
     cell: Address
     state: State
@@ -28,7 +28,7 @@ class Standing(NamedTuple):
 
 
 def write_plan(store: ResultStore, cells: Sequence[Address]) -> None:
-    """Keep the cells of a grid, in place of an earlier plan.
+    """Store which cells a grid has, in place of an earlier plan.
 
     Raises
     ------
@@ -55,13 +55,21 @@ def read_plan(store: ResultStore) -> list[Address]:
         return []
     try:
         cells: list[dict[str, Any]] = json.loads(path.read_bytes())
-        return [Address(**cell) for cell in cells]
-    except (OSError, ValueError, TypeError) as error:
+        return [_checked(Address(**cell)) for cell in cells]
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise StoreError(f"{FILE}: damaged ({error}); plan the grid again") from error
 
 
+def _checked(cell: Address) -> Address:
+    """Refuse names that are no text and numbers that are none."""
+    for name, value in vars(cell).items():
+        if not isinstance(value, int if name in ("bits", "seed") else str):
+            raise TypeError(f"{name}: got {value!r}")
+    return cell
+
+
 def standings(store: ResultStore, scan: Scan) -> list[Standing]:
-    """Say where each cell of the last grid stands, by a reading of the store."""
+    """Say how far each cell of the last grid is, by a reading of the store."""
     stored = {record.digest for record in scan.records}
     failures = {failure.digest: failure.error for failure in scan.failures}
     return [_standing(store, cell, stored, failures) for cell in read_plan(store)]

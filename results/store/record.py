@@ -1,4 +1,4 @@
-"""The record of one cell, finished or failed, and the check it passes before it is stored."""
+"""What is recorded of a run, finished or failed, and the check that every record has to pass."""
 
 from __future__ import annotations
 
@@ -32,8 +32,6 @@ CURVES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "cutoffs": (("n", "precision", "recall"), None),
 }
 """Lists of each curve, and how many points they have beyond the code length; None for any."""
-PROTOCOL_COUNTS = ("n_query", "n_train", "n_database", "cutoff")
-PROTOCOL_TEXTS = ("rule", "relevance", "source", "digest")
 
 
 class SchemaError(ValueError):
@@ -104,11 +102,7 @@ def check_record(data: dict[str, Any]) -> None:
 def check_failure(data: dict[str, Any]) -> None:
     """Raise ValueError naming the first thing in a failure's data that breaks the schema."""
     _check_fields(Failure, {"schema": 3} | data)  # up to schema 3, failures did not tell theirs
-    for name, value in data.items():
-        right = _is_count(value) if name in ("bits", "seed", "schema") else _is_text(value)
-        if not right:
-            raise ValueError(f"{name}: got {value!r}")
-    for fault in (*_kind_faults(data["kind"]), *_time_faults(data["created"])):
+    for fault in _rule_faults(data, _RULES):
         raise ValueError(fault)
 
 
@@ -120,50 +114,27 @@ def _check_fields(form: type[Address], data: dict[str, Any]) -> None:
     names = {field.name for field in fields(form)}
     if odd := sorted(names ^ set(data)):
         raise ValueError(f"field {odd[0]!r} is {'missing' if odd[0] in names else 'unknown'}")
-    if schema != SCHEMA:
-        raise ValueError(f"schema: expected {SCHEMA}, got {schema!r}")
 
 
 def _faults(data: dict[str, Any]) -> Iterator[str]:
-    for name in ("dataset", "protocol", "backbone", "method", "kind"):
-        if not _is_name(data[name]):
-            yield f"{name}: expected up to {LONGEST_NAME} printable letters, got {data[name]!r:.80}"
-    yield from _kind_faults(data["kind"])
-    for name in ("bits", "seed"):
-        if not _is_count(data[name]):
-            yield f"{name}: expected a whole number from 0 to {MOST}, got {data[name]!r:.80}"
+    """Yield what is wrong, for a caller who stops at the first: later checks rely on earlier."""
+    yield from _rule_faults(data, _RULES)
     if data["kind"] != "yardstick" and data["bits"] == 0:
         yield "bits: a method has at least 1; 0 is for yardsticks without codes"
-    if not isinstance(data["digest"], str) or not re.fullmatch("[0-9a-f]{64}", data["digest"]):
-        yield f"digest: expected 64 lower-case hex digits, got {data['digest']!r}"
-    for name in ("device", "commit", "command"):
-        if not _is_text(data[name]):
-            yield f"{name}: expected text, got {data[name]!r}"
-    yield from _time_faults(data["created"])
     yield from _json_faults(data["settings"], "settings", dict)
     yield from _json_faults(data["protocol_info"], "protocol_info", dict)
-    if isinstance(data["protocol_info"], dict):
-        for names, right, rule in (
-            (PROTOCOL_COUNTS, _is_count, "a whole number from 0"),
-            (PROTOCOL_TEXTS, _is_text, "text"),
-        ):
-            for name in names:
-                if not right(data["protocol_info"].get(name)):
-                    got = data["protocol_info"].get(name)
-                    yield f"protocol_info.{name}: expected {rule}, got {got!r}"
+    info = {name: data["protocol_info"].get(name) for name in _PROTOCOL_RULES}
+    yield from _rule_faults(info, _PROTOCOL_RULES, "protocol_info.")
     for name in ("metrics", "timings"):
         yield from _map_faults(data[name], name, _is_number, "a finite number")
     if not data["metrics"]:
         yield "metrics: expected at least one, got none"
     yield from _map_faults(data["versions"], "versions", _is_text, "text")
-    if not _is_number(data["peak_memory_mib"]):
-        yield f"peak_memory_mib: expected a finite number, got {data['peak_memory_mib']!r}"
     seeds = data["trained_with"]
     if not isinstance(seeds, list) or not all(map(_is_count, seeds)) or data["seed"] not in seeds:
         yield f"trained_with: expected a list of seeds, its own among them, got {seeds!r}"
     if not isinstance(data["history"], list):
         yield f"history: expected a list, got {type(data['history']).__name__}"
-        return
     for epoch, terms in enumerate(data["history"], start=1):
         yield from _map_faults(terms, f"history of epoch {epoch}", _is_number, "a finite number")
     yield from _map_faults(data["curves"], "curves", lambda value: isinstance(value, dict), "dict")
@@ -181,13 +152,23 @@ def _faults(data: dict[str, Any]) -> Iterator[str]:
                 yield f"curves.{name}.{part}: expected {expected} points, got {points}"
 
 
+def _rule_faults(data: dict[str, Any], rules: _Rules, where: str = "") -> Iterator[str]:
+    for name, (right, rule) in rules.items():
+        if name in data and not right(data[name]):
+            yield f"{where}{name}: expected {rule}, got {data[name]!r:.80}"
+
+
 def _map_faults(value: object, name: str, right: Callable[[Any], bool], rule: str) -> Iterator[str]:
     if not isinstance(value, dict):
         yield f"{name}: expected a dict, got {type(value).__name__}"
         return
     for key, item in value.items():
         if not _is_text(key) or not right(item):
-            got = f"{type(item).__name__} of {len(item)}" if isinstance(item, list) else repr(item)
+            got = (
+                f"{type(item).__name__} of {len(item)}"
+                if isinstance(item, list)
+                else f"{item!r:.80}"
+            )
             yield f"{name}[{key!r}]: expected {rule}, got {got}"
 
 
@@ -215,18 +196,11 @@ def _json_faults(
         yield f"{name}: expected a finite number, got {value!r}"
 
 
-def _kind_faults(value: object) -> Iterator[str]:
-    if value not in KINDS:
-        yield f"kind: expected one of {', '.join(KINDS)}, got {value!r}"
-
-
-def _time_faults(value: object) -> Iterator[str]:
+def _is_utc(value: object) -> bool:
     try:
-        offset = datetime.fromisoformat(str(value)).utcoffset()
+        return datetime.fromisoformat(str(value)).utcoffset() == timedelta(0)
     except ValueError:
-        offset = None
-    if offset != timedelta(0):
-        yield f"created: expected an ISO 8601 time in UTC, got {value!r}"
+        return False
 
 
 def _is_text(value: object) -> bool:
@@ -247,6 +221,10 @@ def _is_name(value: object) -> bool:
     )
 
 
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST
 
@@ -262,3 +240,23 @@ def _is_numbers(value: object) -> bool:
         and ({type(item) for item in value} <= {int, float} or all(map(_is_number, value)))
         and all(abs(item) <= LARGEST for item in value)
     )
+
+
+_Rules = dict[str, tuple[Callable[[Any], bool], str]]
+_TEXT, _COUNT = (_is_text, "text"), (_is_count, f"a whole number from 0 to {MOST}")
+_NAME = (_is_name, f"text of up to {LONGEST_NAME} printable letters")
+_RULES: _Rules = {
+    **dict.fromkeys(("dataset", "protocol", "backbone", "method"), _NAME),
+    **dict.fromkeys(("bits", "seed"), _COUNT),
+    "digest": (_is_digest, "64 lower-case hex digits"),
+    "kind": (KINDS.__contains__, f"one of {', '.join(KINDS)}"),
+    **dict.fromkeys(("error", "traceback", "device", "commit", "command"), _TEXT),
+    "peak_memory_mib": (_is_number, "a finite number"),
+    "created": (_is_utc, "an ISO 8601 time in UTC"),
+    "schema": (lambda value: value == SCHEMA, str(SCHEMA)),
+}
+"""Of the fields of records and failures that hold a single value."""
+_PROTOCOL_RULES: _Rules = {
+    **dict.fromkeys(("n_query", "n_train", "n_database", "cutoff"), _COUNT),
+    **dict.fromkeys(("rule", "relevance", "source", "digest"), _TEXT),
+}

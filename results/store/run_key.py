@@ -1,4 +1,4 @@
-"""The names of a run: what tables, folders and seeds know it by, and the address of its record."""
+"""What identifies a run: its key, all names, and its address, the key with a digest."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Address(RunKey):
 
     @property
     def key(self) -> RunKey:
-        """The names alone; runs of one key are repetitions under other settings or other code."""
+        """The names alone; several runs share them if settings or code have changed in between."""
         names = (self.dataset, self.protocol, self.backbone, self.method, self.bits, self.seed)
         return RunKey(*names)
 

@@ -20,7 +20,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from results.store.files import write_atomic
+from results.store.files import tensor_file, write_atomic
 from results.store.leases import SUFFIX as LEASE_SUFFIX
 from results.store.record import Failure, RunRecord, check_record
 from results.store.run_key import Address
@@ -127,12 +127,8 @@ class ResultStore:
                 f"record {self._short(path)} is stored already; replace it with --force "
                 "or choose another output folder with --out"
             )
-        packed = {
-            name: np.require(array, requirements="C")
-            for name, array in arrays.items()  # safetensors wants rows without gaps
-        }
         try:
-            write_atomic(path.with_suffix(".safetensors"), safetensors.numpy.save(packed))
+            write_atomic(path.with_suffix(".safetensors"), tensor_file(arrays))
             write_atomic(path, text.encode())
             _failed(path).unlink(missing_ok=True)
         except OSError as error:

@@ -9,21 +9,7 @@ Markdown and LaTeX come from the templates in ``results/templates``, which escap
 No record can be shown.
 """
 
-from results.tables.benchopt_export import benchopt_frame, write_benchopt
-from results.tables.columns import COLUMNS
-from results.tables.comparisons import statistics_frame
 from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown, leaderboard_plain
-from results.tables.published import published_figures, published_frame, published_markdown
+from results.tables.published import published_markdown
 
-__all__ = [
-    "COLUMNS",
-    "benchopt_frame",
-    "leaderboard_latex",
-    "leaderboard_markdown",
-    "leaderboard_plain",
-    "published_figures",
-    "published_frame",
-    "published_markdown",
-    "statistics_frame",
-    "write_benchopt",
-]
+__all__ = ["leaderboard_latex", "leaderboard_markdown", "leaderboard_plain", "published_markdown"]

@@ -1,4 +1,4 @@
-"""Columns that a table shows where they are asked for: bounds of ties, time, speed and memory."""
+"""Columns that tables show on request: bounds of ties, training time, speed and memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOTES = {
 
 
 def note(metric: str) -> str:
-    """Say what a column counts, with a space before it; nothing where its name says it."""
+    """Return a sentence on what a column counts, after a space; empty where its name says it."""
     return _NOTES.get(metric, "")
 
 
@@ -45,9 +45,3 @@ def extra_columns(section: Section, names: Sequence[str]) -> list[tuple[str, str
         if name in names
         for heading, metric in columns
     ]
-
-
-def cost_metrics(names: Sequence[str]) -> list[str]:
-    """Return the metrics of `results.analysis.frames.costs_frame` among the columns asked for."""
-    metrics = [metric for name in names for _, metric in COLUMNS[name]]
-    return [metric for metric in metrics if metric.startswith("cost.")]

@@ -1,4 +1,4 @@
-"""Templates of the report, in which everything that is printed is made safe for its form."""
+"""The templates of the report, and the escapes that make safe whatever they print."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What papers report, beside what was run here under the same named protocol; never ranked.
+"""Figures that papers report, beside those of a report under the same protocol; never ranked.
 
 ``published.csv`` holds figures and where they stand, one a row: `published` is the name in print,
 `row` the method of this suite that it is (or nothing), `network` the timm model of its backbone,
-`setting` what differs from the named protocol or is not stated. No protocol: none is known to fit.
+`setting` what differs from the named protocol or is not stated. Where `protocol` is empty, the
+paper follows none that has a name here.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ NOTE = (
 
 @cache
 def published_figures() -> pd.DataFrame:
-    """Read what is published: a row a figure."""
+    """Read all figures that are known, one a row."""
     kinds = dict.fromkeys((*TEXTS, "setting", "source"), "str") | {"bits": "int64"}
     return pd.read_csv(SOURCE, dtype=kinds | {"value": "float64"}, keep_default_na=False)
 

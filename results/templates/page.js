@@ -2,7 +2,7 @@
 (function () {
   const data = JSON.parse(document.getElementById("data").textContent);
   const CHUNK = 100; // rows drawn at a time
-  const [TABLE, METHOD, BITS, METRIC, MEAN, STD, N, LOW, HIGH, RANK] = Array(10).keys();
+  const [TABLE, METHOD, BITS, METRIC, MEAN, STD, N, LOW, HIGH, RANK, OVER] = Array(11).keys();
   const $ = (id) => document.getElementById(id);
   const MAIN = "main";
 
@@ -103,9 +103,10 @@
     const t = table(entry);
     const set = element("td", t.dataset);
     set.append(" ", element("small", `${t.protocol} / ${t.backbone}`));
-    const interval = entry[LOW] === null ? "" : `${fixed(entry[LOW])} to ${fixed(entry[HIGH])}`;
+    const interval = element("td", entry[LOW] === null ? "" : `${fixed(entry[LOW])} to ${fixed(entry[HIGH])}`);
+    if (entry[OVER] !== null) interval.append(" ", element("small", `over ${entry[OVER]}`));
     row.append(head, set, element("td", bits(entry)), element("td", data.metrics[entry[METRIC]]),
-      element("td", fixed(entry[MEAN])), element("td", fixed(entry[STD])), element("td", interval),
+      element("td", fixed(entry[MEAN])), element("td", fixed(entry[STD])), interval,
       element("td", entry[N]), element("td", entry[RANK] === null ? "" : entry[RANK]));
     if (entry[RANK] === 1) row.children[4].className = "best";
     row.addEventListener("click", () => record(entry));
@@ -199,13 +200,14 @@
   }
   function csv() {
     const quoted = (value) => {
-      const text = value === null ? "" : String(value);
+      let text = value === null ? "" : String(value);
+      if (typeof value === "string" && /^'*[=+\-@\t\r]/.test(text)) text = `'${text}`; // no formula
       return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
-    const heads = ["dataset", "protocol", "backbone", "method", "bits", "metric", "mean", "std", "n", "ci_low", "ci_high", "rank", "kind"];
+    const heads = ["dataset", "protocol", "backbone", "method", "bits", "metric", "mean", "std", "n", "ci_low", "ci_high", "interval", "rank", "kind"];
     const rows = shown.map((e) => {
       const t = table(e);
-      return [t.dataset, t.protocol, t.backbone, name(e), e[BITS], data.metrics[e[METRIC]], ...e.slice(MEAN), kind(e)];
+      return [t.dataset, t.protocol, t.backbone, name(e), e[BITS], data.metrics[e[METRIC]], ...e.slice(MEAN, RANK), e[OVER], e[RANK], kind(e)];
     });
     return [heads, ...rows].map((row) => row.map(quoted).join(",")).join("\n") + "\n";
   }

@@ -1,0 +1,48 @@
+from benchmarks.features.backbones import backbone
+from benchmarks.grid.cells import expand
+from benchmarks.grid.forecast import forecast
+from benchmarks.grid.method_settings import method_spec
+from benchmarks.grid.tasks import Task
+from datasets import load
+from tests.record_factory import make_record
+
+TASK = Task(load("synthetic"), backbone("pixels"))  # 300 training images, 550 in the database
+INFO = {"n_query": 10, "n_train": 600, "n_database": 1100, "cutoff": 10}
+INFO |= dict.fromkeys(("rule", "relevance", "source", "digest"), "")
+
+
+def cells(*names, epochs=None, bits=(16,), seeds=1):
+    return expand([TASK], [method_spec(name, epochs=epochs) for name in names], bits, seeds)
+
+
+def measured(method, epochs, fit, rest, bits=16):
+    """A run on twice the data of ours."""
+    return make_record(
+        method=method,
+        bits=bits,
+        protocol_info=INFO,
+        history=[{"loss": 1.0}] * epochs,
+        timings={"features": 1e6, "fit": fit, "encode": rest / 2, "evaluate": rest / 2},
+    )
+
+
+def test_a_training_grows_with_epochs_and_images_and_the_rest_with_the_database():
+    runs = [measured("cibhash", 10, 400.0, 20.0)]
+    todo = cells("cibhash", epochs=30, seeds=2)
+    assert "about 20 min of training" in forecast(todo, runs)  # 2 (400 x 3 / 2 + 20 / 2) s
+    assert "without extraction" in forecast(todo, runs)
+
+
+def test_the_closest_kin_is_asked():
+    runs = [measured("lsh", 0, 20.0, 0.0), measured("lsh", 0, 200.0, 0.0, bits=32)]
+    assert "about 10 s" in forecast(cells("lsh"), runs)
+    assert "about 100 s" in forecast(cells("lsh", bits=(32,)), runs)
+    assert "about 55 s" in forecast(cells("lsh", bits=(64,)), runs)  # their median
+
+
+def test_what_nobody_has_measured_is_said_and_not_guessed():
+    runs = [measured("lsh", 0, 20.0, 0.0)]
+    line = forecast(cells("lsh", "nsh", "wch", seeds=2), runs)
+    assert "about 20 s" in line
+    assert line.endswith("; 4 cells are not measured yet (nsh, wch)")
+    assert forecast(cells("nsh"), runs) == "time unknown until the first of them is stored"
