@@ -25,6 +25,7 @@ VERBS = {
     "repro": ("benchmarks.repro", "run a stored cell again and compare"),
     "explain": ("benchmarks.explain", "list what two records differ in"),
     "doctor": ("datasets.doctor", "verify a local copy of a data set"),
+    "rows": ("datasets.rows", "write the rows and labels of a split, to encode them elsewhere"),
     "check": ("methods.check", "check a method of your own against the contract"),
 }
 """The module behind each verb, and what it does."""

@@ -1,5 +1,11 @@
 """Score anyone's codes under a named protocol.
 
+FILE holds codes (N, K), a row for each row of the data set, or query_codes (Q, K) and
+database_codes (M, K); a .npy file holds codes alone. Codes are bool, 0/1, -1/+1, or uint8 packed as
+numpy.packbits does (--packed K). Row numbers may stand beside them, int64: rows (N,), or query_rows
+(Q,) and database_rows (M,); without them the order is that of the data set, or of the split, which
+datasets.rows writes.
+
 Prints the record that a run would leave. With --out it is stored and the report is rendered, so
 that a method written elsewhere enters a leaderboard by its codes.
 """

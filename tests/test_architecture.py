@@ -41,7 +41,7 @@ FLOORS = {
         store, __init__
     """,
     "datasets": """
-        doctor
+        doctor, rows
         __init__
         sources, own
         files, assemble, plugins, arguments
