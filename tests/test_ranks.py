@@ -216,15 +216,15 @@ def test_a_follower_that_cannot_tell_rank_0_notes_the_failure(vit, tmp_path, mon
     RankGroup(0, 2, store).announce(cell.digest)
     group = RankGroup(1, 2, store)
 
-    def train_and_encode(cells, inputs, watch, trainers):
+    def fit_and_encode(cells, inputs, watch, trainers):
         trainers[0].checkpoint.write({"weight": torch.zeros(1)}, [])
         group.out_of_step = True
         raise ValueError("alone")
 
-    monkeypatch.setattr(follower, "train_and_encode", train_and_encode)
+    monkeypatch.setattr(follower, "fit_and_encode", fit_and_encode)
     with pytest.raises(SystemExit):
         follow(RunSettings(tmp_path, tmp_path), [cell], group)
     (failure,) = ResultStore(tmp_path).failures()
     assert failure.error == "alone"
-    assert "in train_and_encode" in failure.traceback
+    assert "in fit_and_encode" in failure.traceback
     assert not list(tmp_path.rglob("*.checkpoint"))

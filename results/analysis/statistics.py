@@ -21,17 +21,23 @@ Three kinds of mean squares estimate it. Their expectations are sums of the same
                                         var(own[1] - own[2]) / Q + sum of var rest / (S Q)
     E[m]  variance of what the means of seed and query leave, / (S[m] Q)        var rest / (S Q)
 
-so var d is estimated by A[1] + A[2] + B - E[1] - E[2]. A difference of two of them that comes out
-negative estimates a variance, and is set to 0: A[m] and B count as no less than the E in them. Of
-the mean of one method, B is the variance of its Q means over seeds, and there is one A and one E.
+so A[1] + A[2] + B - E[1] - E[2] estimates var d. For the mean of one method, B is the variance of
+its Q means over seeds, / Q, and there is one A and one E.
 
-d over its standard error follows no Student t: A has as few degrees of freedom as there are seeds
-and B many, and which of them matters is not known. One t with the degrees of freedom of
+d over its standard error follows no Student t: the A have as few degrees of freedom as there are
+seeds, B has many, and which of them matters is not known. One t with the degrees of freedom of
 Satterthwaite's formula for the whole sum holds its level for two methods, and fails far out in the
-tails, where Holm's correction for many pairs looks: where A happens to be small it is left out of
-the formula too. So only the A of the two methods are summed up in that way (which is Welch's test
-where queries do not matter), and A + B by the distribution of Behrens and Fisher, which lets the
-true share of each be anything that the data allow. docs/statistics.md has simulated errors of both.
+tails, where Holm's correction for many pairs looks: where A happens to be small, the formula leaves
+it out too. So only A = A[1] + A[2] is given its degrees of freedom by that formula, and the
+uncertainty of A and B is averaged over instead: the true value behind a mean square X with f
+degrees of freedom is taken as X f / chi-squared(f), no less than the E in it since variances are
+not negative, and p is the mean of the p of a normal distribution over all these values, ::
+
+    p = mean of 2 Phi(-|d| / sigma),    sigma^2 = max(A*, E) + max(B*, E) - E
+
+E = E[1] + E[2] has many degrees of freedom and counts as known. Where E is 0 this is the test of
+Behrens and Fisher; where B is 0 as well it is Welch's test of the means of seeds, and where A is,
+the paired t test of the means of queries. docs/statistics.md has its simulated errors.
 
 References
 ----------
@@ -39,12 +45,14 @@ Searle, Casella and McCulloch, "Variance Components", 1992 (mean squares of two-
 Satterthwaite, "An approximate distribution of estimates of variance components", Biometrics
 Bulletin 1946. Welch, "The generalization of Student's problem", Biometrika 1947. Fisher, "The
 fiducial argument in statistical inference", Annals of Eugenics 1935. Tsui and Weerahandi,
-"Generalized p-values", JASA 1989 (its integral over a beta variable). Holm, "A simple sequentially
-rejective multiple test procedure", Scandinavian Journal of Statistics 1979.
+"Generalized p-values in significance testing of hypotheses in the presence of nuisance parameters",
+JASA 1989. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+Statistics 1979.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -52,7 +60,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import beta, betaincinv, expit, logit, ndtri, stdtr, stdtrit
+from scipy.special import expit, gammaincinv, logit, ndtr, stdtrit
 
 Floats = NDArray[np.float64]
 
@@ -99,20 +107,19 @@ class Sample:
 
 
 class Errors(NamedTuple):
-    """Standard errors of N estimates, and where they come from; all ndarray, float64, shape (N,).
+    """Mean squares of N estimates; all ndarray, float64, shape (N,).
 
     Attributes
     ----------
-    size : ndarray
-        Standard error.
-    of_seeds : ndarray
-        Share of seeds in its square; the rest is of queries.
+    seeds, queries, rest : ndarray
+        A, B and E of the module's docstring, summed over the methods of an estimate.
     seeds_df, queries_df : ndarray
-        Degrees of freedom of the two parts.
+        Degrees of freedom of A and B.
     """
 
-    size: Floats
-    of_seeds: Floats
+    seeds: Floats
+    queries: Floats
+    rest: Floats
     seeds_df: Floats
     queries_df: Floats
 
@@ -131,13 +138,13 @@ def summary(values: NDArray[Any]) -> Sample:
 
 
 def mean_errors(samples: Sequence[Sample]) -> Errors:
-    """Return the standard errors of the means of N methods, which all have the same Q queries."""
+    """Return the mean squares of the means of N methods, which all have the same Q queries."""
     of_queries = [sample.by_query.var(ddof=1) / len(sample.by_query) for sample in samples]
     return _errors(np.array(of_queries), *_columns([[sample] for sample in samples]))
 
 
 def pair_errors(samples: Sequence[Sample]) -> tuple[Floats, Errors]:
-    """Return the differences of all pairs of M methods and their standard errors.
+    """Return the differences of all pairs of M methods and their mean squares.
 
     Parameters
     ----------
@@ -169,18 +176,14 @@ def _columns(groups: Sequence[Sequence[Sample]]) -> tuple[Floats, Floats, Floats
 
 
 def _errors(
-    of_queries: Floats, of_seeds: Floats, rest: Floats, degrees: Floats, n_queries: int
+    queries: Floats, seeds: Floats, rest: Floats, degrees: Floats, n_queries: int
 ) -> Errors:
-    """Put B, A and E together; of N estimates, A and E have a column for each method in it."""
-    counted_twice = rest.sum(1)
-    kept = np.maximum(of_seeds, rest)
-    seeds, queries = kept.sum(1), np.maximum(of_queries, counted_twice)
-    both = seeds + queries
-    with np.errstate(invalid="ignore"):  # 0 / 0 where nothing varies
-        share = np.where(both > 0, seeds / both, 0.0)
-        welch = np.where(seeds > 0, seeds**2 / (kept**2 / degrees).sum(1), degrees.sum(1))
-    size = np.sqrt(both - counted_twice)
-    return Errors(size, share, welch, np.full(len(size), n_queries - 1.0))
+    """Sum A and E over the methods, which are their columns."""
+    total = seeds.sum(1)
+    with np.errstate(invalid="ignore"):  # 0 / 0 where seeds are equal
+        satterthwaite = total**2 / (seeds**2 / degrees).sum(1)
+    of_seeds = np.where(total > 0, satterthwaite, degrees.sum(1))
+    return Errors(total, queries, rest.sum(1), of_seeds, np.full(len(total), n_queries - 1.0))
 
 
 def two_sided_p(value: Floats, errors: Errors) -> Floats:
@@ -188,55 +191,59 @@ def two_sided_p(value: Floats, errors: Errors) -> Floats:
 
     It is 1 for an estimate of 0, and 0 for any other that does not vary.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(value == 0, 0.0, np.abs(value) / errors.size)
-    scale, weights, degrees = _mixture(errors)
-    p: Floats = np.minimum(1.0, 2 * stdtr(degrees, -ratio[:, None] * scale) @ weights)
-    return p
+    return np.where(value == 0, 1.0, _tails(np.abs(value), _sigma(errors)))
 
 
 def half_width(errors: Errors) -> Floats:
     """Half of the 95 % interval of N estimates: that far away p is 5 %.
 
-    Newton's method from the quantile of the normal distribution. Beyond it p falls and is convex,
-    so it comes from below; ten steps are more than any of the degrees of freedom take.
+    p falls with the distance and is convex, so Newton's method reaches its end from below.
     """
-    scale, weights, degrees = _mixture(errors)
-    height = 2 * scale / (np.sqrt(degrees) * beta(0.5, degrees / 2))
-    ratio = np.full((len(scale), 1), ndtri((1 + CONFIDENCE) / 2))
-    for _ in range(10):
-        at = ratio * scale
-        slope = height * (1 + at**2 / degrees) ** (-(degrees + 1) / 2) @ weights
-        ratio[:, 0] += (2 * stdtr(degrees, -at) @ weights - ALPHA) / slope
-    width: Floats = ratio[:, 0] * errors.size
+    sigma = _sigma(errors)
+    width = np.sqrt(errors.seeds + errors.queries + errors.rest)
+    varies = width > 0
+    sigma, half = sigma[varies], width[varies]
+    for _ in range(20):
+        density = np.exp(-0.5 * (half[:, None, None] / sigma) ** 2) / sigma
+        slope = math.sqrt(2 / math.pi) * (density @ _WEIGHTS @ _WEIGHTS)
+        half += (_tails(half, sigma) - ALPHA) / slope
+    width[varies] = half
     return width
 
 
-def _mixture(errors: Errors) -> tuple[Floats, Floats, Floats]:
-    """Return the Behrens-Fisher distribution of N estimates as a mixture of scaled t.
+def _sigma(errors: Errors) -> Floats:
+    """Return standard errors of N estimates, (N, K, K), by K x K possible true A and B."""
+    a, b = (
+        np.maximum((square * degrees / 2)[:, None] / _half_chi_squared(degrees), rest[:, None])
+        for square, degrees, rest in (
+            (errors.seeds, errors.seeds_df, errors.rest),
+            (errors.queries, errors.queries_df, errors.rest),
+        )
+    )
+    sigma: Floats = np.sqrt(a[:, :, None] + b[:, None, :] - errors.rest[:, None, None])
+    return sigma
 
-    Given the share b of seeds in the sum of two chi-squared variables, which is a beta variable,
-    estimate / error is t with all degrees of freedom together.
 
-    Returns
-    -------
-    scale : ndarray, float64, shape (N, K)
-        By which the ratio is to be multiplied, at each of K values of b.
-    weights : ndarray, float64, shape (K,)
-    degrees : ndarray, float64, shape (N, 1)
-    """
-    share, seeds, queries = (part[:, None] for part in errors[1:])
-    b = betaincinv(seeds / 2, queries / 2, _NODES)
-    spread = share * seeds / b + (1 - share) * queries / (1 - b)
-    return np.sqrt((seeds + queries) / spread), _WEIGHTS, seeds + queries
+def _half_chi_squared(degrees: Floats) -> Floats:
+    """Halves of the quantiles of chi-squared at `_NODES`, (N, K)."""
+    known, places = np.unique(degrees, return_inverse=True)
+    quantiles: Floats = gammaincinv(known[:, None] / 2, _NODES)[places]
+    return quantiles
+
+
+def _tails(distance: Floats, sigma: Floats) -> Floats:
+    """Probability of N distances from the mean or larger ones, averaged over (N, K, K) sigmas."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # nothing is beyond 0 where nothing varies
+        beyond = ndtr(-distance[:, None, None] / sigma)
+    tails: Floats = 2 * beyond @ _WEIGHTS @ _WEIGHTS
+    return tails
 
 
 def _quadrature() -> tuple[Floats, Floats]:
-    """Nodes and weights for an integral over probabilities from 0 to 1, dense at both ends."""
+    """Nodes and weights for a mean over probabilities, dense at 0: there true values are large."""
     nodes, weights = np.polynomial.legendre.leggauss(24)
     nodes = (nodes + 1) / 2
-    lower, weights = nodes**5 / 2, weights * 5 * nodes**4 / 4
-    return np.concatenate([lower, 1 - lower]), np.concatenate([weights, weights])
+    return nodes**4, weights / 2 * 4 * nodes**3
 
 
 _NODES, _WEIGHTS = _quadrature()
