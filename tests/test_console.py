@@ -145,6 +145,19 @@ def test_usage_names_the_way_of_the_call(verb, monkeypatch, capsys):
         assert f"usage: {called} " in capsys.readouterr().out
 
 
+LIGHT = [verb for verb in hashbench.VERBS if verb not in ("report", "check")]
+
+
+@pytest.mark.parametrize("verb", LIGHT)
+def test_help_does_not_wait_for_torch(tmp_path, verb):
+    code = f"import sys, hashbench\nsys.argv[1:] = [{verb!r}, '--help']\n"
+    code += "try: hashbench.main()\n"
+    code += "finally: assert not {'torch', 'pandas', 'matplotlib'} & set(sys.modules)"
+    done = started(tmp_path, "-c", code, path=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "--help" in done.stdout
+
+
 def test_the_results_lie_in_results_in_the_root_of_a_checkout_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert default_out() == Path("results")
