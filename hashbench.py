@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -51,7 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.path[:1] != [str(HOME)]:
         sys.path.insert(0, str(HOME))  # processes that this one starts take it over
     try:
-        code: int = import_module(VERBS[verb][0]).main(rest)
+        from datasets.terminal import run_command
+
+        command: Callable[[list[str]], int] = import_module(VERBS[verb][0]).main
+        return run_command(lambda: command(rest)) if arguments is None else command(rest)
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         if package not in PACKAGES:
@@ -61,7 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{found} is not HashBench's own, or not all of it ({error}); another distribution has "
             "written over it: install HashBench into an environment of its own"
         )
-    return code
 
 
 def _help() -> list[str]:

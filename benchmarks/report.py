@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.command import OK, Parser, fail, run_command
-from benchmarks.samples import Load, keep_samples
+from benchmarks.runner.samples import Load, keep_samples
 from datasets import DATASETS, load
 from datasets.arguments import add_data_arguments, default_out, load_options
 from datasets.base import RetrievalDataset

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from platformdirs import user_cache_path
 
-from datasets.contents import LoadOptions
 from datasets.errors import call_of, printable
 from datasets.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from datasets.contents import LoadOptions
 
 BAD_ARGUMENTS = 2
 """Exit code of every command."""
@@ -60,6 +62,8 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load_options(options: argparse.Namespace) -> LoadOptions:
     """Return what the flags say."""
+    from datasets.contents import LoadOptions  # it loads torch, which --help does without
+
     return LoadOptions(
         data_root=options.data_root,
         allow_missing=options.allow_missing,

@@ -9,13 +9,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors.numpy import save_file
 
-from datasets import DatasetError, RetrievalDataset, load
 from datasets.arguments import BAD_ARGUMENTS, Parser, add_data_arguments, load_options
-from datasets.errors import one_line
+from datasets.errors import DatasetError, one_line
+
+if TYPE_CHECKING:
+    from datasets import RetrievalDataset
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.out.suffix not in (".npz", ".safetensors"):
         parser.error(f"argument --out: expected a .npz or .safetensors file, got {given.out}")
+    from datasets import load  # it loads torch, which --help does without
+
     try:
         data = load(given.name, load_options(given))
         write_rows(data, given.out)

@@ -85,12 +85,13 @@ def test_a_folder_that_hides_nothing_is_no_matter(tmp_path, monkeypatch):
 
 
 def test_a_package_that_was_written_over_is_told_in_one_line(tmp_path):
-    for name in ("hashbench.py", "benchmarks", "methods", "results"):
-        (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "datasets").mkdir()
+    ours = [path for path in (ROOT / "datasets").iterdir() if path.name != "__init__.py"]
+    for path in [ROOT / "hashbench.py", ROOT / "benchmarks", *ours]:
+        (tmp_path / path.relative_to(ROOT)).symlink_to(path)
     (tmp_path / "datasets/__init__.py").write_text("def load_dataset(): ...\n")
     call = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import hashbench as h; "
-    done = started(tmp_path, "-c", call + "sys.exit(h.main(['status']))", path="")
+    done = started(tmp_path, "-c", call + "sys.exit(h.main(['doctor', 'digits']))", path="")
     assert done.returncode == 2
     assert done.stderr.startswith(
         f"error: {tmp_path}/datasets/__init__.py is not HashBench's own, or not all of it ("
@@ -126,6 +127,12 @@ def test_a_verb_gives_the_exit_code_of_its_command(tmp_path, capsys):
     )
 
 
+def test_as_a_program_a_verb_runs_as_every_command_does(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.terminal.run_command", lambda main: 40 + main())
+    monkeypatch.setattr(sys, "argv", ["hashbench", "status", "--out", str(tmp_path)])
+    assert hashbench.main() == 42
+
+
 @pytest.mark.parametrize("verb", hashbench.VERBS)
 def test_usage_names_the_way_of_the_call(verb, monkeypatch, capsys):
     module = hashbench.VERBS[verb][0]
@@ -136,6 +143,19 @@ def test_usage_names_the_way_of_the_call(verb, monkeypatch, capsys):
             hashbench.main([verb, "--help"])
         assert left.value.code == 0
         assert f"usage: {called} " in capsys.readouterr().out
+
+
+LIGHT = [verb for verb in hashbench.VERBS if verb not in ("report", "check")]
+
+
+@pytest.mark.parametrize("verb", LIGHT)
+def test_help_does_not_wait_for_torch(tmp_path, verb):
+    code = f"import sys, hashbench\nsys.argv[1:] = [{verb!r}, '--help']\n"
+    code += "try: hashbench.main()\n"
+    code += "finally: assert not {'torch', 'pandas', 'matplotlib'} & set(sys.modules)"
+    done = started(tmp_path, "-c", code, path=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert "--help" in done.stdout
 
 
 def test_the_results_lie_in_results_in_the_root_of_a_checkout_alone(tmp_path, monkeypatch):

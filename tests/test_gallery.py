@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks import report, run
-from benchmarks.samples import keep_samples, known, thumbnails
+from benchmarks.runner.samples import keep_samples, known, thumbnails
 from datasets import load
 from results.figures.by_name import draw
 from results.figures.codes import bit_correlation, correlation, embed

@@ -145,4 +145,4 @@ def test_every_command_is_run_as_one():
     programs = [path for path in commands if '__name__ == "__main__"' in path.read_text()]
     assert len(programs) > 10
     for path in programs:
-        assert "(run_command(main))" in path.read_text(), path
+        assert "run_command(main)" in path.read_text(), path

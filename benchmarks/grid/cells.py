@@ -23,7 +23,8 @@ from benchmarks.grid.tasks import Task
 from benchmarks.training.trainer import Matmul
 from datasets.digests import code_digest
 from results.store.record import SCHEMA
-from results.store.run_key import Address, RunKey
+from results.store.run_key import Address
+from results.store.run_key import RunKey as RunKey
 
 Views = Literal["bank", "fresh"]
 

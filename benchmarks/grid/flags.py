@@ -8,19 +8,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from benchmarks.features.captions import DEFAULT_ENCODER
-from benchmarks.grid.listing import LISTS
-from benchmarks.grid.method_settings import GridError, check_range
+from benchmarks.grid.errors import GridError, check_range
 from benchmarks.grid.presets import DEFAULT, read_preset
-from benchmarks.machine.environment import own_device, place
 from datasets.arguments import Parser, add_data_arguments, default_out
 
 EXECUTORS = ("local", "loky", "dask")
+"""Where cells can run, see `benchmarks.runner.executors`."""
+LISTS = ("methods", "recipes", "datasets", "protocols", "backbones", "presets")
+"""What `benchmarks.grid.listing` lists."""
 
 _MAX_JOBS = 1024
 _LONGEST = 10**9
 """Seconds of thirty years; no timer of the system takes many more."""
-"""Where cells can run, see `benchmarks.runner.executors`."""
 
 
 def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.ArgumentParser:
@@ -46,7 +45,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
         help="in trainings: exact, or as TensorFloat32 or bfloat16 where that is faster",
     )
     add("--finetune", action="store_true", help="train the backbone too, from the images")
-    add("--text-encoder", default=DEFAULT_ENCODER, metavar="NAME", help="lsa, minilm or st:MODEL")
+    add("--text-encoder", metavar="NAME", help="lsa, minilm or st:MODEL; default: lsa")
     add("--set", nargs="+", default=[], metavar="METHOD.PARAM=VALUE", help="change a setting")
     add = parser.add_argument_group("how it runs").add_argument
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
@@ -97,6 +96,9 @@ def read_grids(arguments: Sequence[str] | None, preset: str = DEFAULT) -> list[a
     DeviceError
         If this rank cannot have the device.
     """
+    from benchmarks.features.captions import DEFAULT_ENCODER  # these load torch
+    from benchmarks.machine.environment import own_device
+
     (first,) = read_preset(DEFAULT, make_parser())
     grids = [
         make_parser({**first, **grid}).parse_args(arguments)
@@ -110,6 +112,7 @@ def read_grids(arguments: Sequence[str] | None, preset: str = DEFAULT) -> list[a
                 )
             check_range("--cell-timeout", options.cell_timeout, 0, _LONGEST)
         check_range("--checkpoint-every", options.checkpoint_every, 0, _LONGEST)
+        options.text_encoder = options.text_encoder or DEFAULT_ENCODER
         options.device = own_device(options.device)
         options.executor = _executor(options)
     return grids
@@ -117,6 +120,8 @@ def read_grids(arguments: Sequence[str] | None, preset: str = DEFAULT) -> list[a
 
 def _executor(options: argparse.Namespace) -> str:
     """Choose where cells run, or say why they cannot run where the flags want them."""
+    from benchmarks.machine.environment import place  # it loads torch
+
     jobs = 1 if options.jobs is None else options.jobs
     check_range("--jobs", jobs, 1, _MAX_JOBS)
     by_flags = "dask" if options.scheduler else "loky" if jobs > 1 else "local"

@@ -9,16 +9,14 @@ from benchmarks.grid.method_settings import MethodSpec, method_spec
 from benchmarks.grid.yardsticks import YARDSTICKS
 from datasets import DATASETS
 from datasets.own.kinds import OWN
-from datasets.plugins import offers
+from datasets.own.plugins import offers
 from datasets.protocols.table import PROTOCOLS
 from datasets.sources.facts import FACTS
 from methods import METHODS, HashMethod
 
-LISTS = ("methods", "recipes", "datasets", "protocols", "backbones", "presets")
-
 
 def listing(what: str) -> list[str]:
-    """Lines about every choice of a kind, one of `LISTS`."""
+    """Lines about every choice of a kind, one of `benchmarks.grid.flags.LISTS`."""
     if what == "methods":
         lines = [f"{name:<10} {cls.paper}" for name, cls in METHODS.items()]
         lines += [f"{name:<10} {origin}" for name, origin in installed_methods().items()]

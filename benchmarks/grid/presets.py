@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.grid.method_settings import GridError
+from benchmarks.grid.errors import GridError
 from datasets.errors import lookup, one_line
 
 FOLDER = Path(__file__).parent / "presets"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmarks.command import OK, Parser, fail
 from benchmarks.evaluation import Codes, PackedBits, average_precision, evaluate
-from benchmarks.explain import read_record, store_of
+from benchmarks.runner.compare_records import read_record, store_of
 from datasets import DatasetError, load
 from datasets.arguments import add_data_arguments, load_options
 from results.store import StoreError
