@@ -153,9 +153,9 @@ def _legend_above(figure: Figure, handles: Mapping[str, Any]) -> None:
 
 
 def _legend(
-    figure: Figure, handles: Mapping[str, Any], columns: int, letters: int, place: str
+    figure: Figure, handles: Mapping[str, Any], columns: int, letters: int, place: Any
 ) -> Legend:
-    legend = figure.legend(
+    legend: Legend = figure.legend(
         handles.values(),
         [textwrap.fill(name, letters) for name in handles],
         loc=place,
