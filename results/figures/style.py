@@ -11,7 +11,7 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -229,7 +229,7 @@ def save(figure: Figure, form: str) -> bytes:
     undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
     with mpl.rc_context(STYLE):
         if figure.get_layout_engine() is not None:
-            for text in figure.findobj(Text):
+            for text in _texts(figure):
                 text.set_text(legible(text.get_text()))
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # laid out once for all forms
@@ -241,6 +241,13 @@ def save(figure: Figure, form: str) -> bytes:
             facecolor="white" if form == "png" else "none",
         )
     return buffer.getvalue()
+
+
+def _texts(figure: Figure) -> Iterator[Text]:
+    """Yield the texts of a figure that may hold names, legends aside."""
+    yield from figure.texts
+    for axes in figure.axes:
+        yield from (axes.xaxis.label, axes.yaxis.label, *axes.texts)
 
 
 def inline_svg(figure: Figure, stem: str, caption: str) -> str:
