@@ -15,7 +15,7 @@ from datasets.base import RetrievalDataset
 from datasets.contents import Contents, LoadOptions
 from datasets.digests import first_equal_rows
 from datasets.errors import DatasetError, call_of
-from datasets.image_source import ImageSource
+from datasets.image_source import ImageSource, MemoryImages
 from datasets.progress import Progress, silent
 from datasets.protocols.protocol import Protocol_
 from datasets.protocols.rules import Split
@@ -138,7 +138,8 @@ def repeated(
 
 def _originals(images: ImageSource, options: LoadOptions) -> Tensor:
     """Row of the first image of the same bytes, int64 (N,); kept in the cache."""
-    note = _note(images, "same.json", options)
+    in_memory = isinstance(images, MemoryImages)  # compared sooner than a note is read
+    note = None if in_memory else _note(images, "same.json", options)
     known = _read_note(note)
     if known is not None:
         with contextlib.suppress(ValueError, IndexError):  # a damaged note is no note

@@ -215,12 +215,13 @@ class HashMethod(nn.Module, ABC):
     """Maps pooled features to scores; a test may put ``nn.Identity()`` here."""
 
     _made_with: tuple[tuple[Any, ...], dict[str, Any], Tensor]  # and where the generator stood
-    _was_fitted: bool = False
+    _was_fitted: bool
 
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
         """Note what the constructor is given, and the generator that it will draw from."""
         method = super().__new__(cls)
         method._made_with = arguments, settings, torch.get_rng_state()
+        method._was_fitted = False
         return method
 
     def __init__(self, in_dim: int, n_bits: int) -> None:

@@ -95,7 +95,7 @@ def flags_of(module):
 
 @pytest.fixture(scope="module")
 def flags():
-    return set().union(*map(flags_of, COMMANDS))
+    return set().union(*map(flags_of, [*COMMANDS, "benchmarks.perf.error_rates"]))
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *ROOT.glob("docs/*.md")], ids=named)

@@ -236,7 +236,7 @@ def test_corrupt_image_fails_its_cells_with_the_row(tmp_path, capsys):
     assert call(tmp_path, *arguments, "--methods", "lsh", "--seeds", "1", "--bits", "8") == 1
     failed = [x for x in capsys.readouterr().err.splitlines() if x.startswith("failed: ")]
     assert len(failed) == 3
-    assert all("test-00000-of-00001.parquet: row 34: corrupt image" in x for x in failed)
+    assert all("test-00000-of-00001.parquet: row 34: not an image" in x for x in failed)
 
 
 def test_cell_that_another_process_stored_in_the_meantime_is_skipped(tmp_path, monkeypatch, capsys):

@@ -257,3 +257,46 @@ def test_names_with_mathematics_are_text_in_every_figure(name):
     ]
     for one in draw(View(board_of(records)), name):
         assert save(one.figure, "png").startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"method number {i:02}" for i in range(40)],
+        ["_mine", "theirs"],
+        [f"m(a={'v' * 95})", "theirs"],
+    ],
+    ids=["forty", "underscore", "long"],
+)
+def test_a_legend_names_every_method_and_leaves_the_panel_its_room(names, width):
+    (drawn,) = draw(View(board_of(grid(names, seeds=1)), width=width), "map_against_bits")
+    save(drawn.figure, "png")
+    (legend,) = drawn.figure.legends
+    shown = ["".join(text.get_text().split()) for text in legend.get_texts()]
+    assert shown == ["".join(name.split()) for name in (*names, "float", "random")]
+    box, edge = legend.get_window_extent(), drawn.figure.bbox
+    assert box.x0 >= edge.x0 - 1
+    assert box.x1 <= edge.x1 + 1
+    assert box.y0 >= edge.y0 - 1
+    assert box.y1 <= edge.y1 + 1
+    (axes,) = drawn.figure.axes
+    panel = axes.get_window_extent()
+    assert panel.height > 1.5 * drawn.figure.dpi
+    assert panel.width > 0.5 * edge.width
+    assert not panel.overlaps(box)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_letters_that_the_font_lacks_are_shown_by_their_numbers(name):
+    told = [{"\u6f22": 1.0, "_a": 1.0}, {"\u6f22": 0.5, "_a": 1.0}]
+    records = [
+        replace(record, dataset="\u9ce5", method=f"{record.method}\u54c8", digest=f"{n:064}")
+        for n, record in enumerate([*grid(bits=(1, 2)), with_curves(), with_curves(method="nsh")])
+    ]
+    records[-1] = replace(records[-1], history=told)
+    for one in draw(View(board_of(records)), name):
+        save(one.figure, "svg")  # a missing letter would be a warning, which is an error here
+        texts = " ".join(text.get_text() for text in one.figure.findobj(mpl.text.Text))
+        assert "(U+54C8)" in texts
+        assert name != "loss" or {"(U+6F22)", "_a"} <= set(texts.split())

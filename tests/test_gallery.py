@@ -163,7 +163,7 @@ def test_the_command_reads_the_data_when_it_is_asked_to(stored, tmp_path, capsys
     html = (tmp_path / "report/index.html").read_text()
     assert html.count('class="thumb"') == 12
     alone = ResultStore(tmp_path)
-    render_board(load_board(alone), alone, Options(figures=("gallery",)))
+    render_board(load_board(alone), alone, Options(figures=("tsne",)))
     assert (tmp_path / "report/index.html").read_text().count('class="thumb"') == 12
 
 

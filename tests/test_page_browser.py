@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from results.figures.by_name import draw, inline_svg
+from results.figures.by_name import draw
+from results.figures.style import inline_svg
 from results.gallery.view import View
 from results.page.render import page_html
 from tests.record_factory import board_of, grid, make_record

@@ -9,10 +9,13 @@ import torch
 from benchmarks.features.backbones import backbone
 from benchmarks.grid.method_settings import method_spec
 from benchmarks.perf.exactness import OnceBank
+from benchmarks.perf.many_records import fill
 from benchmarks.perf.steps import N_TRAIN, Setting, encoding, field_image, field_step, our_step
 from benchmarks.perf.training import Way
 from benchmarks.training.trainer import Trainer, train_together
 from methods import METHODS, Recipe
+from results.store import ResultStore
+from results.store.planned_grid import standings
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torchvision's own imports
 
@@ -55,3 +58,12 @@ def test_every_way_can_be_timed():
         assert encoding(at, spec) > 0
         assert field_step(at, spec) > 0
     assert field_image(at) > 0
+
+
+def test_the_large_folder_holds_whole_records_of_a_finished_grid(tmp_path):
+    store = ResultStore(tmp_path)
+    fill(store, 30)
+    scan = store.scan()
+    assert (len(scan.records), scan.skipped) == (30, [])
+    assert [standing.state for standing in standings(store, scan)] == ["done"] * 30
+    assert all(store.has(record) for record in scan.records)

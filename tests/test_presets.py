@@ -43,6 +43,13 @@ def test_the_presets_come_with_the_package():
     assert {p.stem for p in found} >= set(presets.names())
 
 
+def test_a_byte_order_mark_at_the_head_of_a_preset_is_no_key(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbfseeds = 2\n")
+    (options,) = read_grids([], str(path))
+    assert options.seeds == 2
+
+
 def test_the_default_is_the_quick_preset():
     (options,) = read_grids([], "quick")
     assert options.methods == ["all"]

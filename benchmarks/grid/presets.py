@@ -61,7 +61,7 @@ def read_preset(preset: str, parser: argparse.ArgumentParser) -> list[Flags]:
     if path is None:
         path = FOLDER / f"{lookup('preset', preset, dict.fromkeys(names(), preset))}.toml"
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise GridError(f"--preset: {path}: {error.strerror}; give a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -11,7 +11,7 @@ import io
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -19,10 +19,13 @@ from markupsafe import escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from results.analysis.board import Board, Row, Section
 from results.analysis.frames import method_key
+from results.figures.letters import FONT, legible
 from results.gallery.view import Width
 
 INK = "#26262a"  # text, axes and the yardsticks; on the page this one colour follows the theme
@@ -33,6 +36,7 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">", "p", "h")
 DASHES = {"float": (0, (5, 2)), "random": (0, (1, 1.6))}  # of the yardsticks
 OTHER_DASHES = (0, (5, 2, 1, 2))
 STYLE: Any = {
+    "font.family": FONT,
     "font.size": 8.5,
     "axes.titlesize": 8.5,
     "axes.titleweight": "bold",
@@ -67,6 +71,7 @@ STYLE: Any = {
 WIDTHS: dict[Width, float] = {"column": 3.4, "page": 7.0}
 """Inches: one of two columns of a paper, and both."""
 DPI = 160
+LETTERS_BESIDE = 28  # on a line of a legend beside the panel
 PANELS_A_ROW: dict[Width, int] = {"column": 1, "page": 3}
 
 
@@ -95,7 +100,7 @@ def panels(
         axes = [figure.add_subplot(down, across, place + 1) for place in range(len(titles))]
         letters = int(13.5 * WIDTHS[width] / across)  # that fit above a panel
         for panel, title in zip(axes, titles, strict=True):
-            panel.set_title(textwrap.fill(title, letters), parse_math=False)
+            panel.set_title(textwrap.fill(legible(title), letters), parse_math=False)
             panel.yaxis.set_major_locator(MaxNLocator(6))
     return figure, axes
 
@@ -107,37 +112,71 @@ def section_panels(sections: Sequence[Section], width: Width) -> tuple[Figure, l
 
 
 def finish(figure: Figure, axes: Sequence[Axes], note: str) -> Figure:
-    """Add one legend for all panels and a line that says what is drawn."""
+    """Add one legend for all panels and a line that says what is drawn.
+
+    The legend names every line. It stands beside a single panel where it fits, else above in as
+    many columns as fit, and the figure grows by its height, so that the panels keep their room.
+    """
     handles: dict[str, Any] = {}
     for panel in axes:
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
+        for handle, name in zip(*panel.get_legend_handles_labels(), strict=True):
+            handles.setdefault(name, handle)
     inches = figure.get_figwidth()
-    beside = len(axes) == 1 and inches > 5  # else above, in as many columns as fit
-    columns = 1 if beside else int(inches * 14 / (max(map(len, handles), default=0) + 7))
     with mpl.rc_context(STYLE):
-        if handles:
-            legend = figure.legend(
-                handles.values(),
-                handles.keys(),
-                loc="outside right upper" if beside else "outside upper left",
-                ncols=max(1, min(len(handles), columns)),
-                handlelength=2.4,
-                columnspacing=1.4,
-            )
-            for text in legend.get_texts():
-                text.set_parse_math(False)
-            if not beside:  # the legend takes none of the panels' height
-                lines = math.ceil(len(handles) / max(1, min(len(handles), columns)))
-                figure.set_figheight(figure.get_figheight() + 0.16 * lines)
-        note = textwrap.fill(note, int(16 * inches))  # 16 letters fill an inch
+        if handles and not (len(axes) == 1 and inches > 5 and _legend_beside(figure, handles)):
+            _legend_above(figure, handles)
+        note = textwrap.fill(legible(note), int(16 * inches))  # 16 letters fill an inch
         figure.supxlabel(note, fontsize=7, x=0.01, ha="left", alpha=0.8, parse_math=False)
     return figure
 
 
+def _legend_beside(figure: Figure, handles: Mapping[str, Any]) -> bool:
+    """Add a legend to the right if it leaves the panel its room; else leave none."""
+    legend = _legend(figure, handles, 1, LETTERS_BESIDE, "outside right upper")
+    if legend.get_window_extent().height <= figure.bbox.height:
+        return True
+    legend.remove()
+    return False
+
+
+def _legend_above(figure: Figure, handles: Mapping[str, Any]) -> None:
+    letters = int(13 * figure.get_figwidth()) - 7  # of a name in a legend of one column
+    longest = min(letters, max(map(len, handles)))
+    most = int(17 * figure.get_figwidth() / (longest + 6))  # of small letters; then it is measured
+    for columns in range(max(1, min(len(handles), most)), 0, -1):
+        legend = _legend(figure, handles, columns, letters, "outside upper left")
+        box = legend.get_window_extent()
+        if box.width <= figure.bbox.width or columns == 1:
+            figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
+            return
+        legend.remove()
+
+
+def _legend(
+    figure: Figure, handles: Mapping[str, Any], columns: int, letters: int, place: Any
+) -> Legend:
+    legend: Legend = figure.legend(
+        handles.values(),
+        [textwrap.fill(name, letters) for name in handles],
+        loc=place,
+        ncols=columns,
+        handlelength=2.4,
+        columnspacing=1.4,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return legend
+
+
 def label(row: Row) -> str:
     """Name of a row in a legend, marked where it learns from more than images."""
-    return row.method if row.kind in ("method", "yardstick") else f"{row.method} [{row.kind}]"
+    more = "" if row.kind in ("method", "yardstick") else f" [{row.kind}]"
+    return in_legend(f"{row.method}{more}")
+
+
+def in_legend(name: str) -> str:
+    """Return a name as a legend shows it: one that begins with ``_`` would be left out."""
+    return legible(f" {name}" if name.startswith("_") else name)
 
 
 def scale_by_bits(axes: Axes, bits: Sequence[int]) -> None:
@@ -190,6 +229,8 @@ def save(figure: Figure, form: str) -> bytes:
     undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
     with mpl.rc_context(STYLE):
         if figure.get_layout_engine() is not None:
+            for text in _texts(figure):
+                text.set_text(legible(text.get_text()))
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # laid out once for all forms
         figure.savefig(
@@ -200,6 +241,13 @@ def save(figure: Figure, form: str) -> bytes:
             facecolor="white" if form == "png" else "none",
         )
     return buffer.getvalue()
+
+
+def _texts(figure: Figure) -> Iterator[Text]:
+    """Yield the texts of a figure that may hold names, legends aside."""
+    yield from figure.texts
+    for axes in figure.axes:
+        yield from (axes.xaxis.label, axes.yaxis.label, *axes.texts)
 
 
 def inline_svg(figure: Figure, stem: str, caption: str) -> str:

@@ -11,7 +11,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from results.analysis.board import Row, Section
-from results.figures.style import INK, STYLE, finish, label, method_styles, panels, section_panels
+from results.figures.style import (
+    INK,
+    STYLE,
+    finish,
+    in_legend,
+    label,
+    method_styles,
+    panels,
+    section_panels,
+)
 from results.gallery.view import View
 
 _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.5, 1, 1.5)), (0, (6, 3)))
@@ -45,7 +54,7 @@ def loss(view: View, section: Section) -> Figure | None:
                 "linestyle": _DASHES[place % len(_DASHES)],
                 "linewidth": 1.6 - 0.4 * (place > 0),
             }
-            panel.plot(x, values, color=colour, marker=marker, label=term, **style)
+            panel.plot(x, values, color=colour, marker=marker, label=in_legend(term), **style)
         with mpl.rc_context(STYLE):
             legend = panel.legend(fontsize=6.5, handlelength=2.2, loc="upper right")
             for text in legend.get_texts():
