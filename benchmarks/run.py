@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, fail
+from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, fail, report_written, say
 from benchmarks.grid.flags import make_parser, read_grids
 from benchmarks.grid.listing import listing
 from benchmarks.grid.method_settings import GridError
@@ -118,7 +118,8 @@ def _report(plan: Plan, store: ResultStore, options: argparse.Namespace) -> None
     if not options.no_report:
         tasks = dict.fromkeys(cell.task for cell in plan.cells)
         keep_samples(store, board, known([task.data for task in tasks]))
-        render_board(board, store)
+        render_board(board, store, say=say)
+        print(report_written(store.root))
 
 
 def _make_cache(folder: Path) -> None:
