@@ -101,7 +101,7 @@ def fill(store: ResultStore, count: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(record), indent=1))
         noise = rng.normal(record.metrics["mAP@1000"], 0.1, QUERIES)
-        arrays = {
+        arrays: dict[str, np.ndarray] = {
             "query_rows": np.arange(QUERIES),
             "query_ap": noise.clip(0, 1).astype(np.float32),
         }
