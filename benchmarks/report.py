@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.command import OK, Parser, fail, run_command
+from benchmarks.runner.progress import report_written, say
 from benchmarks.runner.samples import Load, keep_samples
 from datasets import DATASETS, load
 from datasets.arguments import add_data_arguments, default_out, load_options
@@ -49,14 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"no gallery: {line}\n")
         columns, figures = tuple(options.columns), tuple(options.figures)
         shown = Options(columns, figures, tuple(options.format), options.width)
-        written = render_board(board, store, shown)
+        written = render_board(board, store, shown, say)
         if options.benchopt:
             write_benchopt(board, options.benchopt)
             written.append(options.benchopt)
     except StoreError as error:
         return fail(error)
+    last = report_written(store.root)
     sys.stdout.writelines(f"{path}\n" for path in written)
     sys.stdout.writelines(f"{note}\n" for note in board.notes)
+    sys.stdout.write(f"{last}\n")
     return OK
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMATS = ("pdf", "png", "svg")
+REPORT = "report"
+Say = Callable[[str], None]
+"""Takes a line on what is going on."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,9 @@ def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
     return compare(replace(board, notes=(*board.notes, *unfinished, *notes)), values)
 
 
-def render_board(board: Board, store: ResultStore, options: Options | None = None) -> list[Path]:
+def render_board(
+    board: Board, store: ResultStore, options: Options | None = None, say: Say = lambda _: None
+) -> list[Path]:
     """Write ``report/``: the tables, the figures and the page.
 
     Every file appears whole, under a temporary name first. A figure that the records no longer give
@@ -87,11 +92,13 @@ def render_board(board: Board, store: ResultStore, options: Options | None = Non
         The board's; figures of codes and the gallery read its arrays and samples.
     options : Options, optional
         What the tables and figures show.
+    say : callable, optional
+        Told what is drawn, before it is: figures that have changed since the last report.
 
     Returns
     -------
     list of Path
-        The files written.
+        The files of the report.
 
     Raises
     ------
@@ -103,7 +110,7 @@ def render_board(board: Board, store: ResultStore, options: Options | None = Non
 
     options = options or Options()
     view = View(board, store, options.width)
-    folder = store.root / "report"
+    folder = store.root / REPORT
 
     contents: dict[str, bytes] = {
         "runs.csv": csv_file(board.runs),
@@ -114,7 +121,7 @@ def render_board(board: Board, store: ResultStore, options: Options | None = Non
         "published.csv": csv_file(published_frame(board)),
         "published.md": published_markdown(board).encode(),
     }
-    pictures, inlined = _draw(view, options)
+    pictures, inlined = _draw(view, options, say)
     contents["index.html"] = page_html(
         board, inlined, tuple(contents), tuple(galleries(view))
     ).encode()
@@ -122,31 +129,36 @@ def render_board(board: Board, store: ResultStore, options: Options | None = Non
     try:
         for name, content in contents.items():
             write_atomic(folder / name, content)
-        for path in (folder / "figures").glob("*"):
-            if f"figures/{path.name}" not in contents and _is_stale(path, options):
+        for path in (folder / "figures").rglob("*"):
+            if path.relative_to(folder).as_posix() not in contents and _is_stale(path, options):
                 path.unlink()
     except OSError as error:
         raise StoreError(
             f"report folder {folder}: cannot be written ({error.strerror}); "
             "make it writable or choose another output folder with --out"
         ) from error
-    return [folder / name for name in contents]
+    return [folder / name for name in contents if "/." not in name]
 
 
-def _draw(view: View, options: Options) -> tuple[dict[str, bytes], dict[str, str]]:
+def _draw(view: View, options: Options, say: Say) -> tuple[dict[str, bytes], dict[str, str]]:
     """Return the figures as files, by path, and as markup for the page, by caption."""
     files: dict[str, bytes] = {}
     inlined: dict[str, str] = {}
-    if not view.board.sections:
+    if not view.board.sections or view.store is None:
         return files, inlined
-    from results.figures import by_name, style  # matplotlib takes half a second to import
+    from results.figures import by_name, kept  # matplotlib takes half a second to import
 
+    keeper = kept.Keeper(view, view.store.root / REPORT / "figures", options.formats)
     for name in options.figures or by_name.FIGURES:
-        for drawn in by_name.draw(view, name):
-            for form in options.formats:
-                files[f"figures/{drawn.stem}.{form}"] = style.save(drawn.figure, form)
-            inline = style.inline_png if drawn.pixels else style.inline_svg
-            inlined[drawn.caption] = inline(drawn.figure, drawn.stem, drawn.caption)
+        for job in by_name.jobs(view, name):
+            figure = keeper.take(job)
+            if figure is None:
+                say(f"drawing {job.stem}")
+                figure = keeper.draw(job)
+            if figure is not None:
+                stems = {f"figures/{job.stem}.{form}": of for form, of in figure.files.items()}
+                files |= stems | {f"figures/{kept.FOLDER}/{job.stem}.json": figure.note}
+                inlined[job.caption] = figure.inline
     return files, inlined
 
 
@@ -161,7 +173,7 @@ def _with_costs(board: Board, columns: Sequence[str]) -> pd.DataFrame:
 
 def _is_stale(path: Path, options: Options) -> bool:
     """Whether a file is a figure that this report would have drawn if the records gave it."""
-    if path.suffix.removeprefix(".") not in FORMATS:
+    if path.suffix.removeprefix(".") not in (*FORMATS, "json"):
         return False
     wanted = options.figures or (path.stem.split("-")[0],)
     return path.stem.split("-")[0] in wanted

@@ -73,13 +73,15 @@ def test_the_data_hold_every_entry_and_every_run_once():
     data = json.loads(re.search(r'id="data">(.*?)</script>', page_html(board, {}), re.DOTALL)[1])
     assert len(data["entries"]) == len(board.leaderboard)
     entry = next(e for e in data["entries"] if data["methods"][e[1]] == ["itq", "method"])
-    assert entry[2:] == [16, 0, pytest.approx(0.21), 0.002, 3, *entry[7:9], 2, "seeds"]
+    assert entry[2:] == [16, 0, pytest.approx(0.21), 0.002, 3, *entry[7:9], 2, "seeds", 0]
     assert data["metrics"][0] == "mAP"
     runs = data["runs"][f"0 {entry[1]} 16"]
     assert [run["seed"] for run in runs] == [0, 1, 2]
     assert data["texts"][runs[0]["settings"]] == {"epochs": 0}
     assert runs[0]["values"]["1"] == pytest.approx(0.416)
     assert sum(map(len, data["runs"].values())) == len(records)
+    best = {data["methods"][e[1]][0] for e in data["entries"] if e[10]}
+    assert best == {"cibhash"}
     one_seed = [e for e in data["entries"] if data["methods"][e[1]][0] == "float"]
     assert [e[9] for e in one_seed] == [None] * len(one_seed)
 

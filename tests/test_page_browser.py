@@ -94,12 +94,12 @@ def sort_by(browser, column):
 
 def test_sort_by_a_column_both_ways(opened):
     head = sort_by(opened, "mean")
-    means = [float(row[4]) for row in rows(opened)]
+    means = [float(row[2]) for row in rows(opened)]
     assert head.get_attribute("aria-sort") == "descending"
     assert means == sorted(means, reverse=True)
     head = sort_by(opened, "mean")
     assert head.get_attribute("aria-sort") == "ascending"
-    assert [float(row[4]) for row in rows(opened)] == sorted(means)
+    assert [float(row[2]) for row in rows(opened)] == sorted(means)
     other = sort_by(opened, "method")
     assert (head.get_attribute("aria-sort"), other.get_attribute("aria-sort")) == (
         "none",
@@ -112,18 +112,44 @@ def test_filter_to_one_data_set_length_metric_and_method(opened):
     Select(opened.find_element(By.ID, "f-dataset")).select_by_visible_text("cifar10")
     shown = rows(opened)
     assert 0 < len(shown) < before
-    assert {row[1].split()[0] for row in shown} == {"cifar10"}
-    assert {row[3] for row in shown} == {"mAP@1000"}
+    assert {row[6].split()[0] for row in shown} == {"cifar10"}
+    assert {row[8] for row in shown} == {"mAP@1000"}
     Select(opened.find_element(By.ID, "f-bits")).select_by_visible_text("32 bits")
     Select(opened.find_element(By.ID, "f-metric")).select_by_visible_text("mAP")
     opened.find_element(By.ID, "f-method").send_keys("hash")
-    ((method, _, bits, metric, *_),) = rows(opened)
+    ((method, *_, bits, metric),) = rows(opened)
     assert (method, bits, metric) == ("cibhash", "32", "mAP")
     assert opened.find_element(By.ID, "status").text == "1 entry"
     opened.find_element(By.ID, "f-method").send_keys("nothing")
     assert "loosen a filter" in opened.find_element(By.ID, "status").text
     opened.find_element(By.ID, "clear").click()
     assert len(rows(opened)) == before
+
+
+def test_filters_live_in_the_address_and_return_with_it(opened, address):
+    Select(opened.find_element(By.ID, "f-dataset")).select_by_visible_text("cifar10")
+    Select(opened.find_element(By.ID, "f-metric")).select_by_visible_text("empty@H<=2")
+    opened.find_element(By.ID, "f-method").send_keys("itq")
+    shown, link = rows(opened), opened.current_url
+    assert {(row[6].split()[0], row[8]) for row in shown} == {("cifar10", "empty@H<=2")}
+    opened.back()
+    opened.back()
+    WebDriverWait(opened, 5).until(lambda driver: len(rows(driver)) > len(shown))
+    assert Select(opened.find_element(By.ID, "f-dataset")).first_selected_option.text == "all"
+    opened.get("about:blank")
+    opened.get(link)
+    assert rows(opened) == shown
+
+
+def test_what_is_better_when_small_stands_smallest_first(opened):
+    Select(opened.find_element(By.ID, "f-metric")).select_by_visible_text("empty@H<=2")
+    assert sort_by(opened, "mean").get_attribute("aria-sort") == "ascending"
+
+
+def test_only_what_the_tables_mark_is_shaded(opened):
+    Select(opened.find_element(By.ID, "f-metric")).select_by_visible_text("mAP")
+    assert "1" in {row[1] for row in rows(opened)}
+    assert not opened.find_elements(By.CSS_SELECTOR, "#rows .best")
 
 
 def test_a_row_opens_its_record_and_gives_the_focus_back(opened):

@@ -1,4 +1,5 @@
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -36,7 +37,8 @@ def render(store, options=None):
 
 
 def below(folder):
-    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    return {path for path in found if "/.drawn/" not in path}
 
 
 def test_render_writes_every_file_and_nothing_else(store):
@@ -224,3 +226,40 @@ def test_an_unknown_column_is_refused_with_those_there_are(store, capsys):
         main(["--out", str(store.root), "--columns", "price"])
     assert caught.value.code == 2
     assert "ties" in capsys.readouterr().err
+
+
+def drawn(store, options=None):
+    told = []
+    render_board(load_board(store, ORDER), store, options, told.append)
+    return [text.removeprefix("drawing ") for text in told]
+
+
+def changed(store, name, change):
+    """Figures that a report draws anew after a change of one record."""
+    path = next(path for path in sorted(store.runs.rglob("*.json")) if path.parent.name == name)
+    data = json.loads(path.read_bytes())
+    change(data)
+    path.write_text(json.dumps(data))
+    return drawn(store)
+
+
+def test_only_figures_of_what_has_changed_are_drawn_again(store, monkeypatch):
+    curves = {"history": [{"a": 1.0}, {"a": 0.5}]}
+    fill(store, [*grid(seeds=1, **curves), *grid(seeds=1, dataset="other", **curves)])
+    first = drawn(store)
+    assert {"map_against_bits", "loss-digits-300-1497-pixels"} <= set(first)
+    whole = {path.name: path.read_bytes() for path in (store.root / "report").rglob("*.p*")}
+    page = (store.root / "report/index.html").read_bytes()
+    again = [stem for stem in drawn(store) if stem.startswith(("map", "loss"))]
+    assert again == []
+    assert (store.root / "report/index.html").read_bytes() == page
+    assert whole == {p.name: p.read_bytes() for p in (store.root / "report").rglob("*.p*")}
+
+    of_other = changed(store, "lsh", lambda data: data["history"].append({"a": 0.1}))
+    assert "loss-other-300-1497-pixels" not in of_other
+    assert {"map_against_bits", "loss-digits-300-1497-pixels"} <= set(of_other)
+    (store.root / "report/figures/cost.png").write_bytes(b"damaged")
+    assert "cost" in drawn(store)
+    assert "map_against_bits" in drawn(store, Options(width="column"))
+    monkeypatch.setattr("results.figures.kept._code", lambda: "other code")
+    assert "map_against_bits" in drawn(store, Options(width="column"))

@@ -13,7 +13,7 @@ from benchmarks.grid.planning import Plan, make_plan
 from benchmarks.machine.environment import DeviceError, environment, place
 from benchmarks.runner.executors import local, run_all, started
 from benchmarks.runner.follower import follow
-from benchmarks.runner.progress import Display, Watcher
+from benchmarks.runner.progress import Display, Watcher, report_written, say
 from benchmarks.runner.run_settings import Outcome, RunSettings
 from benchmarks.runner.samples import keep_samples, known
 from benchmarks.training.distributed.rank_group import RankGroup
@@ -106,8 +106,10 @@ def _report(plan: Plan, store: ResultStore, options: argparse.Namespace) -> None
     if not options.no_report:
         tasks = dict.fromkeys(cell.task for cell in plan.cells)
         keep_samples(store, board, known([task.data for task in tasks]))
-        render_board(board, store)
+        render_board(board, store, say=say)
     sys.stdout.write(f"{leaderboard_plain(board)}\n")
+    if not options.no_report:
+        sys.stdout.write(f"{report_written(store.root)}\n")
 
 
 def _make_cache(folder: Path) -> None:

@@ -38,17 +38,22 @@ def method_key(method: str, order: Sequence[str] = ()) -> tuple[int, str, bool, 
     return position, base, method != base, method
 
 
-def metric_key(metric: str) -> tuple[bool, list[tuple[int, str, int]]]:
-    """Sort key of a metric: numbers in names count as numbers, lower-is-better comes last.
+def metric_key(metric: str) -> tuple[int, list[tuple[int, str, int]]]:
+    """Sort key of a metric: mAP, P, R, others, what is better when small, health of the codes.
+
+    Numbers in names count as numbers.
 
     Examples
     --------
-    >>> sorted(["P@1000", "empty@H<=2", "mAP", "P@20", "P@H<=2"], key=metric_key)
-    ['mAP', 'P@20', 'P@1000', 'P@H<=2', 'empty@H<=2']
+    >>> sorted(["bits.entropy", "R@9", "P@10", "empty@H<=2", "mAP", "P@9"], key=metric_key)
+    ['mAP', 'P@9', 'P@10', 'R@9', 'empty@H<=2', 'bits.entropy']
     """
     parts = re.findall(r"(\d+)|(\D+)", metric.lower())
     named = [(0, "", int(digits)) if digits else (1, text, 0) for digits, text in parts]
-    return metric.startswith(LOWER_IS_BETTER), named
+    groups = ("mAP", "P@", "R@", "", LOWER_IS_BETTER)
+    last = len(groups) if re.match(UNRANKED, metric) else groups.index("")
+    starts = (place for place, start in enumerate(groups) if start and metric.startswith(start))
+    return next(starts, last), named
 
 
 def runs_frame(records: Iterable[RunRecord], method_order: Sequence[str] = ()) -> pd.DataFrame:

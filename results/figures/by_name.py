@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from matplotlib.figure import Figure
 
@@ -70,16 +71,34 @@ FIGURES = {
 """In the order of the page."""
 
 
+@dataclass(frozen=True)
+class Job:
+    """A figure that can be drawn: the stem of its file, its caption and the sections it shows."""
+
+    stem: str
+    caption: str
+    sections: tuple[Section, ...]
+    pixels: bool
+    make: Callable[[], Figure | None]
+
+
+def jobs(view: View, name: str) -> Iterator[Job]:
+    """Yield what is to be drawn under a name: a figure of the board, or one for each section."""
+    kind = FIGURES[name]
+    sections = view.board.sections
+    if kind.board is not None:
+        yield Job(name, kind.caption, sections, kind.pixels, partial(kind.board, view))
+    if kind.section is not None:
+        for section in sections:
+            stem = "-".join([name, *map(folder_name, section.table)])
+            caption = f"{kind.caption}: {section.title}"
+            make = partial(kind.section, view, section)
+            yield Job(stem, caption, (section,), kind.pixels, make)
+
+
 def draw(view: View, name: str) -> Iterator[Drawn]:
     """Draw a figure by name: none, one, or one for each section that has what it takes."""
-    kind = FIGURES[name]
-    if kind.board is not None:
-        figure = kind.board(view)
+    for job in jobs(view, name):
+        figure = job.make()
         if figure is not None:
-            yield Drawn(name, kind.caption, figure, kind.pixels)
-    if kind.section is not None:
-        for section in view.board.sections:
-            figure = kind.section(view, section)
-            if figure is not None:
-                stem = "-".join([name, *map(folder_name, section.table)])
-                yield Drawn(stem, f"{kind.caption}: {section.title}", figure, kind.pixels)
+            yield Drawn(job.stem, job.caption, figure, job.pixels)

@@ -12,7 +12,7 @@ import math
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from markupsafe import escape
@@ -71,6 +71,7 @@ STYLE: Any = {
 WIDTHS: dict[Width, float] = {"column": 3.4, "page": 7.0}
 """Inches: one of two columns of a paper, and both."""
 DPI = 160
+Place = Literal["outside right upper", "outside upper left"]
 LETTERS_BESIDE = 28  # on a line of a legend beside the panel
 PANELS_A_ROW: dict[Width, int] = {"column": 1, "page": 3}
 
@@ -153,10 +154,10 @@ def _legend_above(figure: Figure, handles: Mapping[str, Any]) -> None:
 
 
 def _legend(
-    figure: Figure, handles: Mapping[str, Any], columns: int, letters: int, place: Any
+    figure: Figure, handles: Mapping[str, Any], columns: int, letters: int, place: Place
 ) -> Legend:
     legend: Legend = figure.legend(
-        handles.values(),
+        list(handles.values()),
         [textwrap.fill(name, letters) for name in handles],
         loc=place,
         ncols=columns,

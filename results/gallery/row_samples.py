@@ -57,7 +57,7 @@ class Samples:
 
 def read_samples(store: ResultStore, record: RunRecord) -> Samples | None:
     """Return what is kept of a record's data set; None if nothing is, or nothing that fits."""
-    path = _path(store, record)
+    path = samples_path(store, record)
     if path is None or not path.is_file():
         return None
     try:
@@ -84,7 +84,7 @@ def write_samples(store: ResultStore, record: RunRecord, samples: Samples) -> Pa
     StoreError
         If the disk refuses.
     """
-    path = _path(store, record)
+    path = samples_path(store, record)
     if path is None:
         return None
     try:
@@ -94,7 +94,8 @@ def write_samples(store: ResultStore, record: RunRecord, samples: Samples) -> Pa
     return path
 
 
-def _path(store: ResultStore, record: RunRecord) -> Path | None:
+def samples_path(store: ResultStore, record: RunRecord) -> Path | None:
+    """Path of the samples of a record's data set; None where its labels have no digest."""
     digest = record.protocol_info.get("labels")
     if not isinstance(digest, str):  # of a record before labels were digested
         return None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
-from results.analysis.board import Board
-from results.analysis.frames import UNRANKED, metric_key
+from results.analysis.board import Board, Section
+from results.analysis.frames import LOWER_IS_BETTER, metric_key
 from results.store.record import RunRecord
 from results.store.run_key import Table
 
@@ -35,14 +35,15 @@ class Pool:
 def page_data(board: Board) -> dict[str, Any]:
     """Return the data of the page, ready for JSON.
 
-    An entry is a list: table, method, bits and metric by number, then `COLUMNS`; what is missing is
-    null. Runs of an entry are found by ``table method bits``.
+    An entry is a list: table, method, bits and metric by number, then `COLUMNS`, then 1 where the
+    tables mark it as the best of its column, else 0; what is missing is null. Runs of
+    an entry are found by ``table method bits``.
     """
     tables = {s.table: n for n, s in enumerate(board.sections)}
     methods, metrics, texts = Pool(), Pool(), Pool()
-    names = sorted(set(board.leaderboard["metric"]), key=metric_key)
-    for name in sorted(names, key=lambda name: bool(re.match(UNRANKED, name))):  # health comes last
+    for name in sorted(set(board.leaderboard["metric"]), key=metric_key):
         metrics.place(name)
+    marked = {key for section in board.sections for key in _marked(section)}
     entries = []
     names = ["dataset", "protocol", "backbone", "method", "kind", "bits", "metric", *COLUMNS]
     for row in board.leaderboard[names].itertuples(index=False, name=None):
@@ -50,7 +51,8 @@ def page_data(board: Board) -> dict[str, Any]:
         who = methods.place([method, kind])
         place = [tables[Table(dataset, protocol, backbone)], who, bits, metrics.place(metric)]
         over = None if pd.isna(interval) else interval
-        entries.append([*place, *map(_number, numbers), over])
+        mark = int((dataset, protocol, backbone, method, bits, metric) in marked)
+        entries.append([*place, *map(_number, numbers), over, mark])
     runs: dict[str, list[dict[str, Any]]] = {}
     for record in sorted(board.records, key=lambda record: record.seed):
         table = tables[record.table]
@@ -67,10 +69,19 @@ def page_data(board: Board) -> dict[str, Any]:
         ],
         "methods": methods.values,
         "metrics": metrics.values,
+        "lower": [n for n, m in enumerate(metrics.values) if m.startswith(LOWER_IS_BETTER)],
         "entries": entries,
         "runs": runs,
         "texts": texts.values,
     }
+
+
+def _marked(section: Section) -> Iterator[tuple[object, ...]]:
+    """Yield the entries that a section marks as the best of their column."""
+    for row in section.rows:
+        for bits in section.bits:
+            if section.best(row, bits):
+                yield (*section.table, row.method, bits, section.metric)
 
 
 def _run(record: RunRecord, metrics: Pool, texts: Pool) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 (function () {
   const data = JSON.parse(document.getElementById("data").textContent);
   const CHUNK = 100; // rows drawn at a time
-  const [TABLE, METHOD, BITS, METRIC, MEAN, STD, N, LOW, HIGH, RANK, OVER] = Array(11).keys();
+  const [TABLE, METHOD, BITS, METRIC, MEAN, STD, N, LOW, HIGH, RANK, OVER, BEST] = Array(12).keys();
   const $ = (id) => document.getElementById(id);
   const MAIN = "main";
 
@@ -48,7 +48,8 @@
   const ORDER = { dataset: (e) => title(table(e)), method: (e) => name(e).toLowerCase(), bits: (e) => e[BITS],
                   metric: (e) => e[METRIC], mean: (e) => e[MEAN], std: (e) => e[STD], n: (e) => e[N],
                   rank: (e) => e[RANK] };
-  const FALLING = new Set(["mean"]); // best first on the first click
+  // best first on the first click: a mean falls, unless all that is shown is better when small
+  const falls = (column) => column === "mean" && !shown.every((e) => data.lower.includes(e[METRIC]));
   let sorted = null; // {column, falling}
   let shown = data.entries;
   let drawn = 0;
@@ -105,10 +106,10 @@
     set.append(" ", element("small", `${t.protocol} / ${t.backbone}`));
     const interval = element("td", entry[LOW] === null ? "" : `${fixed(entry[LOW])} to ${fixed(entry[HIGH])}`);
     if (entry[OVER] !== null) interval.append(" ", element("small", `over ${entry[OVER]}`));
-    row.append(head, set, element("td", bits(entry)), element("td", data.metrics[entry[METRIC]]),
-      element("td", fixed(entry[MEAN])), element("td", fixed(entry[STD])), interval,
-      element("td", entry[N]), element("td", entry[RANK] === null ? "" : entry[RANK]));
-    if (entry[RANK] === 1) row.children[4].className = "best";
+    row.append(head, element("td", entry[RANK] === null ? "" : entry[RANK]), element("td", fixed(entry[MEAN])),
+      element("td", fixed(entry[STD])), interval, element("td", entry[N]), set,
+      element("td", bits(entry)), element("td", data.metrics[entry[METRIC]]));
+    if (entry[BEST]) row.children[2].className = "best";
     row.addEventListener("click", () => record(entry));
     return row;
   }
@@ -117,17 +118,43 @@
     button.addEventListener("click", () => {
       const column = button.dataset.column;
       const again = sorted && sorted.column === column;
-      sorted = { column, falling: again ? !sorted.falling : FALLING.has(column) };
+      sorted = { column, falling: again ? !sorted.falling : falls(column) };
       for (const head of document.querySelectorAll("#board thead th[aria-sort]")) head.setAttribute("aria-sort", "none");
       button.closest("th").setAttribute("aria-sort", sorted.falling ? "descending" : "ascending");
       select();
     });
   }
   for (const filter of [filters.dataset, filters.setting, filters.bits, filters.metric]) {
-    filter.addEventListener("change", () => { fillSettings(); select(); });
+    filter.addEventListener("change", () => { fillSettings(); select(); keep(true); });
   }
-  filters.method.addEventListener("input", select);
-  $("clear").addEventListener("click", () => { $("filters").reset(); fillSettings(); select(); });
+  filters.method.addEventListener("input", () => { select(); keep(false); });
+  $("clear").addEventListener("click", () => { $("filters").reset(); fillSettings(); select(); keep(true); });
+
+  // Filters live in the address, as #dataset=digits&bits=16: they can be sent, and the browser goes back.
+  function keep(step) {
+    const chosen = new URLSearchParams();
+    for (const key in filters) if (key === "metric" ? filters[key].value !== MAIN : filters[key].value) chosen.set(key, named(key));
+    const hash = chosen.size ? `#${chosen}` : "#leaderboard";
+    if (hash !== location.hash) history[step ? "pushState" : "replaceState"](null, "", hash);
+  }
+  function named(key) { // a metric by its name, since numbers change from report to report
+    return key === "metric" ? data.metrics[filters.metric.value] ?? "all" : filters[key].value;
+  }
+  function restore() {
+    const hash = location.hash.slice(1);
+    if (hash && hash !== "leaderboard" && !hash.includes("=")) return; // a part of the page
+    const chosen = new URLSearchParams(hash.includes("=") ? hash : "");
+    $("filters").reset();
+    for (const key of ["dataset", "setting", "bits", "metric", "method"]) {
+      const text = chosen.get(key) ?? "";
+      const value = key !== "metric" ? text : text === "all" ? "" : data.metrics.includes(text) ? String(data.metrics.indexOf(text)) : MAIN;
+      const field = filters[key];
+      if (key === "method" || [...field.options].some((o) => o.value === value)) field.value = value;
+      if (key === "dataset") fillSettings();
+    }
+    select();
+  }
+  addEventListener("popstate", restore);
   $("filters").addEventListener("submit", (event) => event.preventDefault());
   $("more").addEventListener("click", () => draw(CHUNK));
   $("everything").addEventListener("click", () => draw(Infinity));
@@ -229,11 +256,11 @@
         const entry = entries.find((e) => e[METHOD] === method && e[BITS] === length);
         if (!entry) return "-";
         const text = fixed(entry[MEAN]) + (entry[STD] === null ? "" : ` $\\pm$ ${fixed(entry[STD])}`);
-        return entry[RANK] === 1 ? `\\textbf{${text}}` : text;
+        return entry[BEST] ? `\\textbf{${text}}` : text;
       };
       const seeds = unique(entries.map((e) => e[N])).sort((a, b) => a - b);
       const count = seeds.length > 1 ? `${seeds[0]} to ${seeds[seeds.length - 1]}` : seeds[0];
-      const caption = `${title(table(entries[0]))}. ${data.metrics[entries[0][METRIC]]}, mean and standard deviation over n = ${count} seeds. Best mean of a column in bold, by kind.`;
+      const caption = `${title(table(entries[0]))}. ${data.metrics[entries[0][METRIC]]}, mean and standard deviation over n = ${count} seeds. In bold: the best of a column, as the report marks it.`;
       const rows = unique(entries.map((e) => e[METHOD])).map((method) =>
         `    ${[tex(data.methods[method][0]), ...columns.map((length) => cell(method, length))].join(" & ")} \\\\`);
       blocks.push("", "\\begin{table}[t]", "  \\centering", `  \\caption{${tex(caption)}}`,
@@ -285,7 +312,8 @@
   }
 
   fillSettings();
-  select();
+  restore();
+  if (!drawn) select();
   $("explorer").hidden = false;
   document.documentElement.dataset.ready = String(Math.round(performance.now())); // milliseconds
 })();
