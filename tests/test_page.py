@@ -80,7 +80,7 @@ def test_the_data_hold_every_entry_and_every_run_once():
     assert data["texts"][runs[0]["settings"]] == {"epochs": 0}
     assert runs[0]["values"]["1"] == pytest.approx(0.416)
     assert sum(map(len, data["runs"].values())) == len(records)
-    best = {data["methods"][e[1]][0] for e in data["entries"] if e[10]}
+    best = {data["methods"][e[1]][0] for e in data["entries"] if e[11]}
     assert best == {"cibhash"}
     one_seed = [e for e in data["entries"] if data["methods"][e[1]][0] == "float"]
     assert [e[9] for e in one_seed] == [None] * len(one_seed)

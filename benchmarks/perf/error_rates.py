@@ -228,7 +228,7 @@ def rows(options: argparse.Namespace, regimes: Mapping[str, Draw]) -> Iterator[s
                 yield f"| {regime} | {n_seeds} | {n_queries:,} | {shares} |"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -239,7 +239,7 @@ def main() -> None:
     add("--seeds", type=int, nargs="+", default=[3, 5, 10])
     add("--queries", type=int, nargs="+", default=[10, 100, 1000])
     add("--seed", type=int, default=0, help="of the simulation")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     regimes = dict(REGIMES)
     if options.results is not None:
         try:

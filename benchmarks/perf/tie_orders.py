@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.command import OK, Parser, fail
+from benchmarks.command import OK, Parser, fail, run_command
 from benchmarks.evaluation import Codes, PackedBits, average_precision, evaluate
 from benchmarks.runner.compare_records import read_record, store_of
 from datasets import DatasetError, load
@@ -96,4 +96,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))
