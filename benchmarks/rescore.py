@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.command import OK, SOME_FAILED, Parser, fail
+from benchmarks.command import OK, SOME_FAILED, Parser, fail, read_board
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import protocol_info, score_codes
 from benchmarks.machine.environment import DeviceError, environment
@@ -26,8 +26,7 @@ from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
 from datasets.errors import DatasetError
 from datasets.own.kinds import is_own, without_own
-from methods import METHODS
-from results.report import load_board, render_board
+from results.report import render_board
 from results.store.leftovers import tidy
 from results.store.record import RunRecord
 from results.store.store import ResultStore, StoreError
@@ -53,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tidy(store)
         left = _rescore_all(store, options, device)
         if not options.no_report:
-            render_board(load_board(store, list(METHODS)), store)
+            render_board(read_board(store), store)
     except (DatasetError, DeviceError, StoreError) as error:
         return fail(error)
     return SOME_FAILED if left else OK

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, fail, report_written, say
+from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, fail, read_board, report_written, say
 from benchmarks.grid.flags import make_parser, read_grids
 from benchmarks.grid.listing import listing
 from benchmarks.grid.method_settings import GridError
@@ -25,8 +25,7 @@ from benchmarks.samples import keep_samples, known
 from benchmarks.training.distributed.rank_group import RankGroup
 from benchmarks.training.distributed.torchrun import joined, leave
 from datasets.errors import DatasetError
-from methods import METHODS
-from results.report import load_board, render_board
+from results.report import render_board
 from results.store.leftovers import tidy
 from results.store.planned_grid import write_plan
 from results.store.store import ResultStore, StoreError
@@ -113,7 +112,7 @@ def _run_cells(
 
 def _report(plan: Plan, store: ResultStore, options: argparse.Namespace) -> None:
     """Print the leaderboard, and render the report unless that is not wanted."""
-    board = load_board(store, list(METHODS))
+    board = read_board(store)
     print(leaderboard_plain(board))
     if not options.no_report:
         tasks = dict.fromkeys(cell.task for cell in plan.cells)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.command import OK, Parser, fail
+from benchmarks.command import OK, Parser, fail, read_board
 from benchmarks.evaluation.scoring import protocol_info, score_codes
 from benchmarks.evaluation.submission import SubmissionError, SubmittedCodes, read_codes
 from benchmarks.features.backbones import backbone
@@ -30,7 +30,7 @@ from datasets.arguments import add_data_arguments, load_options
 from datasets.base import RetrievalDataset
 from datasets.errors import DatasetError
 from methods import METHODS
-from results.report import load_board, render_board
+from results.report import render_board
 from results.store.leftovers import tidy
 from results.store.record import KINDS, SCHEMA, RunRecord, check_record
 from results.store.store import ResultStore, StoreError
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _check_kind(store, record)
             store.save(record, arrays, force=options.force)
             if not options.no_report:
-                render_board(load_board(store, list(METHODS)), store)
+                render_board(read_board(store), store)
     except (DatasetError, DeviceError, StoreError) as error:
         return fail(error)
     sys.stdout.write(json.dumps(asdict(record), indent=1) + "\n")
