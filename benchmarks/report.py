@@ -11,15 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.command import OK, Parser, fail, run_command
-from benchmarks.runner.progress import report_written, say
+from benchmarks.runner.reporting import read_board, report_written, say
 from benchmarks.runner.samples import Load, keep_samples
 from datasets import DATASETS, load
 from datasets.arguments import add_data_arguments, default_out, load_options
 from datasets.base import RetrievalDataset
 from datasets.own.kinds import without_own
-from methods import METHODS
 from results.figures.by_name import FIGURES
-from results.report import FORMATS, Options, load_board, render_board
+from results.report import FORMATS, Options, render_board
 from results.store.leftovers import tidy
 from results.store.record import RunRecord
 from results.store.store import ResultStore, StoreError
@@ -45,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     store = ResultStore(options.out)
     tidy(store)
     try:
-        board = load_board(store, list(METHODS))
+        board = read_board(store)
         for line in keep_samples(store, board, _loader(options)) if options.samples else ():
             sys.stderr.write(f"no gallery: {line}\n")
         columns, figures = tuple(options.columns), tuple(options.figures)

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 
 from datasets.arguments import BAD_ARGUMENTS, Parser, add_data_arguments, load_options
 from datasets.errors import DatasetError, one_line
+from datasets.terminal import run_command
 
 if TYPE_CHECKING:
     from datasets import RetrievalDataset
@@ -74,4 +75,4 @@ def _told(data: RetrievalDataset) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

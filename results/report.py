@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,8 +51,20 @@ class Options:
     width: Width = "page"
 
 
-def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
+def load_board(
+    store: ResultStore,
+    method_order: Sequence[str] = (),
+    about: Mapping[str, tuple[str, str]] | None = None,
+) -> Board:
     """Read the store once, arrange it and test what differs.
+
+    Parameters
+    ----------
+    store : ResultStore
+    method_order : sequence of str
+        Of the rows of every table.
+    about : mapping from str to tuple of str, optional
+        Name and paper of each method, as the page shows them; a paper ends in its address.
 
     Raises
     ------
@@ -73,7 +85,8 @@ def load_board(store: ResultStore, method_order: Sequence[str] = ()) -> Board:
         raise StoreError(*(scan.outdated or [nothing]))
     board = build(scan, method_order)
     values, notes = query_aps(store, board.records)
-    return compare(replace(board, notes=(*board.notes, *unfinished, *notes)), values)
+    whole = replace(board, notes=(*board.notes, *unfinished, *notes), about=about or {})
+    return compare(whole, values)
 
 
 def render_board(

@@ -2,13 +2,16 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 
 import pytest
 
+from results.analysis.comparisons import compare
+from results.page.overview import overview
 from results.page.render import page_html
-from tests.record_factory import board_of, grid, make_record
+from tests.record_factory import ORDER, board_of, grid, make_record
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -105,7 +108,7 @@ def test_nothing_is_fetched_from_anywhere():
     html = page_of(grid())
     parsed = outline(html)
     links = [value for name, value in parsed.attributes if name in ("src", "href", "action")]
-    parts = ["#leaderboard", "#main", "#tables"]
+    parts = ["#leaderboard", "#main", "#overview", "#tables"]
     assert sorted(links) == [*parts, "data:,", "runs.csv"]
     assert not re.findall(r"https?:", re.sub(r"www\.w3\.org", "", html))
     assert "url(" not in html
@@ -134,6 +137,37 @@ def test_a_page_without_records_says_so(skipped):
 
 def test_rows_that_learn_from_captions_are_set_apart_under_a_heading():
     record = make_record(method="kl_hash_captions", kind="captions")
-    text = page_html(board_of([*grid(), record]), {})
+    text = page_html(board_of([*grid(), record]), {}).partition('id="tables"')[2]
     heading = text.index("learn from captions too, ranked apart")
     assert text.index("cibhash") < heading < text.index("kl_hash_captions") < text.index("random")
+
+
+def test_the_page_opens_with_a_row_a_method_by_mean_rank():
+    records = [*grid(), *grid(dataset="other", bits=(16,)), make_record(method="a(b=1)", bits=16)]
+    about = {"cibhash": ("CIBHash", "Qiu et al., 2021, https://arxiv.org/abs/2105.06138")}
+    board = compare(replace(board_of(records), about=about), {})
+    shown = overview(board)
+    assert [line.title for line in shown.lines] == ["CIBHash", "itq", "lsh", "a(b=1)"]
+    assert [line.rank for line in shown.lines] == [1, 2, 3, None]
+    assert (shown.bits, shown.datasets, shown.tables) == ((16, 32, 64), 2, 2)
+    assert shown.lines[2].means == pytest.approx((0.32, 0.336, 0.368))
+    assert shown.lines[3].means == (None, None, None)
+    html = page_html(board, {})
+    link = '<a href="https://arxiv.org/abs/2105.06138" rel="noreferrer">Qiu et al., 2021</a>'
+    assert link in html
+    assert html.index('id="overview"') < html.index('id="board"')
+
+
+def test_a_paper_that_is_no_address_is_no_link():
+    about = dict.fromkeys(ORDER, ("x", "javascript:alert(1) https://a b"))
+    assert 'rel="noreferrer"' not in page_html(replace(board_of(grid()), about=about), {})
+
+
+def test_the_statistics_of_the_leaderboard_are_on_the_page():
+    names = ["<b>|*a*", "it_q", "_c_"]
+    board = compare(board_of(grid(names)), {})
+    html = page_html(board, {})
+    part = html[html.index('id="statistics"') : html.index("</main>")]
+    assert "Mean ranks over one data set" in part
+    assert re.findall('<th scope="col">(.*?)</th>', part)[:3] == ["_c_", "it_q", "&lt;b&gt;|*a*"]
+    assert "<b>" not in part

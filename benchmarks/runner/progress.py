@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -146,17 +144,3 @@ class Watcher:
     ) -> None:
         self._over.set()
         self._thread.join()
-
-
-def say(text: str) -> None:
-    """Show what is going on, on one line of standard error that the next text replaces."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r{text:<78.78}")
-        sys.stderr.flush()
-
-
-def report_written(folder: Path) -> str:
-    """Clear the line of `say`; returns where a reader finds the report in a results folder."""
-    say("")
-    sys.stderr.write("\r" if sys.stderr.isatty() else "")
-    return f"report: {folder / 'report/index.html'} and {folder / 'report/leaderboard.csv'}"

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import protocol_info, score_codes
 from benchmarks.machine.environment import DeviceError, environment
+from benchmarks.runner.reporting import read_board
 from datasets import DATASETS, load
 from datasets.arguments import load_options
 from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
 from datasets.errors import DatasetError
 from datasets.own.kinds import is_own, without_own
-from methods import METHODS
-from results.report import load_board, render_board
+from results.report import render_board
 from results.store.leftovers import tidy
 from results.store.record import RunRecord
 from results.store.store import ResultStore, StoreError
@@ -53,7 +53,7 @@ def rescore_all(options: argparse.Namespace) -> int:
     tidy(store)
     left = _rescore(store, options, device)
     if not options.no_report:
-        render_board(load_board(store, list(METHODS)), store)
+        render_board(read_board(store), store)
     return left
 
 

@@ -13,14 +13,14 @@ from benchmarks.grid.planning import Plan, make_plan
 from benchmarks.machine.environment import DeviceError, environment, place
 from benchmarks.runner.executors import local, run_all, started
 from benchmarks.runner.follower import follow
-from benchmarks.runner.progress import Display, Watcher, report_written, say
+from benchmarks.runner.progress import Display, Watcher
+from benchmarks.runner.reporting import read_board, report_written, say
 from benchmarks.runner.run_settings import Outcome, RunSettings
 from benchmarks.runner.samples import keep_samples, known
 from benchmarks.training.distributed.rank_group import RankGroup
 from benchmarks.training.distributed.torchrun import joined
 from datasets.errors import DatasetError
-from methods import METHODS
-from results.report import load_board, render_board
+from results.report import render_board
 from results.store.leftovers import tidy
 from results.store.planned_grid import write_plan
 from results.store.store import ResultStore, StoreError
@@ -102,7 +102,7 @@ def _run_cells(
 
 def _report(plan: Plan, store: ResultStore, options: argparse.Namespace) -> None:
     """Render the report unless that is not wanted, and print the leaderboard."""
-    board = load_board(store, list(METHODS))
+    board = read_board(store)
     if not options.no_report:
         tasks = dict.fromkeys(cell.task for cell in plan.cells)
         keep_samples(store, board, known([task.data for task in tasks]))

@@ -17,12 +17,13 @@ from benchmarks.features.backbones import backbone
 from benchmarks.grid.tasks import Task
 from benchmarks.grid.yardsticks import YARDSTICKS
 from benchmarks.machine.environment import DeviceError, Environment, environment
+from benchmarks.runner.reporting import read_board
 from datasets import load
 from datasets.arguments import load_options
 from datasets.base import RetrievalDataset
 from datasets.errors import DatasetError
 from methods import METHODS
-from results.report import load_board, render_board
+from results.report import render_board
 from results.store.leftovers import tidy
 from results.store.record import SCHEMA, RunRecord, check_record
 from results.store.store import ResultStore, StoreError
@@ -59,7 +60,7 @@ def submit(options: argparse.Namespace) -> RunRecord:
         _check_kind(store, record)
         store.save(record, arrays, force=options.force)
         if not options.no_report:
-            render_board(load_board(store, list(METHODS)), store)
+            render_board(read_board(store), store)
     return record
 
 

@@ -7,7 +7,7 @@ be compared never share a column.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -260,3 +260,5 @@ class Board:
     notes: tuple[str, ...]  # superseded, skipped and failed, one line each
     method_order: tuple[str, ...]
     comparisons: Comparisons | None = None  # None where nothing was tested
+    about: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Name and paper of a method, as the page shows them, by its name in the tables."""

@@ -14,7 +14,10 @@ from markupsafe import Markup
 
 from results.analysis.board import TIES, Board
 from results.page.data import page_data
+from results.page.markdown_html import markdown_html
+from results.page.overview import overview
 from results.page.thumbnails import Gallery
+from results.tables.comparisons import statistics_markdown
 from results.tables.markup import EMPTY, TEMPLATES, template
 
 SCRIPTS = ("theme.js", "page.js")
@@ -48,6 +51,8 @@ def page_html(
         figures={caption: Markup(drawn) for caption, drawn in figures.items()},
         files=files,
         galleries=galleries,
+        overview=overview(board),
+        statistics=markdown_html(statistics_markdown(board)[2:]),
         data=page_data(board),
         ties=TIES,
         empty=EMPTY,

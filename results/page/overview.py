@@ -1,0 +1,76 @@
+"""The first table of the page: one row a method, its mean rank and its means by code length."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from results.analysis.board import Board, Section
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method of the overview; `means` and `rank` are None where tables lack an entry."""
+
+    method: str
+    title: str
+    paper: str
+    link: str
+    kind: str
+    rank: float | None
+    means: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All methods that are ranked, best first, and the code lengths of `Line.means`."""
+
+    bits: tuple[int, ...]
+    lines: tuple[Line, ...]
+    datasets: int  # that the ranks are over
+    tables: int
+
+
+def overview(board: Board) -> Overview:
+    """Return the overview of a board: ranks where it was compared, and means over its tables."""
+    lengths = sorted({bits for section in board.sections for bits in section.bits if bits})
+    ranks: dict[str, float] = {}
+    datasets = 0
+    for ranking in board.comparisons.rankings if board.comparisons else ():
+        ranks |= dict(zip(ranking.methods, ranking.mean_ranks, strict=True))
+        datasets = max(datasets, len(ranking.datasets))
+    kinds = {r.method: r.kind for s in board.sections for r in s.rows if not r.yardstick}
+    lines = [_line(board, name, kind, ranks.get(name), lengths) for name, kind in kinds.items()]
+    order = [*dict.fromkeys(kinds.values())]
+
+    def place(line: Line) -> tuple[int, bool, float]:
+        return order.index(line.kind), line.rank is None, line.rank or 0.0
+
+    return Overview(tuple(lengths), tuple(sorted(lines, key=place)), datasets, len(board.sections))
+
+
+def _line(board: Board, method: str, kind: str, rank: float | None, lengths: list[int]) -> Line:
+    base, opened, rest = method.partition("(")
+    title, paper = board.about.get(base, (base, ""))
+    text, found, address = paper.partition("https://")
+    link = f"https://{address}" if found and re.fullmatch(r"[!-~]+", address) else ""
+    means = tuple(_mean(board, method, bits) for bits in lengths)
+    shown = text.rstrip(" ,") if link else paper
+    return Line(method, f"{title}{opened}{rest}", shown, link, kind, rank, means)
+
+
+def _mean(board: Board, method: str, bits: int) -> float | None:
+    """Mean over the tables that have the length; None where one of them lacks the method."""
+    found = [*_entries([s for s in board.sections if bits in s.bits], method, bits)]
+    whole = [mean for mean in found if mean is not None]
+    return float(np.mean(whole)) if whole and len(whole) == len(found) else None
+
+
+def _entries(sections: list[Section], method: str, bits: int) -> Iterator[float | None]:
+    for section in sections:
+        row = next((row for row in section.rows if row.method == method), None)
+        entry = row.cell(section.metric, bits) if row else None
+        yield entry.mean if entry else None
