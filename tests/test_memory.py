@@ -15,7 +15,7 @@ if sys.argv[1] == "kept":
     assert keep_freed_memory()
 def batch():
     parts = [torch.ones(10 * 2**20) for _ in range(2)]  # 80 MiB
-for _ in range(4):  # until the first ones have found their places
+for _ in range(8):  # until the first ones have found their places
     batch()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):

@@ -11,6 +11,7 @@ import pytest
 from results.analysis.comparisons import compare
 from results.page.overview import overview
 from results.page.render import page_html
+from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown
 from tests.record_factory import ORDER, board_of, grid, make_record
 
 VOID = {"meta", "link", "br", "img", "input"}
@@ -171,3 +172,22 @@ def test_the_statistics_of_the_leaderboard_are_on_the_page():
     assert "Mean ranks over one data set" in part
     assert re.findall('<th scope="col">(.*?)</th>', part)[:3] == ["_c_", "it_q", "&lt;b&gt;|*a*"]
     assert "<b>" not in part
+
+
+def test_tables_leaderboard_and_files_mark_the_same_entries():
+    marks = {("cibhash", 16): "best", ("itq", 16): "second"}
+    board = board_of(grid())
+    board = replace(board, sections=(replace(board.sections[0], marks=marks),))
+    html = page_html(board, {})
+    assert re.findall('<td class="(best|second)">(.*?) ±', html) == [
+        ("second", "0.420"),
+        ("best", "0.520"),
+    ]
+    data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
+    shown = {(data["methods"][e[1]][0], e[2], e[11]) for e in data["entries"] if e[11]}
+    assert shown == {("cibhash", 16, 1), ("itq", 16, 2)}
+    for text, best, second in (
+        (leaderboard_markdown(board), r"\*\*(0.*?) ±", r"<ins>(0.*?) ±"),
+        (leaderboard_latex(board), r"textbf{(0.*?) ", r"underline{(0.*?) "),
+    ):
+        assert (re.findall(best, text), re.findall(second, text)) == (["0.520"], ["0.420"])

@@ -238,6 +238,9 @@ def test_a_phone_needs_no_sideways_scrolling(address, downloads, dark):
     try:
         driver.get(address)
         assert driver.execute_script("return document.documentElement.scrollWidth") == 390
+        for table in ("#overview tbody", "#rows"):
+            cells = driver.find_elements(By.CSS_SELECTOR, f"{table} tr:first-child > *")
+            assert all(cell.rect["x"] + cell.rect["width"] <= 390 for cell in cells[:3])
         assert driver.get_log("browser") == []
     finally:
         driver.quit()

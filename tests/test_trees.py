@@ -41,7 +41,7 @@ def test_a_tree_may_begin_with_a_byte_order_mark(tmp_path):
     (tmp_path / "toy.txt").write_bytes(b"\xef\xbb\xbf" + TEXT)
     assert read_tree(tmp_path / "toy.txt")["animal"] == "root"
     (tmp_path / "toy.txt").write_bytes(b"\xff" + TEXT)
-    with pytest.raises(DatasetError, match=r"toy\.txt: cannot be read \('utf-8' codec"):
+    with pytest.raises(DatasetError, match=r"toy\.txt: not UTF-8 \('utf-8' codec"):
         read_tree(tmp_path / "toy.txt")
 
 

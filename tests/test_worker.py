@@ -58,7 +58,7 @@ def test_a_method_that_ends_the_process_is_a_failed_cell(cell, tmp_path, monkeyp
     monkeypatch.setattr(cell.method.cls, part, leaves)
     (outcome,) = run_leased.run_leased(settings(tmp_path), [cell])
     assert outcome.state == "failed"
-    assert outcome.note.startswith("raised SystemExit(0), which would end the whole process")
+    assert "raised SystemExit(0), which would end the whole process" in outcome.note
     assert "in leaves" in json.loads(failed(tmp_path)[0].read_text())["traceback"]
 
 
@@ -92,7 +92,7 @@ def test_what_failed_for_one_cell_fails_for_all_of_a_call_and_is_tried_again_by_
     given = settings(tmp_path)
     monkeypatch.setattr(FeatureCache, "features", full)
     notes = [run_leased.run_leased(given, [cell])[0].note for _ in range(2)]
-    assert notes == ["[Errno 28] No space left on device"] * 2
+    assert [note.partition(";")[0] for note in notes] == ["[Errno 28] No space left on device"] * 2
     assert len(tried) == 1
     monkeypatch.undo()
     assert run_leased.run_leased(given, [cell])[0].state == "failed"

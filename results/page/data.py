@@ -36,14 +36,14 @@ def page_data(board: Board) -> dict[str, Any]:
     """Return the data of the page, ready for JSON.
 
     An entry is a list: table, method, bits and metric by number, then `COLUMNS`, then 1 where the
-    tables mark it as the best of its column, else 0; what is missing is null. Runs of
-    an entry are found by ``table method bits``.
+    tables mark it as the best of its column, 2 as the second, else 0; what is missing is null. Runs
+    of an entry are found by ``table method bits``.
     """
     tables = {s.table: n for n, s in enumerate(board.sections)}
     methods, metrics, texts = Pool(), Pool(), Pool()
     for name in sorted(set(board.leaderboard["metric"]), key=metric_key):
         metrics.place(name)
-    marked = {key for section in board.sections for key in _marked(section)}
+    marks = {key: mark for section in board.sections for key, mark in _marks(section)}
     entries = []
     names = ["dataset", "protocol", "backbone", "method", "kind", "bits", "metric", *COLUMNS]
     for row in board.leaderboard[names].itertuples(index=False, name=None):
@@ -51,7 +51,7 @@ def page_data(board: Board) -> dict[str, Any]:
         who = methods.place([method, kind])
         place = [tables[Table(dataset, protocol, backbone)], who, bits, metrics.place(metric)]
         over = None if pd.isna(interval) else interval
-        mark = int((dataset, protocol, backbone, method, bits, metric) in marked)
+        mark = marks.get((dataset, protocol, backbone, method, bits, metric), 0)
         entries.append([*place, *map(_number, numbers), over, mark])
     runs: dict[str, list[dict[str, Any]]] = {}
     for record in sorted(board.records, key=lambda record: record.seed):
@@ -76,12 +76,13 @@ def page_data(board: Board) -> dict[str, Any]:
     }
 
 
-def _marked(section: Section) -> Iterator[tuple[object, ...]]:
-    """Yield the entries that a section marks as the best of their column."""
+def _marks(section: Section) -> Iterator[tuple[tuple[object, ...], int]]:
+    """Yield the entries that a section marks, with 1 for the best of a column, 2 for the second."""
     for row in section.rows:
         for bits in section.bits:
-            if section.best(row, bits):
-                yield (*section.table, row.method, bits, section.metric)
+            mark = 1 if section.best(row, bits) else 2 * section.second(row, bits)
+            if mark:
+                yield (*section.table, row.method, bits, section.metric), mark
 
 
 def _run(record: RunRecord, metrics: Pool, texts: Pool) -> dict[str, Any]:

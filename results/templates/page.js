@@ -2,7 +2,7 @@
 (function () {
   const data = JSON.parse(document.getElementById("data").textContent);
   const CHUNK = 100; // rows drawn at a time
-  const [TABLE, METHOD, BITS, METRIC, MEAN, STD, N, LOW, HIGH, RANK, OVER, BEST] = Array(12).keys();
+  const [TABLE, METHOD, BITS, METRIC, MEAN, STD, N, LOW, HIGH, RANK, OVER, MARK] = Array(12).keys();
   const $ = (id) => document.getElementById(id);
   const MAIN = "main";
 
@@ -109,7 +109,7 @@
     row.append(head, element("td", entry[RANK] === null ? "" : entry[RANK]), element("td", fixed(entry[MEAN])),
       element("td", fixed(entry[STD])), interval, element("td", entry[N]), set,
       element("td", bits(entry)), element("td", data.metrics[entry[METRIC]]));
-    if (entry[BEST]) row.children[2].className = "best";
+    row.children[2].className = ["", "best", "second"][entry[MARK]];
     row.addEventListener("click", () => record(entry));
     return row;
   }
@@ -256,11 +256,11 @@
         const entry = entries.find((e) => e[METHOD] === method && e[BITS] === length);
         if (!entry) return "-";
         const text = fixed(entry[MEAN]) + (entry[STD] === null ? "" : ` $\\pm$ ${fixed(entry[STD])}`);
-        return entry[BEST] ? `\\textbf{${text}}` : text;
+        return [text, `\\textbf{${text}}`, `\\underline{${text}}`][entry[MARK]];
       };
       const seeds = unique(entries.map((e) => e[N])).sort((a, b) => a - b);
       const count = seeds.length > 1 ? `${seeds[0]} to ${seeds[seeds.length - 1]}` : seeds[0];
-      const caption = `${title(table(entries[0]))}. ${data.metrics[entries[0][METRIC]]}, mean and standard deviation over n = ${count} seeds. In bold: the best of a column, as the report marks it.`;
+      const caption = `${title(table(entries[0]))}. ${data.metrics[entries[0][METRIC]]}, mean and standard deviation over n = ${count} seeds. In bold the best of a column and underlined the second, as the report marks them.`;
       const rows = unique(entries.map((e) => e[METHOD])).map((method) =>
         `    ${[tex(data.methods[method][0]), ...columns.map((length) => cell(method, length))].join(" & ")} \\\\`);
       blocks.push("", "\\begin{table}[t]", "  \\centering", `  \\caption{${tex(caption)}}`,
