@@ -1,4 +1,4 @@
-"""Render every table and figure again from the stored records: ``python -m benchmarks.report``.
+"""Render every table and figure again from the stored records.
 
 It needs nothing but the records, also while a grid is running: what is missing is said.
 """
@@ -10,10 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.command import OK, Parser, fail, read_board, report_written, say
-from benchmarks.samples import Load, keep_samples
+from benchmarks.command import OK, Parser, fail, run_command
+from benchmarks.runner.reporting import read_board, report_written, say
+from benchmarks.runner.samples import Load, keep_samples
 from datasets import DATASETS, load
-from datasets.arguments import add_data_arguments, load_options
+from datasets.arguments import add_data_arguments, default_out, load_options
 from datasets.base import RetrievalDataset
 from datasets.own.kinds import without_own
 from results.figures.by_name import FIGURES
@@ -29,9 +30,9 @@ _NAMES = f"all where left out: {', '.join(FIGURES)}"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    parser = Parser(prog="python -m benchmarks.report", description=__doc__)
+    parser = Parser("benchmarks.report", __doc__)
     add = parser.add_argument
-    add("--out", type=Path, default=Path("results"), metavar="DIR")
+    add("--out", type=Path, default=default_out(), metavar="DIR", help="default: %(default)s")
     add("--columns", nargs="+", choices=COLUMNS, default=[], help="what the tables show besides")
     add("--figures", nargs="+", default=[], choices=FIGURES, metavar="NAME", help=_NAMES)
     add("--format", nargs="+", default=["pdf", "png"], choices=FORMATS, help="of the figures")
@@ -74,4 +75,4 @@ def _loader(options: argparse.Namespace) -> Load:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -1,46 +1,18 @@
-"""Run a stored cell again and compare: ``python -m benchmarks.repro RECORD.json``."""
+"""Run a stored cell again and compare."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from benchmarks.command import OK, SOME_FAILED, Parser, fail
-from benchmarks.explain import differences, read_record, store_of
-from benchmarks.features.backbones import backbone
-from benchmarks.features.base import Backbone
-from benchmarks.features.cache import FeatureCache, FeatureError
-from benchmarks.features.captions import DEFAULT_ENCODER, TextError
-from benchmarks.grid.cells import Cell, Views
-from benchmarks.grid.method_settings import GridError, MethodSpec, chosen_methods, method_spec
-from benchmarks.grid.no_exit import ExitError
-from benchmarks.grid.tasks import Task
-from benchmarks.machine.environment import DeviceError, environment
-from benchmarks.runner.make_record import run_cells
-from benchmarks.runner.task_inputs import TaskInputs
-from benchmarks.training.trainer import Matmul, TrainingError
-from datasets import load
-from datasets.arguments import add_data_arguments, load_options
-from datasets.errors import DatasetError, one_line
-from results.store.leftovers import tidy
-from results.store.record import RunRecord
-from results.store.store import StoreError
-
-_USER_ERRORS = (
-    *(DatasetError, DeviceError, GridError, StoreError),
-    *(FeatureError, TextError, TrainingError, ExitError),
-)
-"""Errors whose message is one line meant for the user: of the arguments, and of the run."""
+from benchmarks.command import OK, SOME_FAILED, Parser, fail, run_command
+from datasets.arguments import add_data_arguments
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 1 if anything came out otherwise."""
-    parser = Parser(prog="python -m benchmarks.repro", description=__doc__)
+    parser = Parser("benchmarks.repro", __doc__)
     add = parser.add_argument
     add("record", type=Path, metavar="RECORD.json")
     add("--dataset", metavar="NAME/PROTOCOL", help="default: the record's; your own: KIND:PATH")
@@ -49,96 +21,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--deterministic", action="store_true", help="torch's strict mode")
     add_data_arguments(parser)
     options = parser.parse_args(arguments)
+    from benchmarks.runner.repeat_record import USER_ERRORS, repeat  # they load torch
+
     try:
-        record = read_record(options.record)
-        store = store_of(options.record)
-        tidy(store)
-        stored = store.arrays(options.record)
-        env = environment(options.device, deterministic=options.deterministic)
-        network, spec = stored_setup(record, [options.method] if options.method else ["all"])
-        name = options.dataset or f"{record.dataset}/{record.protocol}"
-        task = Task(load(name, load_options(options)), network)
-        cell = stored_cell(record, task, spec)
-        inputs = TaskInputs(task, FeatureCache(options.cache, env.device))
-        seeds = record.trained_with
-        cells = [replace(cell, key=replace(cell.key, seed=seed)) for seed in seeds]
-        results = run_cells(cells, inputs, env, lambda epoch, epochs, losses: None)
-        again, arrays = results[seeds.index(record.seed)]
-    except _USER_ERRORS as error:
+        settings, changes = repeat(options)
+    except USER_ERRORS as error:
         return fail(error)
-    lines = [f"differs: {name}: {a} | {b}" for name, a, b in differences(record, again)]
-    changed = list(_changes(record, again, stored, arrays))
-    sys.stdout.write("\n".join([*lines, *(changed or ["every number and code is the same"])]))
-    sys.stdout.write("\n")
-    return SOME_FAILED if changed else OK
-
-
-def stored_setup(record: RunRecord, methods: Sequence[str]) -> tuple[Backbone, MethodSpec]:
-    """Rebuild the backbone and the method of a record, which is one of `methods`.
-
-    Raises
-    ------
-    GridError
-        If the record is not of a run, as a submission is not, or its settings are not as a run
-        writes them.
-    BackboneError
-        If the backbone cannot be had.
-    """
-    settings = record.settings
-    if "submission" in settings:
-        raise GridError(f"record of {record.method}: it was submitted as codes, nothing runs it")
-    try:
-        network = backbone(settings["backbone"]["name"], settings["backbone"]["input_size"])
-        return network, _spec(settings["method"], methods)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise GridError(
-            f"record of {record.method}: its settings are not as a run writes them "
-            f"({type(error).__name__}: {one_line(error)}); run the cell again"
-        ) from error
-
-
-def stored_cell(record: RunRecord, task: Task, spec: MethodSpec) -> Cell:
-    """Rebuild the cell that a record came from."""
-    settings = record.settings
-    views: Views = settings.get("views") or "bank"
-    encoder = settings.get("text_encoder") or DEFAULT_ENCODER
-    matmul: Matmul = settings.get("matmul") or "highest"
-    return Cell(record.key, task, spec, views, encoder, matmul)
-
-
-def _spec(settings: Mapping[str, Any], methods: Sequence[str]) -> MethodSpec:
-    """Build the method with the settings that a record holds, and check them as a call's."""
-    name, known = settings["name"], chosen_methods(methods)
-    if name not in known:
-        raise GridError(
-            f"record of {name}: --method must name its class, as FILE.py:CLASS, "
-            f"PACKAGE.MODULE:CLASS or the name of an entry point, got {' '.join(methods)}"
-        )
-    spec = method_spec(name, finetune=bool(settings.get("finetune")), known=known)
-    if recipe := settings.get("recipe"):
-        spec = replace(spec, recipe=replace(spec.recipe, **recipe, epochs_at={}))
-    params = dict(settings["params"])
-    spec.cls(8, 8, **params)  # at any width: what it refuses, it refuses before anything runs
-    return replace(spec, params=params)
-
-
-def _changes(
-    record: RunRecord,
-    again: RunRecord,
-    stored: Mapping[str, np.ndarray],
-    arrays: Mapping[str, np.ndarray],
-) -> Iterator[str]:
-    for name in sorted(record.metrics.keys() | again.metrics.keys()):
-        old, new = (r.metrics.get(name, float("nan")) for r in (record, again))
-        if old != new:
-            yield f"{name}: {old:.6f} stored, {new:.6f} now, difference {new - old:+.6f}"
-    for part in ("query", "database"):
-        name = f"{part}_codes"
-        if name in stored and name in arrays:
-            bits = int(np.unpackbits(stored[name] ^ arrays[name]).sum())
-            if bits:
-                yield f"{name}: {bits:,} of {record.bits * len(stored[name]):,} bits differ"
+    lines = [*settings, *(changes or ["every number and code is the same"])]
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    return SOME_FAILED if changes else OK
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

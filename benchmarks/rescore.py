@@ -1,167 +1,36 @@
-"""Compute every metric of every stored run again, from its codes: ``python -m benchmarks.rescore``.
+"""Compute every metric of every stored run again, from its codes.
 
 Nothing is trained. A metric that came later than a run fills itself in this way.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from benchmarks.command import OK, SOME_FAILED, Parser, fail, read_board
-from benchmarks.evaluation.packing import PackedBits
-from benchmarks.evaluation.scoring import protocol_info, score_codes
-from benchmarks.machine.environment import DeviceError, environment
-from datasets import DATASETS, load
-from datasets.arguments import add_data_arguments, load_options
-from datasets.base import RetrievalDataset
-from datasets.contents import LoadOptions
-from datasets.errors import DatasetError
-from datasets.own.kinds import is_own, without_own
-from results.report import render_board
-from results.store.leftovers import tidy
-from results.store.record import RunRecord
-from results.store.store import ResultStore, StoreError
-
-
-class RescoreError(Exception):
-    """A record that cannot be scored again; the message is one line meant for the user."""
+from benchmarks.command import OK, SOME_FAILED, Parser, fail, run_command
+from datasets.arguments import add_data_arguments, default_out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 1 if some records were left as they are."""
-    parser = Parser(prog="python -m benchmarks.rescore", description=__doc__)
+    parser = Parser("benchmarks.rescore", __doc__)
     add = parser.add_argument
-    add("--out", type=Path, default=Path("results"), metavar="DIR", help="folder of the results")
+    add("--out", type=Path, default=default_out(), metavar="DIR", help="default: %(default)s")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--no-report", action="store_true", help="write the records only")
     add("--datasets", nargs="+", default=[], metavar="KIND:PATH", help="records of your own data")
     add_data_arguments(parser)
     options = parser.parse_args(arguments)
+    from benchmarks.runner.rescore_records import USER_ERRORS, rescore_all  # they load torch
+
     try:
-        device = environment(options.device).device
-        store = ResultStore(options.out)
-        tidy(store)
-        left = _rescore_all(store, options, device)
-        if not options.no_report:
-            render_board(read_board(store), store)
-    except (DatasetError, DeviceError, StoreError) as error:
+        left = rescore_all(options)
+    except USER_ERRORS as error:
         return fail(error)
     return SOME_FAILED if left else OK
 
 
-def _rescore_all(store: ResultStore, options: argparse.Namespace, device: torch.device) -> int:
-    """Score what can be scored; returns how many records were left as they are."""
-    records, unread, _, outdated = store.scan()
-    for reason in (*unread, *outdated):
-        sys.stderr.write(f"left as it is: {reason}\n")
-    given = load_options(options)
-    own = [load(name, given) for name in map(_own, options.datasets)]
-    data: dict[str, RetrievalDataset | DatasetError] = {d.protocol.label: d for d in own}
-    counts = {"changed": 0, "unchanged": 0, "codeless": 0, "left": len(unread)}
-    for record in records:
-        if record.bits == 0:  # the yardstick `float`: --force ranks its features anew
-            counts["codeless"] += 1
-            continue
-        name = f"{record.dataset}/{record.protocol}"
-        if name not in data:
-            data[name] = _named(record, without_own(given))
-        try:
-            counts["changed" if rescore(store, record, data[name], device) else "unchanged"] += 1
-        except (RescoreError, StoreError) as error:
-            counts["left"] += 1
-            sys.stderr.write(f"left as it is: {name} {record.method} {record.bits} bits: {error}\n")
-    sys.stdout.write(
-        f"{sum(counts.values())} records: {counts['changed']} changed, "
-        f"{counts['unchanged']} the same, {counts['codeless']} without codes, "
-        f"{counts['left']} left as they are\n"
-    )
-    return counts["left"] + len(outdated)
-
-
-def _own(name: str) -> str:
-    if not is_own(name):
-        raise DatasetError(
-            f"--datasets: expected your own data, as in folder:PATH, got {name!r}; named data sets "
-            "are found by themselves"
-        )
-    return name
-
-
-def _named(record: RunRecord, options: LoadOptions) -> RetrievalDataset | DatasetError:
-    """Load the data set that a record names, with the rows that are there if it had no others."""
-    if record.dataset not in DATASETS:
-        return DatasetError("is of your own data; name it with --datasets KIND:PATH")
-    try:
-        return load(f"{record.dataset}/{record.protocol.partition('~')[0]}", options)
-    except DatasetError as error:
-        return error
-
-
-def rescore(
-    store: ResultStore,
-    record: RunRecord,
-    data: RetrievalDataset | DatasetError,
-    device: torch.device,
-) -> bool:
-    """Score one record with codes again; returns whether anything in it changed.
-
-    Raises
-    ------
-    RescoreError
-        If its arrays are damaged, or it was made on another copy of the data set.
-    StoreError
-        If its files cannot be read or written.
-    """
-    if isinstance(data, DatasetError):
-        raise RescoreError(str(data))
-    arrays = store.arrays(store.locate(record))
-    if fault := _fault(arrays, record):
-        raise RescoreError(f"its arrays are damaged ({fault}); run it again")
-    info = protocol_info(data, str(record.protocol_info.get("inputs", "")))
-    before = {"labels": info["labels"]} | record.protocol_info  # older records hold no labels
-    same = all(before[key] == info[key] for key in ("digest", "labels"))
-    for part in ("query", "database"):
-        same = same and np.array_equal(arrays[f"{part}_rows"], getattr(data, part).numpy())
-    if not same:
-        raise RescoreError("was made under another split or other labels; run it again")
-    query, database = (
-        PackedBits(arrays[f"{part}_codes"], record.bits) for part in ("query", "database")
-    )
-    scores = score_codes(query, database, data, device)
-    again = replace(record, metrics=scores.metrics, curves=scores.curves, protocol_info=info)
-    if again == record:
-        return False
-    store.save(again, arrays | {"query_ap": scores.query_ap}, force=True)
-    return True
-
-
-def _fault(arrays: Mapping[str, NDArray[Any]], record: RunRecord) -> str | None:
-    """Say what is wrong with the arrays of a record, None if nothing is."""
-    for part in ("query", "database"):
-        for name in (f"{part}_rows", f"{part}_codes"):
-            if name not in arrays:
-                return f"{name} is missing"
-        codes, shape = arrays[f"{part}_codes"], (len(arrays[f"{part}_rows"]), -(-record.bits // 8))
-        if codes.dtype != np.uint8 or codes.shape != shape:
-            return (
-                f"{part}_codes must be {shape[0]} packed codes of {record.bits} bits, "
-                f"got {codes.dtype} of shape {codes.shape}"
-            )
-        try:
-            PackedBits(codes, record.bits).check_ends(f"{part}_codes")
-        except ValueError as error:
-            return str(error)
-    return None
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

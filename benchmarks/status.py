@@ -1,4 +1,4 @@
-"""Say how far the grid of a results folder is: ``python -m benchmarks.status --out results``."""
+"""Say how far the grid of a results folder is."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.command import OK, Parser, fail
+from benchmarks.command import OK, Parser, fail, run_command
+from datasets.arguments import default_out
+from datasets.errors import call_of
 from results.store.planned_grid import STATES, Standing, standings
 from results.store.store import ResultStore, StoreError
 
@@ -18,8 +20,10 @@ _MOST = 20
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    parser = Parser(prog="python -m benchmarks.status", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("results"), metavar="DIR")
+    parser = Parser("benchmarks.status", __doc__)
+    parser.add_argument(
+        "--out", type=Path, default=default_out(), metavar="DIR", help="default: %(default)s"
+    )
     options = parser.parse_args(arguments)
     try:
         store = ResultStore(options.out)
@@ -29,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoreError as error:
         return fail(error)
     if not found:
-        return fail(f"{options.out}: no grid was planned there; start one with benchmarks.run")
+        return fail(
+            f"{options.out}: no grid was planned there; start one with {call_of('benchmarks.run')}"
+        )
     sys.stdout.write("\n".join(_lines(found)) + "\n")
     return OK
 
@@ -55,4 +61,4 @@ def _note(standing: Standing) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

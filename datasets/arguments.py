@@ -1,27 +1,50 @@
-"""What the commands share: errors of one line, and the flags by which they load data sets."""
+"""What the commands share: errors of one line, the flags that load data sets, default folders."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from platformdirs import user_cache_path
 
-from datasets.contents import LoadOptions
-from datasets.errors import printable
+from datasets.errors import call_of, printable
 from datasets.progress import ProgressLine
+
+if TYPE_CHECKING:
+    from datasets.contents import LoadOptions
 
 BAD_ARGUMENTS = 2
 """Exit code of every command."""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line.
+
+    Parameters
+    ----------
+    module : str
+        Of the command, as in ``python -m MODULE``.
+    description : str, optional
+        What the command does.
+    """
+
+    def __init__(self, module: str, description: str | None = None) -> None:
+        super().__init__(prog=call_of(module), description=description)
 
     def error(self, message: str) -> NoReturn:
         """Print the message and leave with exit code 2."""
         self.exit(BAD_ARGUMENTS, f"error: {printable(message)}; see --help\n")
+
+
+def default_out() -> Path:
+    """Folder of the results where none is named: one that hides no package of the suite.
+
+    That is ``results`` in the root of a checkout, whose package of this name lies there already,
+    and ``hashbench-results`` everywhere else.
+    """
+    home = Path(__file__).resolve().parents[1]
+    return Path("results" if Path.cwd() == home else "hashbench-results")
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +62,8 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load_options(options: argparse.Namespace) -> LoadOptions:
     """Return what the flags say."""
+    from datasets.contents import LoadOptions  # it loads torch, which --help does without
+
     return LoadOptions(
         data_root=options.data_root,
         allow_missing=options.allow_missing,

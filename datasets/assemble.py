@@ -14,8 +14,8 @@ from torch import Tensor
 from datasets.base import RetrievalDataset
 from datasets.contents import Contents, LoadOptions
 from datasets.digests import first_equal_rows
-from datasets.errors import DatasetError
-from datasets.image_source import ImageSource
+from datasets.errors import DatasetError, call_of
+from datasets.image_source import ImageSource, MemoryImages
 from datasets.progress import Progress, silent
 from datasets.protocols.protocol import Protocol_
 from datasets.protocols.rules import Split
@@ -60,7 +60,7 @@ def assemble(protocol: Protocol_, contents: Contents, options: LoadOptions) -> R
         notes = (
             *notes,
             f"{len(again):,} of {len(split.query):,} queries are in the database too, as {what} "
-            f"of the same bytes; python -m datasets.doctor lists them",
+            f"of the same bytes; {call_of('datasets.doctor')} lists them",
         )
     return RetrievalDataset(
         protocol.dataset,
@@ -138,7 +138,8 @@ def repeated(
 
 def _originals(images: ImageSource, options: LoadOptions) -> Tensor:
     """Row of the first image of the same bytes, int64 (N,); kept in the cache."""
-    note = _note(images, "same.json", options)
+    in_memory = isinstance(images, MemoryImages)  # compared sooner than a note is read
+    note = None if in_memory else _note(images, "same.json", options)
     known = _read_note(note)
     if known is not None:
         with contextlib.suppress(ValueError, IndexError):  # a damaged note is no note
@@ -196,7 +197,7 @@ def _refuse_absent(protocol: Protocol_, contents: Contents) -> None:
     if len(absent):
         raise DatasetError(
             f"{protocol.label}: {len(absent):,} of {len(contents):,} images are missing, the first "
-            f"is {contents.images.name(int(absent[0]))}; python -m datasets.doctor lists them, "
+            f"is {contents.images.name(int(absent[0]))}; {call_of('datasets.doctor')} lists them, "
             "--allow-missing goes on without them"
         )
 

@@ -1,4 +1,4 @@
-"""Verify a local copy of a data set: ``python -m datasets.doctor NAME[/PROTOCOL] --data-root DIR``.
+"""Verify a local copy of a data set.
 
 Every image is decoded. Exit codes: 0 all is well; 1 something is wrong; 2 bad arguments.
 """
@@ -8,14 +8,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from datasets import DatasetError, LoadOptions, OptionError, UnknownName, full_name, read
 from datasets.arguments import BAD_ARGUMENTS, Parser, add_data_arguments, load_options
-from datasets.assemble import assemble, repeated, unreadable
-from datasets.contents import Contents
-from datasets.protocols.protocol import Protocol_
+from datasets.errors import DatasetError, OptionError, UnknownName
+from datasets.terminal import run_command
+
+if TYPE_CHECKING:  # all of it loads torch, which --help does without
+    from torch import Tensor
+
+    from datasets import Contents, LoadOptions, Protocol_
 
 MOST_DETAILS = 10
 """Lines below a check; more are counted."""
@@ -44,10 +46,12 @@ class Check:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    parser = Parser(prog="python -m datasets.doctor", description=__doc__)
+    parser = Parser("datasets.doctor", __doc__)
     parser.add_argument("name", metavar="NAME[/PROTOCOL]", help="or KIND:PATH, your own data")
     add_data_arguments(parser)
     given = parser.parse_args(arguments)
+    from datasets import full_name
+
     try:
         checks = list(examine(full_name(given.name), load_options(given)))
     except (UnknownName, OptionError) as error:
@@ -76,6 +80,8 @@ def examine(name: str, options: LoadOptions) -> Iterator[Check]:
     UnknownName, OptionError
         If there is no such data set, or an option makes no sense for it.
     """
+    from datasets import read
+
     try:
         protocol, contents = read(name, replace(options, allow_missing=True))
     except (UnknownName, OptionError):
@@ -105,6 +111,8 @@ def table(checks: Iterable[Check]) -> list[str]:
 
 
 def _images(contents: Contents, options: LoadOptions) -> Iterator[Check]:
+    from datasets.assemble import unreadable
+
     if contents.images is None:
         return
     found = unreadable(contents, options, afresh=True)
@@ -134,6 +142,8 @@ def _labels(contents: Contents) -> Iterator[Check]:
 
 
 def _split(protocol: Protocol_, contents: Contents, options: LoadOptions) -> Iterator[Check]:
+    from datasets.assemble import assemble, repeated
+
     try:
         data = assemble(protocol, contents, options)
     except DatasetError as error:
@@ -168,4 +178,4 @@ def _range(counts: Tensor) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

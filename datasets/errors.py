@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -26,6 +28,10 @@ class DatasetError(Exception):
 
 class UnknownName(DatasetError):
     """A name that nothing is known by; the message suggests the closest known one."""
+
+
+class AbsentData(DatasetError):
+    """Files of a data set are not here, and cannot be downloaded; the message says where from."""
 
 
 class OptionError(DatasetError):
@@ -80,6 +86,23 @@ def check_class_names(who: str, names: Iterable[str]) -> None:
                 f"{who}: the name of a class has at most {MOST_LETTERS} letters and no NUL, got "
                 f"{name[:40]!r} of {len(name):,}"
             )
+
+
+def call_of(module: str) -> str:
+    """Say how a command is called, in the way in which this process was.
+
+    Parameters
+    ----------
+    module : str
+        Of the command.
+
+    Examples
+    --------
+    >>> call_of("datasets.doctor")
+    'python -m datasets.doctor'
+    """
+    by_console = sys.argv and Path(sys.argv[0]).stem == "hashbench"
+    return f"hashbench {module.rpartition('.')[2]}" if by_console else f"python -m {module}"
 
 
 def one_line(error: BaseException | str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, Self, final
+from typing import Any, ClassVar, Literal, Protocol, Self, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -111,6 +111,61 @@ class TrainingSet(Protocol):
         ...
 
 
+@runtime_checkable
+class Array(Protocol):
+    """A tensor, a NumPy array, or what turns into one."""
+
+    def __array__(self, *arguments: Any, **settings: Any) -> Any:
+        """Give the array."""
+        ...
+
+
+class Matrix:
+    """A training set of inputs alone, as a notebook has them: `TrainingSet` with one view an image.
+
+    Parameters
+    ----------
+    features : Tensor, float32, shape (N, ...)
+        Inputs, which are their own only view.
+    """
+
+    def __init__(self, features: Tensor) -> None:
+        self.features = features
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image's input."""
+        return tuple(self.features.shape[1:])
+
+    def __len__(self) -> int:
+        """Count the training images, N."""
+        return len(self.features)
+
+    def mean(self) -> Tensor:
+        """Mean of the inputs over images and tokens, float32, shape (D,)."""
+        return self.features.flatten(0, -2).mean(0)
+
+    def generator(self, seed: int) -> torch.Generator:
+        """Make a generator on the device of the inputs."""
+        return torch.Generator(self.features.device).manual_seed(seed)
+
+    def draw(self, n: int, n_views: int, generator: torch.Generator) -> Tensor:
+        """Draw nothing, (n, V): an image has one view."""
+        return torch.empty(n, n_views, device=self.features.device)
+
+    def views(self, index: Tensor, drawn: Tensor) -> Tensor:
+        """Hand out the inputs, see `TrainingSet.views`."""
+        return self.features[index.unsqueeze(-2).expand_as(drawn.mT)]
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Nothing: there is no backbone."""
+        return iter(())
+
+    def target_distances(self, rows: Tensor, others: Tensor) -> Tensor:
+        """Raise TypeError: there is no target."""
+        raise TypeError("Matrix.target_distances: inputs alone have no target; give a ViewBank")
+
+
 class Trainer(Protocol):
     """Whoever minimises a method's loss."""
 
@@ -160,12 +215,13 @@ class HashMethod(nn.Module, ABC):
     """Maps pooled features to scores; a test may put ``nn.Identity()`` here."""
 
     _made_with: tuple[tuple[Any, ...], dict[str, Any], Tensor]  # and where the generator stood
-    _was_fitted: bool = False
+    _was_fitted: bool
 
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
         """Note what the constructor is given, and the generator that it will draw from."""
         method = super().__new__(cls)
         method._made_with = arguments, settings, torch.get_rng_state()
+        method._was_fitted = False
         return method
 
     def __init__(self, in_dim: int, n_bits: int) -> None:
@@ -219,13 +275,38 @@ class HashMethod(nn.Module, ABC):
     def finish(self) -> None:
         """Drop what `prepare` kept for the training alone; the default has nothing to drop."""
 
-    def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
+    def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Learn from `data`; a second call forgets the first, as scikit-learn's estimators do.
 
         The default prepares, hands the loss to the shared trainer, and finishes; from the second
         call on it begins with the parameters that the constructor drew. A closed-form method
         overrides it, and sets all that it learns anew.
+
+        Parameters
+        ----------
+        data : TrainingSet, or tensor or array of numbers, shape (N, ...)
+            Training images, or their inputs alone, see `training_set`.
+        trainer : Trainer, optional
+            `benchmarks.training.Trainer`, say; a closed form needs none.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As of `training_set`, or if the loss needs what inputs alone do not give.
         """
+        name = type(self).__name__
+        data = self.training_set(data)
+        if isinstance(data, Matrix) and (self.n_views > 1 or self.supervision != "none"):
+            lacks = f"{self.n_views} views" if self.n_views > 1 else self.supervision
+            raise ValueError(
+                f"{name}.fit: it learns from {lacks} of each image, and got inputs alone; give "
+                "benchmarks.training.ViewBank"
+            )
+        if trainer is None:
+            raise TypeError(
+                f"{name}.fit: it is trained, so it needs a trainer; give "
+                f"benchmarks.training.Trainer({name}.recipe, seed=0)"
+            )
         if self._was_fitted:
             self._start_anew()
         self._was_fitted = True
@@ -234,16 +315,51 @@ class HashMethod(nn.Module, ABC):
         self.finish()
         return self
 
+    def training_set(self, data: TrainingSet | Array) -> TrainingSet:
+        """Take a training set as it is, and a matrix of inputs as one on the method's device.
+
+        Raises
+        ------
+        ValueError
+            If the inputs have another shape than the method takes, or are not finite.
+        TypeError
+            If it is neither a training set nor a tensor or array.
+        """
+        who = f"{type(self).__name__}.fit"
+        if isinstance(data, list | tuple):
+            raise TypeError(f"{who}: expected an array or tensor, got a {type(data).__name__}")
+        if not isinstance(data, Array):
+            return data
+        x = self._inputs(data, who).to(next(self.state()).device, torch.float32)
+        bad = ~x.flatten(1).isfinite().all(1)
+        if bad.any():
+            raise ValueError(
+                f"{who}: inputs must be finite, {int(bad.sum())} rows are not, the first is row "
+                f"{int(bad.nonzero()[0, 0])}"
+            )
+        return Matrix(x)
+
+    def _inputs(self, x: Array, who: str) -> Tensor:
+        """Check inputs of the kind that `consumes` names, shape (N, D) or (N, T, D)."""
+        found = x if isinstance(x, Tensor) else torch.tensor(x.__array__())
+        expected = ("N", "D") if self.consumes == "features" else ("N", "T", "D")
+        if found.ndim != len(expected) or found.shape[-1] != self.in_dim or not len(found):
+            raise ValueError(
+                f"{who}: expected {self.consumes} of shape ({', '.join(expected)}) with "
+                f"D = {self.in_dim}, got {tuple(found.shape)}"
+            )
+        return found
+
     @final
     @torch.no_grad()
-    def encode(self, x: Tensor, chunk: int = 8192) -> Tensor:
+    def encode(self, x: Array, chunk: int = 8192) -> Tensor:
         """Codes of inputs, in evaluation mode and without gradients.
 
         Equal inputs get equal codes, those of the first of them, however their scores are rounded.
 
         Parameters
         ----------
-        x : Tensor, shape (N, ...)
+        x : tensor or array of numbers, shape (N, ...)
             Inputs, on any device; chunks are moved to the method's own.
         chunk : int
             Rows at a time.
@@ -253,6 +369,7 @@ class HashMethod(nn.Module, ABC):
         Tensor, bool, shape (N, K)
             On the device of `x`.
         """
+        x = x if isinstance(x, Tensor) else self._inputs(x, f"{type(self).__name__}.encode")
         was_training = self.training
         self.eval()
         try:

@@ -1,4 +1,4 @@
-"""Check a method against the contract: ``python -m methods.check my_method.py:Class``.
+"""Check a method against the contract.
 
 One line a check: ok, or what failed and the way out. It takes whatever ``--methods`` takes, runs
 the code it is given, and needs no data: inputs are small stand-ins.
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmarks.command import OK, SOME_FAILED, Parser, fail
+from benchmarks.command import OK, SOME_FAILED, Parser, fail, run_command
 from benchmarks.contract import ON_CUDA, checks_of, fault_of, title
 from benchmarks.grid.find_method import OutsideError, find_method
 from methods.base import HashMethod
@@ -19,7 +19,7 @@ from methods.base import HashMethod
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns 0, 1 where a check failed, or 2 where a method cannot be had."""
-    parser = Parser(prog="python -m methods.check", description=__doc__)
+    parser = Parser("methods.check", __doc__)
     parser.add_argument("methods", nargs="+", metavar="METHOD", help="FILE.py:CLASS, say")
     try:
         found = {text: find_method(text) for text in parser.parse_args(arguments).methods}
@@ -47,4 +47,4 @@ def _check(cls: type[HashMethod]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -42,7 +42,8 @@ def row_keys(x: Tensor) -> Tensor:
     factors = factors.to(x.device)
     keys = []
     for part in x.split(max(1, _NUMBERS // x.shape[1])):
-        words = F.pad(part + 0.0, (0, x.shape[1] % 2)).view(torch.int64)  # -0 is equal to 0
+        whole = F.pad(part + 0.0, (0, x.shape[1] % 2))  # -0 is equal to 0
+        words = whole.contiguous().view(torch.int64)
         words *= _ODD
         words ^= words >> 32  # the last bits of simple numbers are all 0
         keys.append((words * factors).sum(1) if x.is_cuda else words @ factors)

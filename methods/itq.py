@@ -24,7 +24,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from methods.base import HashMethod, Trainer, TrainingSet
+from methods.base import Array, HashMethod, Trainer, TrainingSet
 
 
 class ITQ(HashMethod):
@@ -54,9 +54,9 @@ class ITQ(HashMethod):
         return scores
 
     @torch.no_grad()
-    def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
+    def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Alternate `n_iter` times between codes and rotation."""
-        X = data.features.double()
+        X = self.training_set(data).features.double()
         mu = X.mean(0)  # (D,)
         W = _principal_directions(X - mu, self.n_bits)  # (D, K)
         V = (X - mu) @ W  # (N, K)

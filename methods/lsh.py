@@ -17,7 +17,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from methods.base import HashMethod, Trainer, TrainingSet
+from methods.base import Array, HashMethod, Trainer, TrainingSet
 
 
 class LSH(HashMethod):
@@ -37,8 +37,8 @@ class LSH(HashMethod):
         return scores
 
     @torch.no_grad()
-    def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
+    def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Centre: the planes pass through the training mean."""
-        mu = data.features.mean(0)  # (D,)
+        mu = self.training_set(data).features.mean(0)  # (D,)
         self.head.bias.copy_(-self.head.weight @ mu)
         return self

@@ -10,8 +10,8 @@ what differs, `tables`, `gallery`, `figures` and `page` turn the board into text
 >>> load_board(ResultStore(Path("nowhere")))
 Traceback (most recent call last):
 ...
-results.store.store.StoreError: no records under nowhere/runs; run `python -m benchmarks.run \
---methods all` first, or name the folder that holds them with --out
+results.store.store.StoreError: no records under nowhere/runs; run a grid first, \
+or name the folder that holds them with --out
 """
 
 __all__ = ["analysis", "figures", "gallery", "page", "report", "store", "tables"]

@@ -79,8 +79,8 @@ def load_board(
         unfinished = [f"Plan: {error}"]
     if not any(scan[:3]):
         nothing = (
-            f"no records under {store.runs}; run `python -m benchmarks.run --methods all` first, "
-            "or name the folder that holds them with --out"
+            f"no records under {store.runs}; run a grid first, or name the folder that holds them "
+            "with --out"
         )
         raise StoreError(*(scan.outdated or [nothing]))
     board = build(scan, method_order)

@@ -47,7 +47,7 @@ def at_training():
 
 
 def at_encoding():
-    dying(benchmarks.runner.fit_and_encode, "_encode", "before")
+    dying(benchmarks.runner.fit_and_encode, "_encoded", "before")
 
 
 def at_evaluation():

@@ -41,13 +41,14 @@ FLOORS = {
         store, __init__
     """,
     "datasets": """
-        doctor
+        doctor, rows
         __init__
-        sources, own
-        files, assemble, plugins, arguments
+        sources
+        own
+        files, assemble, arguments
         base, contents
         protocols, image_source, augment
-        errors, digests, progress, resample
+        errors, digests, progress, resample, terminal
     """,
 }
 """The rooms of a package, a floor a line: a room may import those below, and none beside it."""
@@ -55,7 +56,7 @@ FLOORS = {
 NARROWER = {"contract": {"grid", "training"}, "training": {"features", "machine"}}
 """Rooms that may import these alone of what lies below them."""
 
-COMMANDS = {"run", "report", "status", "score", "rescore", "repro", "explain", "command", "samples"}
+COMMANDS = {"run", "report", "status", "score", "rescore", "repro", "explain", "command"}
 """Files of `benchmarks/` that are one room together. Every other room is a folder or one file."""
 
 CHECK = ROOT / "methods/check.py"

@@ -13,7 +13,7 @@ from datasets.progress import ProgressLine
 
 
 def parse(*arguments):
-    parser = Parser()
+    parser = Parser("benchmarks.run")
     add_data_arguments(parser)
     return load_options(parser.parse_args(arguments))
 

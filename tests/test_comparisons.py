@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
-import scikit_posthocs
-from scipy import stats
 
 from results.analysis.arrange import build
-from results.analysis.comparisons import areas, compare, rank
+from results.analysis.comparisons import compare
 from results.analysis.per_query import query_aps
+from results.analysis.statistics import half_width, interval_in_unit, mean_errors, summary
 from results.report import load_board
 from results.store.scan import Scan
 from results.store.store import ResultStore
@@ -56,7 +55,9 @@ def test_a_clear_best_and_second_are_marked(store):
     assert r"\underline{0.496" in leaderboard_latex(board)
     marked = [line for line in leaderboard_plain(board).splitlines() if line.endswith(("*", "+"))]
     assert [line.split()[0] + line[-1] for line in marked] == ["itq+", "cibhash*"]
-    assert "paired bootstrap over queries and seeds, Holm" in leaderboard_markdown(board)
+    assert (
+        "(t test over seeds and queries, Holm over the column, 5 %)" in board.sections[0].caption()
+    )
 
 
 def test_a_best_that_chance_explains_is_not_marked(store):
@@ -67,12 +68,65 @@ def test_a_best_that_chance_explains_is_not_marked(store):
     assert "**" not in leaderboard_markdown(board).split("## Statistics")[0]
 
 
-def test_one_seed_is_compared_over_queries_alone(store):
-    save(store, "lsh", noise(0.3, seeds=1))
-    save(store, "itq", noise(0.6, seeds=1, seed=1))
+def test_two_seeds_are_not_tested_however_far_apart(store):
+    save(store, "lsh", noise(0.3, seeds=2))
+    save(store, "itq", noise(0.6, seeds=2, seed=1))
     board = load_board(store, ORDER)
-    assert entries(board, "itq") == [(True, False)]
-    assert "bootstrap over queries, Holm" in leaderboard_markdown(board)
+    (pair,) = (pair for column in board.comparisons.columns for pair in column.pairs)
+    assert pair.difference.value == pytest.approx(0.3, abs=0.02)
+    assert np.isnan([*pair.difference[1:], pair.p_holm]).all()
+    assert not pair.significant
+    assert "Best mean of a column in bold, untested (a test takes 3 seeds)." in (
+        board.sections[0].caption()
+    )
+    assert "| itq | best | 0.597 |" in leaderboard_markdown(board)
+    assert "| lsh | 0.293 | 0.304 |" in leaderboard_markdown(board)
+    (row,) = (row for row in statistics_frame(board).itertuples() if row.statistic == "difference")
+    assert np.isnan([row.ci_low, row.ci_high, row.p, row.p_holm]).all()
+
+
+def test_entries_of_too_few_seeds_are_not_tested_beside_others_that_are(store):
+    for place, (name, seeds) in enumerate({"lsh": 3, "itq": 2, "cibhash": 5}.items()):
+        save(store, name, noise(0.3 + 0.2 * place, seeds, seed=place))
+    board = load_board(store, ORDER)
+    tested = {
+        (pair.first, pair.second): pair.p_holm
+        for column in board.comparisons.columns
+        for pair in column.pairs
+        if not np.isnan(pair.p_holm)
+    }
+    assert list(tested) == [("cibhash", "lsh")]
+    assert tested["cibhash", "lsh"] < 1e-6
+    assert entries(board, "cibhash") == [(False, False)]  # the second of its column is untested
+    assert "Entries of fewer than 3 seeds are not tested." in board.sections[0].caption()
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_nothing_is_marked_with_nine_queries_and_the_caption_says_why(store, seeds):
+    for place, name in enumerate(ORDER):
+        ap = noise(0.1 + 0.3 * place, seeds, queries=9)
+        info = make_record().protocol_info | {"n_query": 9}
+        save(store, name, ap, rows=ROWS[:9], protocol_info=info)
+    board = load_board(store, ORDER)
+    assert {mark for name in ORDER for mark in entries(board, name)} == {(False, False)}
+    caption = "Nothing is marked: fewer than 10 queries tell nothing apart."
+    assert caption in leaderboard_markdown(board)
+
+
+def test_intervals_are_over_queries_where_the_ap_of_each_is_known(store):
+    ap = noise(0.97, seeds=4)
+    save(store, "lsh", ap)
+    save(store, "itq", noise(0.3, seeds=2))
+    board = load_board(store, ORDER)
+    table = board.leaderboard.set_index(["method", "metric"])
+    known = table.loc["lsh", "mAP@1000"]
+    half = half_width(mean_errors([summary(ap.astype(np.float32))]))
+    low, high = interval_in_unit(ap.mean(keepdims=True)[0], half)
+    assert known["interval"] == "seeds and queries"
+    assert (known["ci_low"], known["ci_high"]) == pytest.approx((low[0], high[0]))
+    assert known["mean"] < known["ci_high"] < 1
+    assert table.loc["lsh", "mAP"]["interval"] == "seeds"
+    assert table.loc["itq"][["ci_low", "ci_high", "interval"]].isna().all(axis=None)
 
 
 def test_kinds_are_compared_apart(store):
@@ -130,59 +184,25 @@ def test_all_pairs_of_a_column_share_a_correction(store):
     assert all(p.difference.value >= 0 and p.p_holm >= p.difference.p for p in pairs)
 
 
-def values_board(table, bits):
-    """A board of means alone: `table` is (columns, methods)."""
-    records = [
-        make_record(method=name, bits=length, metrics={"mAP@1000": float(value)})
-        for length, row in zip(bits, table, strict=True)
-        for name, value in zip("abcd", row, strict=True)
-        if not np.isnan(value)
-    ]
-    return build(Scan(records, [], []))
-
-
-def test_ranks_and_their_tests_agree_with_scipy_and_scikit_posthocs():
-    table = np.random.default_rng(5).random((8, 4)) + np.array([0, 0.3, 0.1, 0.5])
-    board = compare(values_board(table, range(8, 72, 8)), {})
-    ranking = board.comparisons.rankings[0]
-    expected = stats.rankdata(-table, axis=1).mean(0)
-    assert dict(zip(ranking.methods, ranking.mean_ranks, strict=True)) == pytest.approx(
-        dict(zip("abcd", expected, strict=True))
-    )
-    assert list(ranking.mean_ranks) == sorted(ranking.mean_ranks)
-    assert ranking.friedman == pytest.approx(tuple(stats.friedmanchisquare(*table.T)))
+def test_statistics_name_every_pair_mean_rank_and_test(store):
+    for place, name in enumerate("abc"):
+        for dataset in ("one", "two"):
+            save(store, name, noise(0.3 + 0.1 * place, seed=place), dataset=dataset)
+    board = load_board(store)
     frame = statistics_frame(board)
     assert list(frame) == COLUMNS
-    nemenyi = scikit_posthocs.posthoc_nemenyi_friedman(table).to_numpy()
-    signed = scikit_posthocs.posthoc_wilcoxon(list(table.T), p_adjust="holm").to_numpy()
-    for name, column, reference in (("nemenyi", "p", nemenyi), ("wilcoxon", "p_holm", signed)):
-        rows = frame[frame["statistic"] == name]
-        assert len(rows) == 6
-        for row in rows.itertuples():
-            place = "abcd".index(row.method), "abcd".index(row.other)
-            assert getattr(row, column) == pytest.approx(reference[place], abs=1e-6)
-
-
-def test_ranks_are_over_columns_without_gaps_and_what_is_left_out_is_named():
-    gap = np.nan
-    table = np.array([[0.1, 0.2, 0.3, gap], [0.1, 0.2, 0.3, gap], [0.3, gap, gap, 0.5]])
-    ranking = rank(values_board(table, (16, 32, 64)), "method")
-    assert ranking.methods == ("c", "b", "a")
-    assert len(ranking.columns) == 2
-    assert ranking.left_out == ("d", "digits / 300-1497 / pixels, 64 bits")
-    assert ranking.friedman[0] == pytest.approx(4)
-
-
-def test_two_methods_or_one_column_are_ranked_without_a_test():
-    ranking = rank(values_board(np.array([[0.1, 0.2, 0.3, 0.3]]), (16,)), "method")
-    assert (ranking.friedman, ranking.critical_difference, ranking.pairs) == (None, None, ())
-    assert ranking.mean_ranks == (1.5, 1.5, 3, 4)
-    assert rank(values_board(np.array([[0.1, *[np.nan] * 3]]), (16,)), "method") is None
-
-
-def test_areas_are_of_rows_with_codes():
-    board = values_board(np.array([[0.2, *[np.nan] * 3], [0.4, *[np.nan] * 3]]), (16, 64))
-    assert areas(board.sections[0])["a"] == (pytest.approx(0.3), (16, 64))
+    assert frame["statistic"].value_counts().to_dict() == {
+        **{"difference": 6, "area under bits": 6},
+        **{"mean rank": 3, "friedman": 1, "wilcoxon": 3},
+    }
+    pair = board.comparisons.columns[0].pairs[0]
+    row = frame.iloc[0]
+    assert (row["method"], row["other"], row["n"]) == ("c", "b", 60)
+    assert tuple(row[["value", "ci_low", "ci_high", "p"]]) == pair.difference
+    assert frame[frame["statistic"] == "wilcoxon"]["n"].tolist() == [2, 2, 2]
+    text = leaderboard_markdown(board).split("## Statistics")[1]
+    assert "Mean ranks over 2 data sets, by the area under the line" in text
+    assert "Friedman: chi-squared 4.00, p 0.135. 2 data sets cannot tell 3 methods apart" in text
 
 
 def test_statistics_are_in_the_markdown_with_names_escaped(store):
@@ -191,7 +211,7 @@ def test_statistics_are_in_the_markdown_with_names_escaped(store):
     text = leaderboard_markdown(load_board(store)).split("## Statistics")[1]
     assert "| &lt;b&gt; | **0.295 [" in text
     assert "| x\\|y | best | 0.596" in text
-    assert "Too few methods or columns for a test." in text
+    assert "1 data set cannot tell 2 methods apart" in text
 
 
 def test_nothing_is_said_where_nothing_was_compared():

@@ -12,17 +12,14 @@ from pathlib import Path
 import pytest
 
 from datasets.protocols import PROTOCOLS
+from hashbench import VERBS
 from tests.test_architecture import floors
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/perf/*.md")]
 MANUAL = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which tells of the past
 FOREIGN = {"--nproc-per-node", "--nthreads", "--gres"}  # of torchrun, Dask and SLURM
-COMMANDS = [
-    *("benchmarks.run", "benchmarks.report", "benchmarks.status", "benchmarks.score"),
-    *("benchmarks.rescore", "benchmarks.repro", "benchmarks.explain"),
-    *("datasets.doctor", "methods.check"),
-]
+COMMANDS = [module for module, _ in VERBS.values()]
 
 
 def named(page):
@@ -76,6 +73,7 @@ def commands(page):
     """Modules and arguments of the command lines in a page's blocks."""
     for block in [*blocks(page, "bash"), *blocks(page, "text")]:
         for line in block.splitlines():
+            line = re.sub(r"^hashbench (\w+)", lambda verb: f"python -m {VERBS[verb[1]][0]}", line)
             found = re.search(r"(?:^|&& )(?:python|torchrun .*?) -m (\S+)(.*)$", line)
             if found and found[1] in COMMANDS:
                 yield found[1], shlex.split(found[2], comments=True)
@@ -97,7 +95,7 @@ def flags_of(module):
 
 @pytest.fixture(scope="module")
 def flags():
-    return set().union(*map(flags_of, COMMANDS))
+    return set().union(*map(flags_of, [*COMMANDS, "benchmarks.perf.error_rates"]))
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *ROOT.glob("docs/*.md")], ids=named)

@@ -171,6 +171,8 @@ def test_failed_cells_are_named_the_others_are_kept_and_the_next_call_tries_agai
     failed = [x for x in capsys.readouterr().err.splitlines() if x.startswith("failed: ")]
     assert len(failed) == 4
     assert all("epoch" in x and "Traceback" not in x for x in failed)
+    noted = [Path(x.partition("the traceback is in ")[2]) for x in failed]
+    assert {path.name[-12:] for path in noted if path.is_file()} == {".failed.json"}
     assert {r["method"] for r in rows(tmp_path / "out/report/runs.csv")} == {
         "lsh",
         "random",
@@ -179,6 +181,19 @@ def test_failed_cells_are_named_the_others_are_kept_and_the_next_call_tries_agai
     assert len(list((tmp_path / "out/runs").rglob("*.failed.json"))) == 4
     assert call(tmp_path, *arguments, "--dry-run") == 0
     assert "4 to run" in capsys.readouterr().out
+
+
+def test_an_error_in_a_file_of_the_users_own_is_said_once_with_its_line(tmp_path, capsys):
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from methods.lsh import LSH\n\n\nclass Mine(LSH):\n    def fit(self, data, trainer):\n"
+        "        return data.features['nothing']\n"
+    )
+    assert call(tmp_path, "--methods", f"{mine}:Mine", "--bits", "8", "--seeds", "1") == 1
+    error = capsys.readouterr().err
+    assert error.count("(mine.py, line 6)") == 1
+    assert "failed: synthetic/tiny mine 8 bits seed 0: IndexError: " in error
+    assert error.count(".failed.json") == 1
 
 
 def test_interruption_keeps_what_is_done(tmp_path, capsys, monkeypatch):
@@ -221,7 +236,7 @@ def test_corrupt_image_fails_its_cells_with_the_row(tmp_path, capsys):
     assert call(tmp_path, *arguments, "--methods", "lsh", "--seeds", "1", "--bits", "8") == 1
     failed = [x for x in capsys.readouterr().err.splitlines() if x.startswith("failed: ")]
     assert len(failed) == 3
-    assert all("test-00000-of-00001.parquet: row 34: corrupt image" in x for x in failed)
+    assert all("test-00000-of-00001.parquet: row 34: not an image" in x for x in failed)
 
 
 def test_cell_that_another_process_stored_in_the_meantime_is_skipped(tmp_path, monkeypatch, capsys):

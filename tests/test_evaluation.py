@@ -205,12 +205,22 @@ def test_what_does_not_fit_is_refused(query, database, words):
         evaluate(query, database, device="cpu")
 
 
+def test_codes_without_labels_are_refused():
+    rows = np.zeros((3, 4))
+    with pytest.raises(TypeError, match=r"query must be Codes, got ndarray; give Codes\(codes, la"):
+        evaluate(rows, good(), device="cpu")
+    with pytest.raises(TypeError, match="database piece 0 must be Codes, got ndarray"):
+        evaluate(good(), rows, device="cpu")
+
+
 @pytest.mark.parametrize(
     ("codes", "labels", "words"),
     [
         (np.zeros((4, 0)), np.ones((4, 2)), "1 to 32767 bits, got 0"),
         (np.zeros((1, 2**15)), np.ones((1, 2)), "1 to 32767 bits, got 32768"),
         (np.zeros(4), np.ones((4, 2)), "codes must be a matrix"),
+        ([[0, 1], [1]], np.ones((2, 2)), "codes must have rows of one length"),
+        ([["0", "1"]], [0], "must be bool, 0/1 or -1/[+]1, got 0 in row 0, column 0"),
         (np.zeros((4, 4)), np.ones((3, 2)), "one row of labels a code, got 4 codes and 3 rows"),
     ],
 )

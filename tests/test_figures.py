@@ -8,7 +8,7 @@ import pytest
 from results.figures import lines as figure_lines
 from results.figures.by_name import FIGURES, draw
 from results.figures.lines import bit_balance, precision_at_n
-from results.figures.ranks import critical_difference
+from results.figures.ranks import mean_ranks
 from results.figures.style import COLOURS, WIDTHS, inline_png, inline_svg, method_styles, save
 from results.figures.training import cost, loss, pareto
 from results.gallery.view import View
@@ -198,15 +198,35 @@ def test_cost_marks_what_nothing_beats_in_both():
     assert set(front.get_xdata()) == {0.5}  # all cells train as long: the best of them
 
 
-def test_ranks_go_over_columns_that_every_method_has():
-    figure = critical_difference(View(board_of([*grid(), make_record(method="nsh", bits=16)])))
+def bars(figure):
+    return [line for line in figure.axes[0].lines if line.get_linewidth() == 3]
+
+
+def test_ranks_of_too_few_data_sets_have_no_bars_and_the_figure_says_why():
+    figure = mean_ranks(View(board_of([*grid(), make_record(method="nsh", bits=16)])))
     texts = {text.get_text() for text in figure.axes[0].texts}
     assert {"cibhash 1.00", "itq 2.00", "lsh 3.00"} <= texts
     assert not [text for text in texts if text.startswith("nsh")]
+    assert not bars(figure)
     note = " ".join(figure.get_supxlabel().split())
-    assert "over 3 columns" in note
+    assert "over one data set" in note
+    assert "No bars: 1 data set cannot tell 3 methods apart" in note
+    assert "that takes 7." in note
     assert "Left out, since not all have an entry: nsh." in note
-    assert critical_difference(View(board_of([make_record(), make_record(method="itq")]))) is None
+    assert mean_ranks(View(board_of([make_record(), make_record(method="itq")]))) is None
+
+
+def test_a_bar_joins_methods_that_enough_data_sets_do_not_tell_apart():
+    values = {"lsh": (0.1, 0.1), "itq": (0.5, 0.6), "cibhash": (0.6, 0.5)}
+    records = [
+        make_record(dataset=f"set {n}", method=name, metrics={"mAP@1000": pair[n % 2] + n / 100})
+        for n in range(8)
+        for name, pair in values.items()
+    ]
+    figure = mean_ranks(View(board_of(records)))
+    (bar,) = bars(figure)
+    assert list(bar.get_xdata()) == pytest.approx([1.46, 1.54])  # itq and cibhash, not lsh at 3
+    assert "A bar joins what does not differ at 5 %" in " ".join(figure.get_supxlabel().split())
 
 
 @pytest.mark.parametrize("width", ["column", "page"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks import report, run
-from benchmarks.samples import keep_samples, known, thumbnails
+from benchmarks.runner.samples import keep_samples, known, thumbnails
 from datasets import load
 from results.figures.by_name import draw
 from results.figures.codes import bit_correlation, correlation, embed
@@ -163,7 +163,7 @@ def test_the_command_reads_the_data_when_it_is_asked_to(stored, tmp_path, capsys
     html = (tmp_path / "report/index.html").read_text()
     assert html.count('class="thumb"') == 12
     alone = ResultStore(tmp_path)
-    render_board(load_board(alone), alone, Options(figures=("gallery",)))
+    render_board(load_board(alone), alone, Options(figures=("tsne",)))
     assert (tmp_path / "report/index.html").read_text().count('class="thumb"') == 12
 
 

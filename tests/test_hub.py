@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from datasets.errors import DatasetError
+from datasets.errors import AbsentData, DatasetError
 from datasets.files.hub import HubFile, HubSource, fetch
 
 REVISION = "0b2714987fa478483af9968de7c934580d0bb9a2"
@@ -111,6 +111,8 @@ def refusal(wanted):
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"toy: {NAME} of owner/toy")
     assert "--data-root DIR" in str(caught.value)
+    wrong = "has SHA-256" in str(caught.value)
+    assert isinstance(caught.value, AbsentData) != wrong  # what is wrong is here
     return str(caught.value)
 
 

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, ndcg_score
 
 from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
-from benchmarks.evaluation.graded_relevance import Grades
-from benchmarks.evaluation.metrics import (
+from benchmarks.evaluation.graded_metrics import (
     acg,
     average_hierarchical_precision,
-    average_precision,
     hierarchical_precision,
     ndcg,
+)
+from benchmarks.evaluation.graded_relevance import Grades
+from benchmarks.evaluation.metrics import (
+    average_precision,
     precision_at,
     precision_recall_curve,
     precision_within_radius,

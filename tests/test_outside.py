@@ -203,7 +203,7 @@ def test_outside_method_runs_beside_ours_with_its_settings(folder, capsys):
     assert "my_lsh(alpha=2.0)" in capsys.readouterr().out
     assert small(folder, *chosen) == 0
     assert "4 cells, 4 stored, 0 to run" in capsys.readouterr().out
-    (folder / "mine.py").write_text(MINE + "\n")
+    (folder / "mine.py").write_text(MINE.replace("SCALE = 1", "SCALE = 2"))
     assert small(folder, *chosen, "--dry-run") == 0
     assert "4 cells, 3 stored, 1 to run" in capsys.readouterr().out
 

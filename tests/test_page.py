@@ -77,14 +77,14 @@ def test_the_data_hold_every_entry_and_every_run_once():
     data = json.loads(re.search(r'id="data">(.*?)</script>', page_html(board, {}), re.DOTALL)[1])
     assert len(data["entries"]) == len(board.leaderboard)
     entry = next(e for e in data["entries"] if data["methods"][e[1]] == ["itq", "method"])
-    assert entry[2:] == [16, 0, pytest.approx(0.21), 0.002, 3, *entry[7:9], 2, 0]
+    assert entry[2:] == [16, 0, pytest.approx(0.21), 0.002, 3, *entry[7:9], 2, "seeds", 0]
     assert data["metrics"][0] == "mAP"
     runs = data["runs"][f"0 {entry[1]} 16"]
     assert [run["seed"] for run in runs] == [0, 1, 2]
     assert data["texts"][runs[0]["settings"]] == {"epochs": 0}
     assert runs[0]["values"]["1"] == pytest.approx(0.416)
     assert sum(map(len, data["runs"].values())) == len(records)
-    best = {data["methods"][e[1]][0] for e in data["entries"] if e[10]}
+    best = {data["methods"][e[1]][0] for e in data["entries"] if e[11]}
     assert best == {"cibhash"}
     one_seed = [e for e in data["entries"] if data["methods"][e[1]][0] == "float"]
     assert [e[9] for e in one_seed] == [None] * len(one_seed)
@@ -150,7 +150,7 @@ def test_the_page_opens_with_a_row_a_method_by_mean_rank():
     shown = overview(board)
     assert [line.title for line in shown.lines] == ["CIBHash", "itq", "lsh", "a(b=1)"]
     assert [line.rank for line in shown.lines] == [1, 2, 3, None]
-    assert (shown.bits, shown.columns, shown.tables) == ((16, 32, 64), 4, 2)
+    assert (shown.bits, shown.datasets, shown.tables) == ((16, 32, 64), 2, 2)
     assert shown.lines[2].means == pytest.approx((0.32, 0.336, 0.368))
     assert shown.lines[3].means == (None, None, None)
     html = page_html(board, {})
@@ -169,7 +169,7 @@ def test_the_statistics_of_the_leaderboard_are_on_the_page():
     board = compare(board_of(grid(names)), {})
     html = page_html(board, {})
     part = html[html.index('id="statistics"') : html.index("</main>")]
-    assert "Mean ranks over 3 columns" in part
+    assert "Mean ranks over one data set" in part
     assert re.findall('<th scope="col">(.*?)</th>', part)[:3] == ["_c_", "it_q", "&lt;b&gt;|*a*"]
     assert "<b>" not in part
 
@@ -184,7 +184,7 @@ def test_tables_leaderboard_and_files_mark_the_same_entries():
         ("best", "0.520"),
     ]
     data = json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
-    shown = {(data["methods"][e[1]][0], e[2], e[10]) for e in data["entries"] if e[10]}
+    shown = {(data["methods"][e[1]][0], e[2], e[11]) for e in data["entries"] if e[11]}
     assert shown == {("cibhash", 16, 1), ("itq", 16, 2)}
     for text, best, second in (
         (leaderboard_markdown(board), r"\*\*(0.*?) ±", r"<ins>(0.*?) ±"),

@@ -43,6 +43,13 @@ def test_the_presets_come_with_the_package():
     assert {p.stem for p in found} >= set(presets.names())
 
 
+def test_a_byte_order_mark_at_the_head_of_a_preset_is_no_key(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbfseeds = 2\n")
+    (options,) = read_grids([], str(path))
+    assert options.seeds == 2
+
+
 def test_the_default_is_the_quick_preset():
     (options,) = read_grids([], "quick")
     assert options.methods == ["all"]
@@ -87,6 +94,44 @@ def test_several_grids_are_one_plan(tmp_path, capsys):
     )
     assert run.main(["--preset", written(tmp_path, text), "--out", str(tmp_path), "--dry-run"]) == 0
     assert "4 cells, 0 stored, 4 to run" in capsys.readouterr().out  # lsh, random, float once
+
+
+@pytest.fixture
+def with_absent(tmp_path):
+    """A preset with one data set that is embedded and two that nobody may download."""
+    text = (
+        'datasets = ["nuswide21", "synthetic", "mscoco"]\nmethods = ["lsh"]\nbits = [8]\n'
+        '[[grid]]\n[[grid]]\nseeds = 1\nbackbone = "pixels"\n'
+    )
+    return ["--preset", written(tmp_path, text), "--out", f"{tmp_path}/out", "--dry-run"]
+
+
+@pytest.mark.parametrize("root", [[], ["--data-root", "nowhere"]])
+def test_all_data_sets_that_are_absent_are_named_a_line_each(with_absent, capsys, root):
+    assert run.main([*with_absent, *root]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[:2] for line in lines[:2]] == [
+        ["error", "nuswide21"],
+        ["error", "mscoco"],
+    ]
+    assert lines[2:] == [
+        "error: data sets that are absent: 2; --skip-absent goes on with the others"
+    ]
+
+
+def test_absent_data_sets_are_skipped_on_demand_and_the_plan_names_them(with_absent, capsys):
+    assert run.main([*with_absent, "--skip-absent"]) == 0
+    out = capsys.readouterr().out
+    assert "skipped: nuswide21: it cannot be downloaded automatically; get it from " in out
+    assert "skipped: mscoco: " in out
+    assert out.count("skipped: ") == 2
+    assert "7 cells, 0 stored, 7 to run" in out
+
+
+def test_a_grid_without_any_data_set_is_no_grid(tmp_path, capsys):
+    call = ["--datasets", "mscoco", "nuswide21", "--skip-absent", "--out", str(tmp_path)]
+    assert run.main([*call, "--dry-run"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "error: data sets that are absent: 2"
 
 
 @pytest.mark.parametrize(

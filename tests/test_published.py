@@ -61,7 +61,8 @@ def test_ours_stand_beside_theirs_with_the_gap():
     assert row["value"] == theirs["value"].item()
     assert row["gap"] == pytest.approx(0.61 - row["value"])
     assert (row["method"], row["n"]) == ("cibhash", 2)
-    assert row["differs"] == "protocol of the released code"  # the same frozen VGG16
+    same_frozen_vgg16 = "weights not said, ours tv_in1k; protocol of the released code"
+    assert row["differs"] == same_frozen_vgg16
 
 
 @pytest.mark.parametrize(
@@ -69,10 +70,11 @@ def test_ours_stand_beside_theirs_with_the_gap():
     [
         ({"backbone": "efficientnet_lite0@128"}, "VGG16 frozen, ours efficientnet_lite0@128"),
         ({"backbone": "timm:vgg16_bn.tv_in1k@224"}, "ours timm:vgg16_bn"),
+        ({"backbone": "timm:vgg16.tv_in1k@32"}, "input of 224 px, ours of 32; weights not said"),
         ({"method": "cibhash(tau=0.5)"}, "ours with tau=0.5"),
         ({"protocol": "1k-5k~59990"}, "incomplete copy"),
     ],
-    ids=["backbone", "near", "settings", "incomplete"],
+    ids=["backbone", "near", "size", "settings", "incomplete"],
 )
 def test_what_differs_is_said(change, words):
     settings = SDC | {"method": "cibhash", "metrics": {"mAP@1000": 0.6}} | change

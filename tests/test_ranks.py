@@ -19,7 +19,7 @@ from benchmarks.grid.cells import expand
 from benchmarks.grid.method_settings import GridError, method_spec
 from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import own_device
-from benchmarks.runner import follower
+from benchmarks.runner import follower, run_grids
 from benchmarks.runner.follower import follow
 from benchmarks.runner.run_settings import RunSettings
 from benchmarks.training.distributed.rank_group import RankGroup
@@ -178,9 +178,11 @@ def test_cells_of_frozen_backbones_that_are_stored_are_no_hindrance(vit, tmp_pat
 def test_a_cell_that_failed_before_comes_last(two, vit, tmp_path, monkeypatch):
     """It may end all ranks again, and no other cell should wait for that."""
     store, orders = ResultStore(tmp_path / "out"), []
-    monkeypatch.setattr(run, "joined", lambda device: nullcontext(RankGroup(0, 2, HashStore())))
     monkeypatch.setattr(
-        run, "run_all", lambda executor, settings, todo, *_: orders.append(todo) or []
+        run_grids, "joined", lambda device: nullcontext(RankGroup(0, 2, HashStore()))
+    )
+    monkeypatch.setattr(
+        run_grids, "run_all", lambda executor, settings, todo, *_: orders.append(todo) or []
     )
     run.main(arguments(vit, tmp_path, "cibhash", "wch"))
     store.mark_failed(orders[0][0].address, kind="method", error="once")
@@ -214,15 +216,15 @@ def test_a_follower_that_cannot_tell_rank_0_notes_the_failure(vit, tmp_path, mon
     RankGroup(0, 2, store).announce(cell.digest)
     group = RankGroup(1, 2, store)
 
-    def train_and_encode(cells, inputs, watch, trainers):
+    def fit_and_encode(cells, inputs, watch, trainers):
         trainers[0].checkpoint.write({"weight": torch.zeros(1)}, [])
         group.out_of_step = True
         raise ValueError("alone")
 
-    monkeypatch.setattr(follower, "train_and_encode", train_and_encode)
+    monkeypatch.setattr(follower, "fit_and_encode", fit_and_encode)
     with pytest.raises(SystemExit):
         follow(RunSettings(tmp_path, tmp_path), [cell], group)
     (failure,) = ResultStore(tmp_path).failures()
     assert failure.error == "alone"
-    assert "in train_and_encode" in failure.traceback
+    assert "in fit_and_encode" in failure.traceback
     assert not list(tmp_path.rglob("*.checkpoint"))

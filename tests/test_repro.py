@@ -8,6 +8,7 @@ import pytest
 import safetensors.numpy
 
 from benchmarks import explain, repro, rescore, run, status
+from benchmarks.runner import repeat_record
 from benchmarks.training.trainer import TrainingError
 from results.store.leases import SUFFIX, Lease
 from results.store.planned_grid import read_plan, standings
@@ -105,7 +106,7 @@ def test_a_run_that_fails_is_one_line(grid, capsys, monkeypatch):
     def diverge(*given):
         raise TrainingError("CIBHash: loss term 'x' must be finite, got nan")
 
-    monkeypatch.setattr(repro, "run_cells", diverge)
+    monkeypatch.setattr(repeat_record, "run_cells", diverge)
     assert again(grid, record(grid, "cibhash/*.json")) == 2
     assert capsys.readouterr().err == "error: CIBHash: loss term 'x' must be finite, got nan\n"
 

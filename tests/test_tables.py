@@ -19,8 +19,8 @@ def rows_of(text, name):
 def test_frames_have_the_columns_of_the_files():
     board = board_of(grid())
     assert ",".join(board.runs) == "dataset,protocol,backbone,method,bits,seed,metric,value"
-    expected = "dataset,protocol,backbone,method,bits,metric,mean,std,n,ci_low,ci_high,rank,kind"
-    assert ",".join(board.leaderboard) == expected
+    names = "dataset protocol backbone method bits metric mean std n ci_low ci_high interval"
+    assert list(board.leaderboard) == [*names.split(), "rank", "kind"]
 
 
 def test_frames_of_nothing_keep_their_columns():
@@ -35,15 +35,41 @@ def test_mean_spread_and_interval_agree_with_scipy():
     assert row["mean"] == pytest.approx(np.mean(values))
     assert row["std"] == pytest.approx(np.std(values, ddof=1))
     assert row["n"] == 4
-    low, high = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
-    assert (row["ci_low"], row["ci_high"]) == pytest.approx((low, high))
+    assert row["interval"] == "seeds"
+    mean, error = np.mean(values), stats.sem(values)
+    of_logit = stats.t.interval(0.95, 3, np.log(mean / (1 - mean)), error / (mean * (1 - mean)))
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx(1 / (1 + np.exp(-np.array(of_logit))))
+
+
+def test_intervals_leave_zero_to_one_only_where_the_metric_does():
+    values = {
+        "mAP": (0.999, 0.97, 1.0),
+        "bits.entropy": (0.99, 0.9, 1.0),
+        "codes.distinct": (5, 9, 1),
+    }
+    records = [
+        make_record(seed=s, metrics={name: v[s] for name, v in values.items()}) for s in range(3)
+    ]
+    table = board_of(records).leaderboard.set_index("metric")
+    bounded = table.loc[["mAP", "bits.entropy"]]
+    assert ((bounded["ci_low"] > 0) & (bounded["ci_high"] < 1)).all()
+    low, high = stats.t.interval(0.95, 2, loc=5, scale=stats.sem(values["codes.distinct"]))
+    count = table.loc["codes.distinct"]
+    assert (count["ci_low"], count["ci_high"]) == pytest.approx((low, high))
+
+
+def test_two_seeds_have_a_spread_and_no_interval():
+    records = [make_record(seed=s, metrics={"mAP": 0.2 + 0.1 * s}) for s in range(2)]
+    row = board_of(records).leaderboard.iloc[0]
+    assert row["std"] == pytest.approx(0.1 / 2**0.5)
+    assert row[["ci_low", "ci_high", "interval"]].isna().all()
 
 
 def test_one_seed_has_no_spread():
     table = board_of([make_record()]).leaderboard
     assert table[["std", "ci_low", "ci_high"]].isna().all(axis=None)
     text = table.to_csv(index=False).splitlines()[1]
-    assert text == "digits,300-1497,pixels,lsh,16,mAP,0.3,,1,,,1,method"
+    assert text == "digits,300-1497,pixels,lsh,16,mAP,0.3,,1,,,,1,method"
 
 
 def test_ranks_go_to_methods_alone_and_ties_share_the_lower():

@@ -1,8 +1,7 @@
 """From codes and labels to counts, metrics and scores; exact over ties.
 
->>> import numpy as np
->>> query = Codes(np.array([[1, 0, 1]]), np.array([[1, 0]]))
->>> database = Codes(np.array([[1, 0, 1], [1, 1, 1], [0, 1, 0]]), np.eye(2)[[0, 1, 0]])
+>>> query = Codes([[1, -1, 1]], labels=[0])
+>>> database = Codes([[1, -1, 1], [1, 1, 1], [-1, 1, -1]], labels=[0, 1, 0])
 >>> stats = evaluate(query, database, device="cpu")
 >>> stats.items.tolist(), mean_average_precision(stats, 2)
 ([[1, 1, 0, 1]], 1.0)

@@ -7,8 +7,10 @@ of `benchmarks.evaluation.graded_relevance`. Memory holds the queries, one piece
 database on disk is given as memory maps, of which a piece at a time is read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from benchmarks.evaluation import graded_relevance as grading
 from benchmarks.evaluation.counters import choice as counting
 from benchmarks.evaluation.graded_relevance import Grades, Similarity
+from benchmarks.evaluation.labels import Labels, packed_labels
 from benchmarks.evaluation.packing import PackedBits, Values
 
 PIECE = 2**18  # database rows read at a time
@@ -30,20 +33,27 @@ class Codes:
     ----------
     codes : Tensor, ndarray or PackedBits, shape (N, K)
         bool, 0 and 1, or -1 and +1; 1 to 32767 bits.
-    labels : Tensor, ndarray or PackedBits, shape (N, C)
-        The same, for which of the C classes an item belongs to.
+    labels : Tensor, ndarray, PackedBits, or list
+        Of the same items: a matrix (N, C) of the same values, class numbers (N,) or lists of class
+        numbers, as `benchmarks.evaluation.labels.packed_labels` reads them.
 
     Attributes
     ----------
-    codes, labels : PackedBits
+    codes, labels : PackedBits, shapes (N, K) and (N, C)
+    by_number : bool
+        Whether classes were given by number, so that more than C may be known elsewhere.
 
     Raises
     ------
     ValueError
-        If one of them is no such matrix, or they are not of the same items.
+        If one of them has another form, or they are not of the same items.
 
     Examples
     --------
+    >>> codes = Codes([[-1, 1], [1, 1]], labels=[3, 0])
+    >>> codes.codes.shape, codes.labels.shape
+    ((2, 2), (2, 4))
+
     Ten million codes of 64 bits on disk, as `numpy.packbits` wrote them; rows that are packed are
     read a piece at a time, when they are counted::
 
@@ -52,9 +62,9 @@ class Codes:
         stats = evaluate(query, Codes(PackedBits(rows, 64), PackedBits(labels, 10)))
     """
 
-    def __init__(self, codes: Values | PackedBits, labels: Values | PackedBits) -> None:
+    def __init__(self, codes: Values | PackedBits | Sequence[Any], labels: Labels) -> None:
         self.codes = PackedBits.of(codes, "Codes: codes")
-        self.labels = PackedBits.of(labels, "Codes: labels")
+        self.labels, self.by_number = packed_labels(labels, "Codes: labels")
         if len(self.codes) != len(self.labels):
             raise ValueError(
                 f"Codes: expected one row of labels a code, got {len(self.codes)} codes and"
@@ -70,7 +80,15 @@ class Codes:
         return len(self.codes)
 
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> "Codes":
-        return Codes(self.codes[rows], self.labels[rows])
+        part = copy(self)
+        part.codes, part.labels = self.codes[rows], self.labels[rows]
+        return part
+
+    def of_classes(self, n_classes: int) -> "Codes":
+        """Return the same with columns for so many classes, as far as that is open."""
+        if not self.by_number or n_classes < self.labels.width:
+            return self
+        return Codes(self.codes, self.labels.widened(n_classes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,8 +173,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        If widths or numbers of classes differ, packed rows hold more than their width, or there is
-        no query.
+        If code lengths or numbers of classes differ, packed rows hold more than their width, or
+        there is no query.
 
     Examples
     --------
@@ -166,6 +184,9 @@ def evaluate(
     >>> stats.items.tolist(), stats.relevant.tolist()
     ([[1, 1, 0, 1]], [[1, 0, 0, 1]])
     """
+    _check_type(query, "query")
+    if similarity is not None and not isinstance(similarity, str):
+        query = query.of_classes(len(similarity))
     n_query, n_bits = query.codes.shape
     if n_query == 0:
         raise ValueError("evaluate: expected at least 1 query, got 0; check the protocol's split.")
@@ -183,11 +204,11 @@ def evaluate(
         total = RetrievalStats(zeros, zeros, zeros.astype(np.float64), none)
     for number, whole in enumerate([database] if isinstance(database, Codes) else database):
         who = "database" if isinstance(database, Codes) else f"database piece {number}"
-        _check_match(query, whole, who)
-        for start in range(0, len(whole), step):
-            piece = whole[start : start + step]
+        asked, stored = _matched(query, whole, who)
+        for start in range(0, len(stored), step):
+            piece = stored[start : start + step]
             _check_ends(piece, who, start)
-            problem = query.codes, query.labels, piece.codes, piece.labels
+            problem = asked.codes, asked.labels, piece.codes, piece.labels
             counts = backend.counts(*problem)
             if graded is None:
                 total += RetrievalStats(*counts)
@@ -196,8 +217,11 @@ def evaluate(
     return total
 
 
-def _check_match(query: Codes, other: Codes, who: str) -> None:
-    """Refuse codes that cannot be compared with the queries."""
+def _matched(query: Codes, other: Codes, who: str) -> tuple[Codes, Codes]:
+    """Return both with equally many classes, or refuse what cannot be compared."""
+    _check_type(other, who)
+    n_classes = max(query.labels.width, other.labels.width)
+    query, other = query.of_classes(n_classes), other.of_classes(n_classes)
     for what, a, b in (
         ("bits a code", query.codes.width, other.codes.width),
         ("classes", query.labels.width, other.labels.width),
@@ -207,6 +231,14 @@ def _check_match(query: Codes, other: Codes, who: str) -> None:
                 f"evaluate: query and {who} must have equally many {what}, got {a} and {b};"
                 " encode and label both in the same way."
             )
+    return query, other
+
+
+def _check_type(given: object, who: str) -> None:
+    if not isinstance(given, Codes):
+        raise TypeError(
+            f"evaluate: {who} must be Codes, got {type(given).__name__}; give Codes(codes, labels)."
+        )
 
 
 def _check_ends(codes: Codes, who: str, first: int = 0) -> None:

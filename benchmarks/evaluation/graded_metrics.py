@@ -1,7 +1,7 @@
 """Metrics of graded relevance, from summed gains per Hamming distance; pure functions.
 
-`evaluate(..., similarity=...)` says what an item is worth to a query, its gain. These metrics are
-exported by `benchmarks.evaluation.metrics`, whose opening states the convention of each.
+`evaluate(..., similarity=...)` says what an item is worth to a query, its gain; the opening of
+`benchmarks.evaluation.metrics` states the convention of each metric.
 
 Each metric here is linear in the gains, and its ideal ranking depends on no tie. So its mean over
 all orders of the items at equal distance is exact when each item gets the mean gain of its
@@ -122,13 +122,6 @@ def average_hierarchical_precision(stats: RetrievalStats, k: int, area: Area = "
         if area == "trapezoid":
             scores[part] -= (curve[:, 0] + curve[:, -1]) / (2 * k)
     return scores
-
-
-def mean_average_hierarchical_precision(
-    stats: RetrievalStats, k: int, area: Area = "mean"
-) -> float:
-    """mAHP@k: the mean of `average_hierarchical_precision` over all queries."""
-    return float(average_hierarchical_precision(stats, k, area).mean())
 
 
 class _Runs(NamedTuple):

@@ -20,7 +20,7 @@ Conventions, and who uses another:
   metric of its own.
 - Precision-recall by radius: the mean over queries of both; precision over the queries whose ball
   is not empty, as common plotting code has it.
-- RAMAP: see `radius_aware_average_precision`, which says how sure its definition is.
+- RAMAP: the mean of `radius_aware_average_precision`, which says how sure its definition is.
 - NDCG@k: discount 1 / log2(1 + rank); the ideal order is of the whole database. The gain is the
   caller's: ``similarity="exponential"`` is 2^r - 1 for r shared labels, as DSRH (Zhao et al., CVPR
   2015) and the code of MIHash (Cakir, He et al.) have it and as a record's NDCG@100 should;
@@ -44,13 +44,7 @@ import numpy as np
 from scipy.special import comb
 
 from benchmarks.evaluation.counts import RetrievalStats
-from benchmarks.evaluation.graded_metrics import (
-    acg,
-    average_hierarchical_precision,
-    hierarchical_precision,
-    mean_average_hierarchical_precision,
-    ndcg,
-)
+from benchmarks.evaluation.graded_metrics import average_hierarchical_precision, ndcg
 from benchmarks.evaluation.ties import (
     Floats,
     Groups,
@@ -61,26 +55,6 @@ from benchmarks.evaluation.ties import (
     full_groups,
     ratio,
 )
-
-__all__ = [
-    "Denominator",
-    "acg",
-    "average_hierarchical_precision",
-    "average_precision",
-    "cutoff_curves",
-    "empty_within_radius",
-    "hierarchical_precision",
-    "mean_average_hierarchical_precision",
-    "mean_average_precision",
-    "ndcg",
-    "precision_at",
-    "precision_recall_curve",
-    "precision_within_radius",
-    "radius_aware_average_precision",
-    "ramap",
-    "recall_at",
-    "retrieval_metrics",
-]
 
 Denominator = Literal["found", "all", "min"]
 
@@ -234,11 +208,6 @@ def radius_aware_average_precision(
         precision = precision / comb(n_bits, np.arange(precision.shape[1])).cumsum()
     mean: Floats = precision.mean(1)
     return mean
-
-
-def ramap(stats: RetrievalStats, radius: int, *, time_cost: bool = False) -> float:
-    """RAMAP@R: the mean of `radius_aware_average_precision` over all queries."""
-    return float(radius_aware_average_precision(stats, radius, time_cost=time_cost).mean())
 
 
 def _check_radius(stats: RetrievalStats, radius: int) -> None:

@@ -57,12 +57,14 @@ class PackedBits:
             )
 
     @classmethod
-    def of(cls, matrix: Values | PackedBits, who: str = "PackedBits.of: the matrix") -> PackedBits:
+    def of(
+        cls, matrix: Values | PackedBits | Sequence[Any], who: str = "PackedBits.of: the matrix"
+    ) -> PackedBits:
         """Pack a matrix of two values; one that is packed is returned as it is.
 
         Parameters
         ----------
-        matrix : Tensor, ndarray or PackedBits, shape (N, width)
+        matrix : Tensor, ndarray, PackedBits or lists, shape (N, width)
             bool, 0 and 1, or -1 and +1. A tensor is packed on its own device; a memory map is read
             a piece at a time.
         who : str
@@ -81,7 +83,10 @@ class PackedBits:
         if isinstance(matrix, PackedBits):
             return matrix
         if not isinstance(matrix, Tensor):
-            matrix = np.asarray(matrix)
+            try:
+                matrix = np.asarray(matrix)
+            except ValueError:  # of lists of several lengths
+                raise ValueError(f"{who} must have rows of one length; fill them up.") from None
         if matrix.ndim != 2:
             raise ValueError(
                 f"{who} must be a matrix with one row an item, got shape {tuple(matrix.shape)};"
@@ -138,6 +143,11 @@ class PackedBits:
                 f" {self.rows[row, -1]} in row {first + row}; give the width that was packed,"
                 " first column highest."
             )
+
+    def widened(self, width: int) -> PackedBits:
+        """Return the matrix with further columns, which are all 0."""
+        more = -(-width // 8) - self.rows.shape[1]
+        return PackedBits(np.pad(self.rows, ((0, 0), (0, more))), width)
 
     def counts(self) -> NDArray[np.int64]:
         """Return how many columns are set in each row, (N,)."""

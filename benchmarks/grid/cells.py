@@ -23,7 +23,8 @@ from benchmarks.grid.tasks import Task
 from benchmarks.training.trainer import Matmul
 from datasets.digests import code_digest
 from results.store.record import SCHEMA
-from results.store.run_key import Address, RunKey
+from results.store.run_key import Address
+from results.store.run_key import RunKey as RunKey
 
 Views = Literal["bank", "fresh"]
 
@@ -47,30 +48,20 @@ def seed_of(key: RunKey) -> int:
 
 
 _TRAINING = (
-    *(
-        "methods.base",
-        "methods.equal_rows",
-        "methods.recipe",
-        "benchmarks.features.backbones",
-        "benchmarks.runner.fit_and_encode",
-    ),
-    *(
-        "benchmarks.runner.task_inputs",
-        "benchmarks.training.trainer",
-        "benchmarks.training.stacked_seeds",
-        "benchmarks.training.step",
-    ),
-    *(
-        "benchmarks.training.optimizer",
-        "benchmarks.training.training_sets",
-        "benchmarks.training.distributed.shared_batch",
-    ),
-    *(
-        "benchmarks.features.extractor",
-        "benchmarks.training.targets",
-        "benchmarks.features.captions",
-    ),
+    "benchmarks.features.captions",
+    "benchmarks.features.extractor",
+    "benchmarks.runner.fit_and_encode",
+    "benchmarks.runner.task_inputs",
+    "benchmarks.training.distributed.shared_batch",
+    "benchmarks.training.optimizer",
+    "benchmarks.training.stacked_seeds",
+    "benchmarks.training.step",
+    "benchmarks.training.targets",
+    "benchmarks.training.trainer",
+    "benchmarks.training.training_sets",
+    "methods.recipe",
 )
+"""Modules between features and codes, beside the method; backbones have a digest of their own."""
 
 
 @cache

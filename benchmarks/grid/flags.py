@@ -8,26 +8,24 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from benchmarks.features.captions import DEFAULT_ENCODER
-from benchmarks.grid.listing import LISTS
-from benchmarks.grid.method_settings import GridError, check_range
+from benchmarks.grid.errors import GridError, check_range
 from benchmarks.grid.presets import DEFAULT, read_preset
-from benchmarks.machine.environment import own_device, place
-from datasets.arguments import Parser, add_data_arguments
+from datasets.arguments import Parser, add_data_arguments, default_out
 
 EXECUTORS = ("local", "loky", "dask")
+"""Where cells can run, see `benchmarks.runner.executors`."""
+LISTS = ("methods", "recipes", "datasets", "protocols", "backbones", "presets")
+"""What `benchmarks.grid.listing` lists."""
 
 _MAX_JOBS = 1024
 _LONGEST = 10**9
 """Seconds of thirty years; no timer of the system takes many more."""
-"""Where cells can run, see `benchmarks.runner.executors`."""
 
 
 def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.ArgumentParser:
     """Make the parser; `defaults` are flags of a preset, by the parser's own names."""
     parser = Parser(
-        prog="python -m benchmarks.run",
-        description="Grid over methods, bits, data sets and seeds; skip what is stored.",
+        "benchmarks.run", "Grid over methods, bits, data sets and seeds; skip what is stored."
     )
     add = parser.add_argument_group("the grid").add_argument
     add("--preset", default=DEFAULT, metavar="NAME|FILE.toml", help="flags from a file")
@@ -47,7 +45,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
         help="in trainings: exact, or as TensorFloat32 or bfloat16 where that is faster",
     )
     add("--finetune", action="store_true", help="train the backbone too, from the images")
-    add("--text-encoder", default=DEFAULT_ENCODER, metavar="NAME", help="lsa, minilm or st:MODEL")
+    add("--text-encoder", metavar="NAME", help="lsa, minilm or st:MODEL; default: lsa")
     add("--set", nargs="+", default=[], metavar="METHOD.PARAM=VALUE", help="change a setting")
     add = parser.add_argument_group("how it runs").add_argument
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
@@ -67,8 +65,9 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     add("--cell-timeout", type=float, metavar="SECONDS", help="after which a cell counts as failed")
     add("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="of a training")
     add("--deterministic", action="store_true", help="torch's strict mode")
+    add("--skip-absent", action="store_true", help="run the data sets that are here")
     add = parser.add_argument_group("what it writes").add_argument
-    add("--out", type=Path, default=Path("results"), metavar="DIR")
+    add("--out", type=Path, default=default_out(), metavar="DIR", help="default: %(default)s")
     add("--dry-run", action="store_true", help="print the plan and stop")
     add("--force", action="store_true", help="run stored cells again")
     add("--no-report", action="store_true", help="write the records only")
@@ -97,6 +96,9 @@ def read_grids(arguments: Sequence[str] | None, preset: str = DEFAULT) -> list[a
     DeviceError
         If this rank cannot have the device.
     """
+    from benchmarks.features.captions import DEFAULT_ENCODER  # these load torch
+    from benchmarks.machine.environment import own_device
+
     (first,) = read_preset(DEFAULT, make_parser())
     grids = [
         make_parser({**first, **grid}).parse_args(arguments)
@@ -110,6 +112,7 @@ def read_grids(arguments: Sequence[str] | None, preset: str = DEFAULT) -> list[a
                 )
             check_range("--cell-timeout", options.cell_timeout, 0, _LONGEST)
         check_range("--checkpoint-every", options.checkpoint_every, 0, _LONGEST)
+        options.text_encoder = options.text_encoder or DEFAULT_ENCODER
         options.device = own_device(options.device)
         options.executor = _executor(options)
     return grids
@@ -117,6 +120,8 @@ def read_grids(arguments: Sequence[str] | None, preset: str = DEFAULT) -> list[a
 
 def _executor(options: argparse.Namespace) -> str:
     """Choose where cells run, or say why they cannot run where the flags want them."""
+    from benchmarks.machine.environment import place  # it loads torch
+
     jobs = 1 if options.jobs is None else options.jobs
     check_range("--jobs", jobs, 1, _MAX_JOBS)
     by_flags = "dask" if options.scheduler else "loky" if jobs > 1 else "local"

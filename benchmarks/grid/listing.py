@@ -9,15 +9,14 @@ from benchmarks.grid.method_settings import MethodSpec, method_spec
 from benchmarks.grid.yardsticks import YARDSTICKS
 from datasets import DATASETS
 from datasets.own.kinds import OWN
-from datasets.plugins import offers
+from datasets.own.plugins import offers
 from datasets.protocols.table import PROTOCOLS
+from datasets.sources.facts import FACTS
 from methods import METHODS, HashMethod
-
-LISTS = ("methods", "recipes", "datasets", "protocols", "backbones", "presets")
 
 
 def listing(what: str) -> list[str]:
-    """Lines about every choice of a kind, one of `LISTS`."""
+    """Lines about every choice of a kind, one of `benchmarks.grid.flags.LISTS`."""
     if what == "methods":
         lines = [f"{name:<10} {cls.paper}" for name, cls in METHODS.items()]
         lines += [f"{name:<10} {origin}" for name, origin in installed_methods().items()]
@@ -25,7 +24,7 @@ def listing(what: str) -> list[str]:
     if what == "datasets":
         hidden = dict.fromkeys(DATASETS, "; hidden by the suite's own")
         plugins = (f"{n:<20} {e.value}{hidden.get(n, '')}" for n, e in offers().items())
-        return [*DATASETS, *plugins, *(f"{kind}:PATH" for kind in OWN)]
+        return [*map(_facts, DATASETS), *plugins, *(f"{kind}:PATH" for kind in OWN)]
     if what == "protocols":
         protocols = [p for named in PROTOCOLS.values() for p in named.values()]
         width = max(len(p.label) for p in protocols)
@@ -35,6 +34,13 @@ def listing(what: str) -> list[str]:
     if what == "presets":
         return presets.names()
     return list(BACKBONES)
+
+
+def _facts(name: str) -> str:
+    """Describe a data set: size, classes, how it is had, protocols, licence."""
+    facts = FACTS[name]
+    known = f"{facts.images:>9,} images, {facts.classes}, {facts.had}"
+    return f"{name:<20} {known}; {', '.join(PROTOCOLS[name])}; {facts.terms}"
 
 
 def _recipes(name: str, cls: type[HashMethod]) -> list[str]:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
+from benchmarks.grid.errors import GridError as GridError
+from benchmarks.grid.errors import check_range as check_range
+from benchmarks.grid.errors import start_of
 from benchmarks.grid.find_method import (
     OutsideError,
     class_text,
@@ -36,32 +39,6 @@ COMMON = Recipe(
     epochs=30, batch_size=64, lr=1e-3, augmentation="cibhash", source="the same for every method"
 )
 """What ``--recipe common`` trains every method by, to tell a loss from its recipe."""
-
-
-class GridError(Exception):
-    """Settings that make no grid; the message is one line meant for the user."""
-
-
-def check_range(what: str, value: float, least: float, most: float) -> None:
-    """Refuse a number that is too small, or larger than anything that is counted.
-
-    Raises
-    ------
-    GridError
-        With the bound, and the first digits of the number.
-    """
-    if not value >= least:
-        raise GridError(f"{what}: must be at least {least:g}, got {value}; give a larger one")
-    if not value <= most:
-        raise GridError(
-            f"{what}: must be at most {most}, got {_start_of(value)}; give a smaller one"
-        )
-
-
-def _start_of(value: object) -> str:
-    """Show a value, of a long one its beginning."""
-    text = str(value) if isinstance(value, int) else repr(value)
-    return text if len(text) <= 40 else f"{text[:20]}... ({len(text):,} letters)"
 
 
 @dataclass(frozen=True)
@@ -321,6 +298,6 @@ def _typed(name: str, value: Any, default: Any) -> Any:
     if type(value) is not type(default):
         raise GridError(
             f"--set {name}: expected {type(default).__name__} as in the default {default!r}, "
-            f"got {_start_of(value)}"
+            f"got {start_of(value)}"
         )
     return value

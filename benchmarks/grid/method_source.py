@@ -17,10 +17,13 @@ from pathlib import Path
 from datasets.digests import code_digest, code_only
 from methods.base import HashMethod
 
+_SHARED = ("methods.functional", "methods.equal_rows")
+"""Modules whose functions count where they are used."""
+
 
 @cache
 def source_digest(cls: type[HashMethod]) -> str:
-    """SHA-256 over the code of a method, of those it builds on, and of shared pieces in them.
+    """SHA-256 over the code of a method, of all that it builds on, and of shared pieces in them.
 
     Comments, docstrings, imports and the place of a file take no part, see `code_only`.
 
@@ -29,14 +32,14 @@ def source_digest(cls: type[HashMethod]) -> str:
     TypeError
         If no module defines the class.
     """
-    built_on = [c for c in cls.__mro__ if issubclass(c, HashMethod) and c is not HashMethod]
+    built_on = [c for c in cls.__mro__ if issubclass(c, HashMethod)]
     parts: list[str] = []
     for c in built_on:
         pieces = sorted(vars(inspect.getmodule(c)).items())
         shared = [
             inspect.getsource(piece)
             for _, piece in pieces
-            if getattr(piece, "__module__", None) == "methods.functional"
+            if getattr(piece, "__module__", None) in _SHARED
         ]
         parts += [*own_sources(c), *shared]
     return code_digest(*sorted(set(parts), key=code_only))

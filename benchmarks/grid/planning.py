@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from benchmarks.features.captions import check_encoder
 from benchmarks.grid.cells import Cell, expand
 from benchmarks.grid.forecast import forecast
+from benchmarks.grid.idle_flags import idle_flags
 from benchmarks.grid.method_settings import (
     GridError,
     MethodSpec,
@@ -21,10 +22,13 @@ from benchmarks.grid.tasks import Task, TaskRequest, open_task
 from benchmarks.machine.environment import place
 from datasets import full_name
 from datasets.arguments import load_options
-from datasets.errors import lookup
+from datasets.errors import AbsentData, lookup
 from results.store.record import MOST, RunRecord
 from results.store.run_key import Address
 from results.store.store import ResultStore
+
+Tasks = dict[TaskRequest, Task | AbsentData]
+"""What was asked for, and what came of it."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Plan:
     todo : list of Cell
         What of it has to run.
     skipped : list of str
-        Methods left out, with the reason.
+        Methods and data sets left out, with the reason, and flags that some of them do not take.
     """
 
     cells: list[Cell]
@@ -68,6 +72,8 @@ def make_plan(grids: Sequence[argparse.Namespace], store: ResultStore) -> Plan:
     ------
     GridError, DatasetError, BackboneError
         If anything that was named cannot be had, or ranks cannot share what has to run.
+    ExceptionGroup
+        Of `AbsentData`, as of `expand_grids`.
     """
     cells, skipped = expand_grids(grids)
     todo = [cell for cell in cells if grids[0].force or not store.has(cell.address)]
@@ -79,7 +85,7 @@ def expand_grids(grids: Sequence[argparse.Namespace]) -> tuple[list[Cell], list[
     """Build the cells of one grid or more; each once, and those of a task next to each other.
 
     Of all methods, those that a data set cannot feed are left out, with the reason; a method that
-    was named is an error then.
+    was named is an error then. With ``--skip-absent``, data sets that are not here are left out.
 
     Parameters
     ----------
@@ -96,22 +102,24 @@ def expand_grids(grids: Sequence[argparse.Namespace]) -> tuple[list[Cell], list[
     ------
     GridError, DatasetError, BackboneError
         If anything that was named cannot be had.
+    ExceptionGroup
+        Of `AbsentData`, if there are several data sets and some of them are absent.
     """
-    tasks: dict[TaskRequest, Task] = {}
+    tasks: Tasks = {}
     cells: dict[str, Cell] = {}
     skipped: list[str] = []
     for options in grids:
         own, reasons = _cells(options, tasks)
         cells |= {cell.digest: cell for cell in own}
         skipped += reasons
-    _check_names(list(tasks.values()))
-    place = {task: i for i, task in enumerate(tasks.values())}
+    skipped += _absent(tasks, skip=grids[0].skip_absent)
+    here = [task for task in tasks.values() if isinstance(task, Task)]
+    _check_names(here)
+    place = {task: i for i, task in enumerate(here)}
     return sorted(cells.values(), key=lambda cell: place[cell.task]), list(dict.fromkeys(skipped))
 
 
-def _cells(
-    options: argparse.Namespace, tasks: dict[TaskRequest, Task]
-) -> tuple[list[Cell], list[str]]:
+def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[str]]:
     overrides = parse_overrides(options.set)
     known = chosen_methods(options.methods)
     for name in overrides:
@@ -121,23 +129,41 @@ def _cells(
     check_encoder(options.text_encoder)
     settings = (options.epochs, options.recipe, options.finetune)
     methods = [method_spec(name, overrides.get(name), *settings, known) for name in known]
-    own = [_task(name, options, tasks) for name in options.datasets]
+    asked = [_task(name, options, tasks) for name in options.datasets]
+    own = [task for task in asked if isinstance(task, Task)]
     skipped = [reason for task in own for reason in _lacks(task, methods)]
     if skipped and "all" not in options.methods:
         raise GridError(f"--methods: {skipped[0]}; choose another data set, or leave it out")
     bits = list(dict.fromkeys(options.bits))
     how = (options.views, options.text_encoder, options.matmul)
     cells = expand(own, methods, bits, options.seeds, *how)
+    skipped += idle_flags(options, methods, own)
     return [cell for cell in cells if cell.task.lacks(cell.method) is None], skipped
 
 
-def _task(name: str, options: argparse.Namespace, tasks: dict[TaskRequest, Task]) -> Task:
+def _task(name: str, options: argparse.Namespace, tasks: Tasks) -> Task | AbsentData:
     """Open a task, once for all grids."""
     data_options = load_options(options)
     request = TaskRequest(full_name(name), data_options, options.backbone, options.input_size)
     if request not in tasks:
-        tasks[request] = open_task(request)
+        try:
+            tasks[request] = open_task(request)
+        except AbsentData as error:
+            tasks[request] = error
     return tasks[request]
+
+
+def _absent(tasks: Tasks, *, skip: bool) -> list[str]:
+    """Say what is absent and where it is had; raise it unless it is to be skipped."""
+    absent = {str(task): task for task in tasks.values() if isinstance(task, AbsentData)}
+    some_here = any(isinstance(task, Task) for task in tasks.values())
+    if absent and not (skip and some_here):
+        if len(absent) == 1 and not some_here:
+            raise next(iter(absent.values()))
+        way_out = "; --skip-absent goes on with the others" if some_here else ""
+        message = f"data sets that are absent: {len(absent)}{way_out}"
+        raise ExceptionGroup(message, list(absent.values()))
+    return list(absent)
 
 
 def _lacks(task: Task, methods: Sequence[MethodSpec]) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.grid.method_settings import GridError
+from benchmarks.grid.errors import GridError
 from datasets.errors import lookup, one_line
 
 FOLDER = Path(__file__).parent / "presets"
@@ -23,7 +23,7 @@ _NOT_IN_PRESETS = ("help", "preset", "list", "dry_run", "force")
 
 _OF_THE_CALL = (
     *("device", "executor", "jobs", "scheduler", "cell-timeout", "checkpoint-every"),
-    *("deterministic", "out", "cache", "no-report"),
+    *("deterministic", "skip-absent", "out", "cache", "no-report"),
 )
 """Flags that one call has once, however many grids it runs."""
 
@@ -61,7 +61,7 @@ def read_preset(preset: str, parser: argparse.ArgumentParser) -> list[Flags]:
     if path is None:
         path = FOLDER / f"{lookup('preset', preset, dict.fromkeys(names(), preset))}.toml"
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise GridError(f"--preset: {path}: {error.strerror}; give a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

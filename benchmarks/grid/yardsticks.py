@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from methods.base import HashMethod, Trainer, TrainingSet
+from methods.base import Array, HashMethod, Trainer, TrainingSet
 
 
 class Yardstick(HashMethod):
@@ -20,7 +20,7 @@ class Yardstick(HashMethod):
     has_codes: ClassVar[bool] = True
     """Whether it makes codes; else its scores are ranked by their cosine, and it has one cell."""
 
-    def fit(self, data: TrainingSet, trainer: Trainer) -> Self:
+    def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Return itself."""
         return self
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.command import run_command
 from results.store import ResultStore, RunRecord, StoreError
 
 Cells = dict[tuple[str, str, str, str, int, int], RunRecord]
@@ -70,4 +71,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

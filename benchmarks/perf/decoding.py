@@ -8,6 +8,7 @@ them.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import threading
 import time
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.command import run_command
 from datasets.files.images import EncodedImages, FileItems
 
 
@@ -111,4 +113,4 @@ def _mib(process: Path) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

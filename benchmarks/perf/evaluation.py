@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.command import run_command
 from benchmarks.evaluation.counts import Codes, evaluate
 from benchmarks.evaluation.metrics import mean_average_precision
 from benchmarks.evaluation.packing import PackedBits
@@ -216,4 +218,4 @@ def _peak_memory() -> Iterator[list[float]]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

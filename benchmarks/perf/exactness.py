@@ -13,6 +13,7 @@ stands beside the default V at the same number of epochs.
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.command import run_command
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import score_codes
 from benchmarks.features.backbones import backbone
@@ -33,7 +35,7 @@ from datasets import load
 from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
 from methods.base import HashMethod, Recipe
-from results.analysis.statistics import mean_interval
+from results.analysis.statistics import half_width_over_seeds
 from results.store.run_key import RunKey
 
 METHODS = ("cibhash", "nsh", "wch", "kl_hash")
@@ -102,11 +104,11 @@ def _method(
         for seeds in groups:
             views = training or OnceBank(plain, bank, n)
             values += _values(spec, seeds, views, recipe, data, features, options.bits)
-        mean, std = np.array([np.mean(values)]), np.array([np.std(values, ddof=1)])
-        low, high = mean_interval(mean, std, np.array([len(values)]))
+        mean, std = np.mean(values), np.array([np.std(values, ddof=1)])
+        half = half_width_over_seeds(std, np.array([len(values)]))[0]
         print(
-            f"| {name} | {title} | {recipe.epochs} | {mean[0]:.3f} | "
-            f"[{low[0]:.3f}, {high[0]:.3f}] | {' '.join(f'{v:.3f}' for v in values)} |",
+            f"| {name} | {title} | {recipe.epochs} | {mean:.3f} | "
+            f"[{mean - half:.3f}, {mean + half:.3f}] | {' '.join(f'{v:.3f}' for v in values)} |",
             flush=True,
         )
 
@@ -153,4 +155,4 @@ def _values(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

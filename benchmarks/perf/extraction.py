@@ -11,6 +11,7 @@ import argparse
 import itertools
 import platform
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from benchmarks.command import run_command
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone
 from benchmarks.features.cache import FeatureCache
@@ -158,4 +160,4 @@ def _table(ways: dict[str, Way], rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

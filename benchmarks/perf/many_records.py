@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.terminal import run_command
 from results.store import ResultStore, RunRecord
 from results.store.files import tensor_file
 from results.store.planned_grid import write_plan
@@ -134,4 +135,4 @@ def _cpu() -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

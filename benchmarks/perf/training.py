@@ -22,6 +22,7 @@ import argparse
 import os
 import platform
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.command import run_command
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Kind
 from benchmarks.features.cache import FeatureCache
@@ -232,4 +234,4 @@ def _profile(at: Setting) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

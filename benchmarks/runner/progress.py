@@ -100,7 +100,10 @@ class Display:
             if (task := self._running.pop(outcome.key, None)) is not None:
                 self._bars.remove_task(task)
             self._bars.update(self._grid, completed=self._done)
-            self._line(f"[{self._done}/{self._n_cells}] {outcome.key}: {outcome.note}")
+            said = (
+                "failed" if outcome.state == "failed" else outcome.note
+            )  # the run's end tells why
+            self._line(f"[{self._done}/{self._n_cells}] {outcome.key}: {said}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

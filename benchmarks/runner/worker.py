@@ -8,17 +8,20 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import inspect
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmarks.features.cache import FeatureCache
 from benchmarks.grid.cells import Cell
+from benchmarks.grid.find_method import describe
 from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import Environment, environment
 from benchmarks.machine.memory import keep_freed_memory
@@ -120,8 +123,9 @@ class _Taken:
             return theirs
         if not isinstance(error, CellTimeout):  # the next call tries anew, not from here
             self.checkpoint.clear()
-        mark_failed(self._store, self.cell, error)
-        return _outcome(self.cell, "failed", one_line(error))
+        path = mark_failed(self._store, self.cell, error)
+        kept = f"; the traceback is in {path}" if path else ""
+        return _outcome(self.cell, "failed", f"{_said(self.cell, error)}{kept}")
 
     def _of_another_runner(self) -> Outcome | None:
         if not self._force and self._store.has(self.cell.address):
@@ -143,11 +147,19 @@ def _run_all(settings: RunSettings, taken: Sequence[_Taken], tell: Tell) -> list
     return [outcome for one in taken for outcome in _run_all(settings, [one], tell)]
 
 
-def mark_failed(store: ResultStore, cell: Cell, error: Exception) -> None:
-    """Keep the error; a disk that refuses it too is no second failure."""
+def mark_failed(store: ResultStore, cell: Cell, error: Exception) -> Path | None:
+    """Keep the error, and return where; a disk that refuses it too is no second failure."""
     with contextlib.suppress(StoreError):
-        trace = "".join(traceback.format_exception(error))
-        store.mark_failed(cell.address, kind=cell.kind, error=one_line(error), traceback=trace)
+        trace, said = "".join(traceback.format_exception(error)), _said(cell, error)
+        return store.mark_failed(cell.address, kind=cell.kind, error=said, traceback=trace)
+    return None
+
+
+def _said(cell: Cell, error: Exception) -> str:
+    """Say an error in one line; with its kind and line if it came out of the method's own file."""
+    file = inspect.getfile(cell.method.cls)
+    own = any(frame.filename == file for frame in traceback.extract_tb(error.__traceback__))
+    return describe(error, file) if own else one_line(error)
 
 
 class _Teller:

@@ -84,10 +84,10 @@ class ViewBank(_Inputs):
     ----------
     features : Tensor, float16 or float32, shape (N, ...)
         Unaugmented inputs of the training images.
-    bank : Tensor, float16, shape (N, V, ...), or None
+    bank : Tensor, float16 or float32, shape (N, V, ...), or None
         Views to choose from; None where the method trains without views.
-    device : torch.device
-        Where the views are drawn and handed out.
+    device : torch.device, optional
+        Where the views are drawn and handed out; that of the features where left out.
     target : Target, optional
         Where the method learns from more than images.
     """
@@ -96,11 +96,11 @@ class ViewBank(_Inputs):
         self,
         features: Tensor,
         bank: Tensor | None,
-        device: torch.device,
+        device: torch.device | None = None,
         target: Target | None = None,
     ) -> None:
-        super().__init__(features, target, device)
-        self._bank = None if bank is None else bank.to(device).contiguous()
+        super().__init__(features, target, device or features.device)
+        self._bank = None if bank is None else bank.to(self.features.device).contiguous()
 
     def generator(self, seed: int) -> torch.Generator:
         """Make a generator on the device."""

@@ -37,6 +37,11 @@ _ORIENTATION = 0x0112
 _BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
 
 
+# Of what it reads in spite of all, Pillow warns. Once for good: a filter that is set and taken back
+# around each image would not be safe beside other threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
 class _Unreadable(Exception):
     """Why an image is not read, without its name."""
 
@@ -124,10 +129,8 @@ def _opened(encoded: bytes | Path | None) -> Iterator[Image]:
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]  # what this Pillow was built with
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is wrong is raised
-            with Image.open(io.BytesIO(content), formats=formats) as image:
-                yield image
+        with Image.open(io.BytesIO(content), formats=formats) as image:
+            yield image
     except (_Unreadable, MemoryError):
         raise
     except UnidentifiedImageError as error:

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from datasets.errors import DatasetError, one_line
+from datasets.errors import AbsentData, DatasetError, one_line
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,10 @@ def fetch(source: HubSource, data_root: Path | None) -> list[LocalFile]:
 
     Raises
     ------
+    AbsentData
+        If a file is absent, or cannot be downloaded.
     DatasetError
-        If a file is absent, cannot be downloaded, or arrives with another SHA-256.
+        If a file cannot be read, or arrives with another SHA-256.
     """
     if data_root is None:
         return [_download(source, file) for file in source.files]
@@ -118,7 +120,7 @@ def _find(source: HubSource, data_root: Path) -> list[Path]:
         if not present:
             missing.append(" or ".join(str(place) for place in dict.fromkeys(places)))
     if missing:
-        raise DatasetError(
+        raise AbsentData(
             f"{source.name}: not found: {'; '.join(missing)}. Put the files of "
             f"huggingface.co/datasets/{source.repo} there, or leave --data-root out to have "
             "them downloaded"
@@ -148,12 +150,12 @@ def _download(source: HubSource, file: HubFile) -> LocalFile:
             else f"{constants.ENDPOINT} did not deliver it ({one_line(error.__cause__ or error)}); "
             "try again with a network"
         )
-        raise DatasetError(
+        raise AbsentData(
             f"{name} is not in the cache {constants.HF_HUB_CACHE} and {why}, {way_out}"
         ) from error
     # The client passes on the errors of its HTTP library, and that differs between its versions.
     except Exception as error:
-        raise DatasetError(
+        raise AbsentData(
             f"{name}: download from {constants.ENDPOINT} failed ({one_line(error)}); "
             f"try again, {way_out}"
         ) from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.contents import Contents, LoadOptions
-from datasets.errors import DatasetError
+from datasets.errors import AbsentData
 from datasets.files.images import EncodedImages, FileItems
 from datasets.files.lists import Lists, has_lists, read_lists, relative
 from datasets.protocols.protocol import Protocol_
@@ -37,7 +37,7 @@ class Place:
     def candidates(self, data_root: Path | None) -> list[Path]:
         """Folders that may be the data set's, `data_root` among them if it has its name."""
         if data_root is None:
-            raise DatasetError(
+            raise AbsentData(
                 f"{self.name}: it cannot be downloaded automatically; get it from {self.page}, "
                 f"put it into DIR/{self.folders[0]} and give --data-root DIR"
             )
@@ -49,7 +49,7 @@ class Place:
 
         Raises
         ------
-        DatasetError
+        AbsentData
             If there is none; the message lists what is missing and where it was looked for.
         """
         folders = self.candidates(data_root)
@@ -58,7 +58,7 @@ class Place:
         if missing[best]:
             others = [str(folder) for folder in folders if folder != best]
             also = f" (nor in {', '.join(others)})" if others else ""
-            raise DatasetError(
+            raise AbsentData(
                 f"{self.name}: not found below {best}{also}: {_some(missing[best])}; "
                 f"get the data set from {self.page}"
             )
@@ -76,7 +76,7 @@ class Place:
 
         Raises
         ------
-        DatasetError
+        AbsentData
             If no image is there at all.
         """
         tried, best, most = [], None, 0
@@ -88,7 +88,7 @@ class Place:
             if found == len(names):
                 break
         if best is None:
-            raise DatasetError(
+            raise AbsentData(
                 f"{self.name}: no image of {len(names):,} is below {root}; looked for "
                 f"{_some(list(dict.fromkeys(tried)))} and the like; get them from {self.page}"
             )
@@ -113,8 +113,10 @@ class Place:
 
         Raises
         ------
+        AbsentData
+            If the lists or all images are missing.
         DatasetError
-            If a list or all images are missing, or a list is broken.
+            If a list is broken.
         """
         root, folder = self._lists_folder(protocol, options.data_root)
         lists = read_lists(folder, LIST_PAGES)
@@ -128,7 +130,7 @@ class Place:
         for root, lists in folders:
             if has_lists(lists):
                 return root, lists
-        raise DatasetError(
+        raise AbsentData(
             f"{protocol.label}: no lists (train.txt, test.txt, database.txt) in "
             f"{_some([str(lists) for _, lists in folders])}; the field's lists are had from "
             f"{LIST_PAGES}"

@@ -1,1 +1,179 @@
-"""One data set a file, and the trees over their classes."""
+"""One data set a file, the trees over their classes, and data sets by name.
+
+>>> from datasets.sources import protocol_of
+>>> protocol_of("cifar100").label
+'cifar100/official'
+"""
+
+from __future__ import annotations
+
+from datasets.assemble import assemble
+from datasets.base import RetrievalDataset
+from datasets.contents import Contents, LoadOptions
+from datasets.errors import DatasetError, OptionError, UnknownName
+from datasets.errors import lookup as lookup
+from datasets.image_source import ImageSource, MemoryImages
+from datasets.own.kinds import is_own, own_name, read_own, refuse_own_options
+from datasets.own.plugins import Loader, Plugin, offers, read_plugin
+from datasets.protocols.protocol import Protocol_
+from datasets.protocols.table import PROTOCOLS
+from datasets.sources.cifar import load_cifar10
+from datasets.sources.cifar100 import load_cifar100
+from datasets.sources.coco import load_mscoco
+from datasets.sources.conceptual import load_conceptual_captions
+from datasets.sources.digits import load_digits
+from datasets.sources.flickr import load_flickr25k
+from datasets.sources.imagenet import load_imagenet, load_imagenet100
+from datasets.sources.mnist import load_fashion_mnist, load_mnist
+from datasets.sources.nuswide import load_nuswide21, load_nuswide81
+from datasets.sources.synthetic import load_synthetic
+from datasets.sources.tiny_imagenet import load_tiny_imagenet
+from datasets.sources.ucmerced import load_ucmerced
+from datasets.sources.voc import load_voc2012
+
+__all__ = [
+    "DATASETS",
+    "PROTOCOLS",
+    "Contents",
+    "DatasetError",
+    "ImageSource",
+    "LoadOptions",
+    "MemoryImages",
+    "OptionError",
+    "Protocol_",
+    "RetrievalDataset",
+    "UnknownName",
+    "full_name",
+    "load",
+    "lookup",
+    "protocol_of",
+    "read",
+]
+
+DATASETS: dict[str, Loader] = {
+    "digits": load_digits,
+    "cifar10": load_cifar10,
+    "cifar100": load_cifar100,
+    "mnist": load_mnist,
+    "fashion_mnist": load_fashion_mnist,
+    "tiny_imagenet": load_tiny_imagenet,
+    "ucmerced": load_ucmerced,
+    "nuswide21": load_nuswide21,
+    "nuswide81": load_nuswide81,
+    "mscoco": load_mscoco,
+    "flickr25k": load_flickr25k,
+    "voc2012": load_voc2012,
+    "imagenet100": load_imagenet100,
+    "imagenet": load_imagenet,
+    "conceptual_captions": load_conceptual_captions,
+    "synthetic": load_synthetic,
+}
+
+
+def protocol_of(name: str) -> Protocol_:
+    """Return the protocol that a name means, without touching any data.
+
+    Parameters
+    ----------
+    name : str
+        ``"cifar10/official"``, or ``"cifar10"`` for its default protocol.
+
+    Returns
+    -------
+    Protocol_
+        The protocol.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such data set or protocol.
+
+    Examples
+    --------
+    >>> protocol_of("cifar10").label
+    'cifar10/1k-5k'
+    """
+    dataset, slash, protocol = name.partition("/")
+    known = _source(dataset).protocols
+    return (
+        lookup(f"protocol of {dataset}", protocol, known) if slash else next(iter(known.values()))
+    )
+
+
+def _source(dataset: str) -> Plugin:
+    """Find a data set: our own first, then those that installed packages offer."""
+    if dataset in DATASETS:
+        return Plugin(PROTOCOLS[dataset], DATASETS[dataset])
+    offered = offers()
+    lookup("data set", dataset, {**DATASETS, **offered})
+    return read_plugin(offered[dataset])
+
+
+def full_name(name: str) -> str:
+    """Return the one name of all that mean the same data set and protocol.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such data set or protocol.
+
+    Examples
+    --------
+    >>> full_name("cifar10"), full_name("folder:photos/../birds/").endswith("/birds")
+    ('cifar10/1k-5k', True)
+    """
+    return own_name(name) if is_own(name) else protocol_of(name).label
+
+
+def read(name: str, options: LoadOptions) -> tuple[Protocol_, Contents]:
+    """Read what a source holds, and find the protocol that is to split it.
+
+    Parameters
+    ----------
+    name : str
+        ``"cifar10/official"``, ``"cifar10"`` for its default protocol, or ``"folder:PATH"`` and
+        its like, see `datasets.own.kinds`.
+    options : LoadOptions
+
+    Returns
+    -------
+    Protocol_, Contents
+
+    Raises
+    ------
+    UnknownName
+        If there is no such data set or protocol.
+    OptionError
+        If an option makes no sense for this data set.
+    DatasetError
+        If its files are absent or wrong.
+    """
+    if is_own(name):
+        return read_own(name, options)
+    protocol = protocol_of(name)
+    refuse_own_options(protocol.dataset, options)
+    return protocol, _source(protocol.dataset).load(protocol, options)
+
+
+def load(name: str, options: LoadOptions | None = None) -> RetrievalDataset:
+    """Load a data set, split by a protocol.
+
+    Parameters
+    ----------
+    name : str
+        As for `read`.
+    options : LoadOptions, optional
+        Where the data lie, and whether rows may be missing.
+
+    Returns
+    -------
+    RetrievalDataset
+        The checked data set.
+
+    Raises
+    ------
+    DatasetError
+        As `read`, or if images are missing and may not be.
+    """
+    options = options or LoadOptions()
+    return assemble(*read(name, options), options)

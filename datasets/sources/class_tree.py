@@ -117,8 +117,10 @@ def read_tree(path: Path) -> dict[str, str]:
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"hierarchy: {path}: cannot be read ({one_line(error)})") from error
+    except OSError as error:
+        raise DatasetError(f"hierarchy: {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"hierarchy: {path}: not UTF-8 ({one_line(error)})") from error
     parents: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         names = line.split()

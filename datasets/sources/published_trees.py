@@ -22,7 +22,7 @@ from platformdirs import user_cache_path
 from torch import Tensor
 
 from datasets.contents import LoadOptions
-from datasets.errors import DatasetError, one_line
+from datasets.errors import AbsentData, DatasetError, one_line
 from datasets.files.hub import folders_of
 from datasets.sources.class_tree import lcs_similarity, read_tree
 
@@ -82,8 +82,10 @@ def tree_similarity(
 
     Raises
     ------
+    AbsentData
+        If the tree cannot be downloaded.
     DatasetError
-        If the tree cannot be downloaded, or has no such leaves.
+        If it has no such leaves.
     """
     if options.data_root is None:
         path = _downloaded(tree, options.cache or user_cache_path("hashbench"))
@@ -107,7 +109,7 @@ def _downloaded(tree: Tree, cache: Path) -> Path:
         with urllib.request.urlopen(url, timeout=_SECONDS) as answer:
             content: bytes = answer.read()
     except (OSError, http.client.HTTPException) as error:
-        raise DatasetError(
+        raise AbsentData(
             f"hierarchy: {url} could not be downloaded ({one_line(error)}); {way_out}"
         ) from error
     found = hashlib.sha256(content).hexdigest()

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from datasets.contents import Contents, LoadOptions
-from datasets.errors import DatasetError
+from datasets.errors import AbsentData, DatasetError
 from datasets.files.hub import LocalFile, file_sha256, folders_of
 from datasets.files.images import EncodedImages, image_size
 from datasets.files.parquet import ParquetItems, read_column
@@ -84,7 +84,7 @@ def _find(data_root: Path | None) -> Path:
         if place.is_file():
             return place
     wanted = " or ".join(map(str, places)) or f"DIR/ucmerced/{FILE} below --data-root DIR"
-    raise DatasetError(
+    raise AbsentData(
         f"ucmerced: not found: {wanted}. No hub has all of it: write the columns image {{bytes}}, "
         "scene, labels and captions from weegee.vision.ucmerced.edu/datasets/landuse.html, "
         "bigearth.eu/datasets (labels) and github.com/201528014227051/RSICD_optimal (captions)"

@@ -7,7 +7,7 @@ table, with a mean over seeds in each entry. `compare` then tests which entries 
 >>> from results.store import ResultStore
 >>> board = build(ResultStore(Path("nowhere")).scan())
 >>> len(board.sections), ", ".join(board.leaderboard.columns[6:])
-(0, 'mean, std, n, ci_low, ci_high, rank, kind')
+(0, 'mean, std, n, ci_low, ci_high, interval, rank, kind')
 """
 
 from results.analysis.arrange import build

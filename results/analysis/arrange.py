@@ -94,7 +94,7 @@ def _sections(
 ) -> Iterable[Section]:
     cells: dict[Table, dict[str, dict[tuple[str, int], Entry]]] = {}
     for entry in table.itertuples(index=False, name=None):
-        dataset, protocol, backbone, method, bits, metric, mean, std, n, _, _, rank, _ = entry
+        dataset, protocol, backbone, method, bits, metric, mean, std, n, *_, rank, _ = entry
         methods = cells.setdefault(Table(dataset, protocol, backbone), {})
         methods.setdefault(method, {})[metric, bits] = Entry(
             mean=mean,
@@ -126,6 +126,7 @@ def _sections(
             further=tuple(metric for metric in metrics if metric != main),
             bits=tuple(sorted(lengths - {0}) or (0,)),
             seeds=_usual_seeds(rows, main),
+            n_queries=int(info["n_query"]),
             by_query=main == f"mAP@{first[key].protocol_info['cutoff']}",
             rows=tuple(
                 Row(

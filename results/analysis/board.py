@@ -6,12 +6,12 @@ be compared never share a column.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from results.analysis.statistics import ALPHA, Difference
+from results.analysis.statistics import ALPHA, MIN_QUERIES, MIN_SEEDS, Difference
 from results.store.record import RunRecord
 from results.store.run_key import Table
 
@@ -81,6 +81,7 @@ class Section:
     further: tuple[str, ...]  # the other metrics
     bits: tuple[int, ...]
     seeds: int  # the usual number of seeds of an entry
+    n_queries: int
     rows: tuple[Row, ...]
     by_query: bool = False  # the main table's metric is the mean of the AP kept for each query
     marks: Mapping[tuple[str, int], str] | None = None
@@ -126,11 +127,14 @@ class Section:
         return f"{cell.mean:.3f}{spread}{count}"
 
     def best(self, row: Row, bits: int) -> bool:
-        """Whether the entry is the best of its column: by a test, or untested by its mean."""
+        """Whether the entry is the best of its column: by a test, or untested by its mean.
+
+        Which mean of a handful of queries is best says nothing, so none is.
+        """
         if self.marks is not None:
             return self.marks.get((row.method, bits)) == "best"
         cell = row.cell(self.metric, bits)
-        return cell is not None and cell.best
+        return cell is not None and cell.best and self.n_queries >= MIN_QUERIES
 
     def second(self, row: Row, bits: int) -> bool:
         """Whether a test says that the entry beats all but the best of its column."""
@@ -140,6 +144,12 @@ class Section:
         """Return a further metric's means at all bits: ``0.41 / 0.44 / 0.47``."""
         shown = [row.mean(metric, bits) for bits in self.bits]
         return shown[0] if row.codeless else " / ".join(shown)
+
+    def _ranked(self, row: Row) -> Iterator[Entry]:
+        """Yield the main table's entries of a row that is no yardstick."""
+        for bits in () if row.yardstick else self.bits:
+            if (cell := row.cell(self.metric, bits)) is not None:
+                yield cell
 
     def caption(self, best: str = "in bold", second: str = "underlined") -> str:
         """Say what the main table's numbers are, and how it marks the best and the second."""
@@ -152,14 +162,20 @@ class Section:
         other = " unless an entry says otherwise" if uneven else ""
         kinds = {row.kind for row in self.rows} - {"yardstick"}
         by_kind = ", by kind" if len(kinds) > 1 else ""
-        marked = f"Best mean of a column {best}, untested{by_kind}."
         if self.marks is not None:
-            over = "queries" if self.seeds == 1 else "queries and seeds"
             marked = (
                 f"Best of a column {best} and second {second}{by_kind}, where the difference to "
-                f"the next is significant (paired bootstrap over {over}, Holm over the column, "
+                "the next is significant (t test over seeds and queries, Holm over the column, "
                 "5 %)."
             )
+            counts = [cell.n for row in self.rows for cell in self._ranked(row)]
+            if min(counts) < MIN_SEEDS:
+                marked += f" Entries of fewer than {MIN_SEEDS} seeds are not tested."
+        elif self.n_queries < MIN_QUERIES:
+            marked = f"Nothing is marked: fewer than {MIN_QUERIES} queries tell nothing apart."
+        else:
+            why = f" (a test takes {MIN_SEEDS} seeds)" if self.seeds < MIN_SEEDS else ""
+            marked = f"Best mean of a column {best}, untested{why}{by_kind}."
         return f"{self.metric}, {spread}{other}. {marked}"
 
 
@@ -170,8 +186,8 @@ class Pair:
     first: str
     second: str
     difference: Difference
-    p_holm: float
-    n: int  # queries of a column, or columns of a ranking
+    p_holm: float  # NaN where the pair could not be tested
+    n: int  # queries of a column, or data sets of a ranking
 
     @property
     def significant(self) -> bool:
@@ -187,6 +203,7 @@ class Column:
     bits: int
     kind: str
     pairs: tuple[Pair, ...]
+    tested: bool  # whether any method of it has what a test takes
 
     def pair(self, first: str, second: str) -> Pair | None:
         """Return the pair in this order."""
@@ -195,17 +212,32 @@ class Column:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Mean ranks of the methods of one kind over complete columns, best first."""
+    """Mean ranks of the methods of one kind over data sets, best first."""
 
     kind: str
     methods: tuple[str, ...]
     mean_ranks: tuple[float, ...]
-    columns: tuple[str, ...]
+    datasets: tuple[str, ...]
     left_out: tuple[str, ...]  # methods and columns that would leave gaps
-    friedman: tuple[float, float] | None  # statistic and p; None below 3 methods or 2 columns
-    critical_difference: float | None  # of Nemenyi's test; None where Friedman's is
-    alike: tuple[tuple[str, ...], ...]  # groups that it does not tell apart
-    pairs: tuple[Pair, ...]  # Wilcoxon's signed ranks
+    friedman: tuple[float, float] | None  # statistic and p; None below 3 methods or 2 data sets
+    pairs: tuple[Pair, ...]  # Wilcoxon's signed ranks of the areas under bits
+    datasets_needed: int  # from which that test can tell any two methods apart
+    alike: tuple[tuple[str, ...], ...]  # groups that it does not tell apart; none with fewer
+
+    @property
+    def undecided(self) -> str:
+        """Why nothing can be told apart, as a sentence; empty where it can."""
+        n, needed = len(self.datasets), self.datasets_needed
+        if n >= needed:
+            return ""
+        return (
+            f"{_count(n, 'data set')} cannot tell {_count(len(self.methods), 'method')} apart "
+            f"(Wilcoxon's signed ranks with Holm, 5 %): that takes {needed}."
+        )
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""What the records of a report allow to say: which differences hold, and who ranks where.
+"""What the records of a report allow to say: which differences hold, and how sure a mean is.
 
 Rows are compared among their own kind. Within a column (one table, one code length) all pairs are
-tested by the paired bootstrap; over all columns of a report methods are ranked.
+tested; over all data sets of a report methods are ranked.
 """
 
 from __future__ import annotations
@@ -14,84 +14,111 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from results.analysis.board import HEADINGS, Board, Column, Comparisons, Pair, Ranking, Row, Section
+from results.analysis.board import HEADINGS, Board, Column, Comparisons, Pair, Row, Section
+from results.analysis.frames import with_intervals_over_queries
 from results.analysis.per_query import Entry
+from results.analysis.ranking import rank
 from results.analysis.statistics import (
     Difference,
-    Floats,
-    area_under_bits,
-    cliques,
-    critical_difference,
-    difference,
-    friedman,
+    Sample,
+    half_width,
     holm,
-    ranks,
-    resampled_means,
-    signed_rank,
+    mean_errors,
+    pair_errors,
+    summary,
+    two_sided_p,
 )
 
 RANKED = tuple(kind for kind in HEADINGS if kind != "yardstick")
 
 
 def compare(board: Board, values: Mapping[Entry, NDArray[Any]]) -> Board:
-    """Test the differences of a board; returns it with the comparisons, its tables marked.
+    """Test the differences of a board.
 
     Parameters
     ----------
     board : Board
     values : mapping from tuple to ndarray, shape (S, Q)
         As `results.analysis.per_query.query_aps` gives them.
+
+    Returns
+    -------
+    Board
+        With the comparisons, its tables marked, and intervals over queries where they are known.
     """
+    samples = {entry: summary(of_entry) for entry, of_entry in values.items()}
     columns: list[Column] = []
     sections: list[Section] = []
     for section in board.sections:
-        found = tuple(_columns(section, values)) if section.by_query else ()
+        found = tuple(_columns(section, samples)) if section.by_query else ()
         columns += found
-        sections.append(replace(section, marks=_marks(section, found)) if found else section)
-    board = replace(board, sections=tuple(sections))
+        tested = any(column.tested for column in found)
+        sections.append(replace(section, marks=_marks(section, found)) if tested else section)
+    board = replace(
+        board,
+        sections=tuple(sections),
+        leaderboard=with_intervals_over_queries(board.leaderboard, _half_widths(board, samples)),
+    )
     rankings = [ranking for kind in RANKED if (ranking := rank(board, kind)) is not None]
     return replace(board, comparisons=Comparisons(tuple(columns), tuple(rankings)))
 
 
-def _columns(section: Section, values: Mapping[Entry, NDArray[Any]]) -> Iterator[Column]:
-    table = (section.dataset, section.protocol, section.backbone)
-    runs = {
-        (row.method, bits): values[*table, row.method, bits]
-        for row in section.rows
-        for bits in section.bits
-        if row.kind in RANKED and (*table, row.method, bits) in values
-    }
-    if not runs:
-        return
-    drawn = resampled_means({f"{name} {bits}": run for (name, bits), run in runs.items()})
+def _half_widths(board: Board, samples: Mapping[Entry, Sample]) -> dict[tuple[object, ...], float]:
+    """Return half of the 95 % interval over seeds and queries of every entry that has one."""
+    entries: dict[tuple[str, str, str], list[Entry]] = {}
+    for entry, sample in samples.items():
+        if sample.testable:
+            entries.setdefault(entry[:3], []).append(entry)
+    found: dict[tuple[object, ...], float] = {}
+    for section in board.sections:
+        tested = entries.get(_table(section), []) if section.by_query else []
+        if tested:
+            half = half_width(mean_errors([samples[entry] for entry in tested]))
+            names = [(*entry, section.metric) for entry in tested]
+            found |= dict(zip(names, half.tolist(), strict=True))
+    return found
+
+
+def _columns(section: Section, samples: Mapping[Entry, Sample]) -> Iterator[Column]:
+    table = _table(section)
     for bits in section.bits:
         for kind in RANKED:
-            rows = [row for row in section.rows if row.kind == kind and (row.method, bits) in runs]
-            names = [row.method for row in sorted(rows, key=lambda row: -_mean(section, row, bits))]
-            tested = [
-                difference(
-                    float(runs[a, bits].mean(dtype=float) - runs[b, bits].mean(dtype=float)),
-                    drawn[f"{a} {bits}"],
-                    drawn[f"{b} {bits}"],
-                )
-                for a, b in combinations(names, 2)
-            ]
-            n_queries = runs[names[0], bits].shape[1] if names else 0
-            yield Column(section, bits, kind, _pairs(names, tested, n_queries))
+            found = {
+                row.method: samples[entry]
+                for row in sorted(section.rows, key=lambda row: -_mean(section, row, bits))
+                if row.kind == kind and (entry := (*table, row.method, bits)) in samples
+            }
+            tested = any(sample.testable for sample in found.values())
+            yield Column(section, bits, kind, _pairs(found), tested)
 
 
-def _pairs(names: Sequence[str], tested: Sequence[Difference], n: int) -> tuple[Pair, ...]:
-    adjusted = holm(np.array([result.p for result in tested]))
-    return tuple(
-        Pair(*pair, result, float(p), n)
-        for pair, result, p in zip(combinations(names, 2), tested, adjusted, strict=True)
-    )
+def _table(section: Section) -> tuple[str, str, str]:
+    return section.dataset, section.protocol, section.backbone
+
+
+def _pairs(samples: Mapping[str, Sample]) -> tuple[Pair, ...]:
+    """Return all pairs of a column in its order; Holm's family is those that can be tested."""
+    tested = {name: sample for name, sample in samples.items() if sample.testable}
+    results: dict[tuple[str, str], tuple[Difference, float]] = {}
+    if len(tested) > 1:
+        value, errors = pair_errors(list(tested.values()))
+        p, half = two_sided_p(value, errors), half_width(errors)
+        rows = np.stack([value, value - half, value + half, p, holm(p)], 1).tolist()
+        for pair, (*result, adjusted) in zip(combinations(tested, 2), rows, strict=True):
+            results[pair] = Difference(*result), adjusted
+    pairs = []
+    for first, second in combinations(samples, 2):
+        gap = samples[first].mean - samples[second].mean
+        untested = Difference(gap, np.nan, np.nan, np.nan), np.nan
+        result, adjusted = results.get((first, second), untested)
+        pairs.append(Pair(first, second, result, adjusted, len(samples[first].by_query)))
+    return tuple(pairs)
 
 
 def _mean(section: Section, row: Row, bits: int) -> float:
+    """Return the mean by which a column is sorted; a row without an entry comes last."""
     cell = row.cell(section.metric, bits)
-    assert cell is not None, "only entries with runs are compared"
-    return cell.mean
+    return -np.inf if cell is None else cell.mean
 
 
 def _marks(section: Section, columns: Sequence[Column]) -> dict[tuple[str, int], str]:
@@ -110,82 +137,3 @@ def _marks(section: Section, columns: Sequence[Column]) -> dict[tuple[str, int],
             if pair is not None and pair.significant:
                 marks[first, column.bits] = mark
     return marks
-
-
-def rank(board: Board, kind: str) -> Ranking | None:
-    """Rank the methods of a kind over the columns of all tables; None with fewer than two."""
-    entries: dict[str, dict[str, float]] = {}
-    for section in board.sections:
-        for row in section.rows:
-            for bits in section.bits if row.kind == kind else ():
-                cell = row.cell(section.metric, bits)
-                if cell is not None:
-                    column = f"{section.title}, {bits} bits"
-                    entries.setdefault(column, {})[row.method] = cell.mean
-    names = list(dict.fromkeys(name for column in entries.values() for name in column))
-    columns, methods = _complete(entries, names)
-    if len(methods) < 2:
-        return None
-    table = np.array([[entries[column][name] for name in methods] for column in columns])
-    mean_ranks = ranks(table).mean(0)
-    order = np.argsort(mean_ranks, kind="stable")
-    methods, mean_ranks, table = [methods[i] for i in order], mean_ranks[order], table[:, order]
-    testable = len(methods) > 2 and len(columns) > 1
-    gap = critical_difference(len(methods), len(columns)) if testable else None
-    left = [name for name in (*names, *entries) if name not in (*methods, *columns)]
-    return Ranking(
-        kind=kind,
-        methods=tuple(methods),
-        mean_ranks=tuple(mean_ranks.tolist()),
-        columns=tuple(columns),
-        left_out=tuple(left),
-        friedman=friedman(table) if testable else None,
-        critical_difference=gap,
-        alike=() if gap is None else _alike(methods, mean_ranks, gap),
-        pairs=_signed_ranks(methods, table) if len(columns) > 1 else (),
-    )
-
-
-def _complete(
-    entries: Mapping[str, Mapping[str, float]], names: Sequence[str]
-) -> tuple[list[str], list[str]]:
-    """Leave out the emptiest column or method until no gap is left; of equals, the last column."""
-    columns, methods = list(entries), list(names)
-    while columns and methods:
-        empty_columns = [sum(m not in entries[c] for m in methods) / len(methods) for c in columns]
-        empty_methods = [sum(m not in entries[c] for c in columns) / len(columns) for m in methods]
-        if not any(empty_columns):
-            break
-        worst = max(*empty_columns, *empty_methods)
-        shares, of = (
-            (empty_columns, columns) if worst in empty_columns else (empty_methods, methods)
-        )
-        of.pop(len(of) - 1 - shares[::-1].index(worst))
-    return columns, methods
-
-
-def _alike(methods: Sequence[str], mean_ranks: Floats, gap: float) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(methods[a : b + 1]) for a, b in cliques(mean_ranks, gap))
-
-
-def _signed_ranks(methods: Sequence[str], table: Floats) -> tuple[Pair, ...]:
-    gaps = [
-        (float((table[:, a] - table[:, b]).mean()), signed_rank(table[:, a], table[:, b]))
-        for a, b in combinations(range(len(methods)), 2)
-    ]
-    tested = [Difference(value, np.nan, np.nan, p) for value, p in gaps]
-    return _pairs(methods, tested, len(table))
-
-
-def areas(section: Section) -> dict[str, tuple[float, tuple[int, ...]]]:
-    """Return the area under the bits curve of every row with codes, and the lengths it is over."""
-    found: dict[str, tuple[float, tuple[int, ...]]] = {}
-    for row in section.rows:
-        cells = {
-            b: cell for b in section.bits if b and (cell := row.cells.get((section.metric, b)))
-        }
-        if cells:
-            lengths = np.array(list(cells), dtype=float)
-            means = np.array([cell.mean for cell in cells.values()])
-            found[row.method] = area_under_bits(lengths, means), tuple(cells)
-    return found

@@ -8,15 +8,18 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from results.analysis.statistics import mean_interval
+from results.analysis.statistics import Floats, half_width_over_seeds, interval_in_unit
 from results.store.record import RunRecord
 
 ENTRY = ["dataset", "protocol", "backbone", "method", "bits", "metric"]
 RUN_COLUMNS = [*ENTRY[:5], "seed", "metric", "value"]
-LEADERBOARD_COLUMNS = [*ENTRY, "mean", "std", "n", "ci_low", "ci_high", "rank", "kind"]
+INTERVAL = ["ci_low", "ci_high", "interval"]
+LEADERBOARD_COLUMNS = [*ENTRY, "mean", "std", "n", *INTERVAL, "rank", "kind"]
 LOWER_IS_BETTER = "empty@"  # the share of queries that found nothing
 UNRANKED = r"^(?:bits|codes|cost)\."
 """How well codes use their bits is neither good nor bad; what runs cost hangs on the machine."""
+UNBOUNDED = r"^(?:codes|cost)\."
+"""What counts or measures; all other metrics lie between 0 and 1."""
 OPTIONAL = re.compile(r"^cost\.|:(?:best|worst)$")
 """What tables show only where it is asked for; see `results.tables.columns`."""
 
@@ -116,21 +119,22 @@ def leaderboard(
     Returns
     -------
     DataFrame
-        ``std``, ``ci_low`` and ``ci_high`` are NaN where n is 1. ``rank`` is 1 for the best mean
-        of its data set, protocol, backbone, bits, metric and kind; equal means share the lower
-        rank; yardsticks have none, nor has what describes the codes and not the retrieval.
+        ``std`` is NaN where n is 1. ``ci_low`` and ``ci_high`` are a 95 % interval, NaN below three
+        seeds; ``interval`` says what it is over: "seeds", for fixed queries, or "seeds and
+        queries" after `with_intervals_over_queries`. ``rank`` is 1 for the best mean of its data
+        set, protocol, backbone, bits, metric and kind; equal means share the lower rank; yardsticks
+        have none, nor has what describes the codes and not the retrieval.
     """
     table = (
         runs.groupby(ENTRY, sort=False)["value"]
         .agg(mean="mean", std="std", n="count")
         .reset_index()
     )
-    low, high = mean_interval(
-        table["mean"].to_numpy(dtype=float),
-        table["std"].to_numpy(dtype=float),
-        table["n"].to_numpy(dtype=np.int64),
+    half = half_width_over_seeds(
+        table["std"].to_numpy(dtype=float), table["n"].to_numpy(dtype=np.int64)
     )
-    table["ci_low"], table["ci_high"] = low, high
+    table["ci_low"], table["ci_high"] = _ends(table, half)
+    table["interval"] = pd.Series("seeds", table.index, dtype="str").mask(np.isnan(half))
     # Rounded, so that equal seeds added in another order still tie.
     score = table["mean"].round(12)
     score = score.where(~table["metric"].str.startswith(LOWER_IS_BETTER), -score)
@@ -150,3 +154,34 @@ def leaderboard(
     ]
     order = sorted(range(len(keys)), key=keys.__getitem__)
     return table.iloc[order].reset_index(drop=True)[LEADERBOARD_COLUMNS]
+
+
+def with_intervals_over_queries(
+    table: pd.DataFrame, half: Mapping[tuple[object, ...], float]
+) -> pd.DataFrame:
+    """Return a leaderboard with intervals over seeds and queries in place of those over seeds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `leaderboard` gives it.
+    half : mapping from tuple to float
+        Half of the interval, by data set, protocol, backbone, method, bits and metric.
+    """
+    entries = table[ENTRY].itertuples(index=False, name=None)
+    of_rows = np.array([half.get(entry, np.nan) for entry in entries], dtype=float)
+    low, high = _ends(table, of_rows)
+    known = ~np.isnan(of_rows)
+    return table.assign(
+        ci_low=table["ci_low"].mask(known, low),
+        ci_high=table["ci_high"].mask(known, high),
+        interval=table["interval"].mask(known, "seeds and queries"),
+    )
+
+
+def _ends(table: pd.DataFrame, half: Floats) -> tuple[Floats, Floats]:
+    """Lower and upper ends of intervals of half a width, within [0, 1] where the metric is."""
+    mean = table["mean"].to_numpy(dtype=float)
+    bounded = ~table["metric"].str.match(UNBOUNDED).to_numpy(dtype=bool)
+    low, high = interval_in_unit(mean, half)
+    return np.where(bounded, low, mean - half), np.where(bounded, high, mean + half)

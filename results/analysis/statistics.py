@@ -1,39 +1,78 @@
-"""What numbers allow to say: spread over seeds, differences of two methods, ranks over data sets.
+"""What seeds and queries allow to say about a mean and about the difference of two means.
 
 Plain functions of arrays. `results.analysis.comparisons` applies them to the records of a report.
 
+The value of method m with its seed s on query q is taken as ::
+
+    y[m, s, q] = mu[m] + query[q] + own[m, q] + seed[m, s] + rest[m, s, q]
+
+Queries are crossed with methods: all methods answer the same ones, so what makes a query hard for
+all of them, `query`, drops out of a difference, and what makes it hard for one of them, `own`, does
+not. Seeds are nested in methods: seed 0 of one has nothing to do with seed 0 of another. All terms
+but `mu` are random with mean 0 and independent. With S[m] seeds, Q queries and d the difference of
+the means of methods 1 and 2 over all their values, ::
+
+    var d = var(own[1] - own[2]) / Q + sum over m of (var seed[m] / S[m] + var rest[m] / (S[m] Q))
+
+Three kinds of mean squares estimate it. Their expectations are sums of the same variances: ::
+
+    A[m]  variance of the S[m] means over queries, / S[m]      var seed / S + var rest / (S Q)
+    B     variance of the Q differences of means over seeds, / Q
+                                        var(own[1] - own[2]) / Q + sum of var rest / (S Q)
+    E[m]  variance of what the means of seed and query leave, / (S[m] Q)        var rest / (S Q)
+
+so A[1] + A[2] + B - E[1] - E[2] estimates var d. For the mean of one method, B is the variance of
+its Q means over seeds, / Q, and there is one A and one E.
+
+d over its standard error follows no Student t: the A have as few degrees of freedom as there are
+seeds, B has many, and which of them matters is not known. One t with the degrees of freedom of
+Satterthwaite's formula for the whole sum holds its level for two methods, and fails far out in the
+tails, where Holm's correction for many pairs looks: where A happens to be small, the formula leaves
+it out too. So only A = A[1] + A[2] is given its degrees of freedom by that formula, and the
+uncertainty of A and B is averaged over instead: the true value behind a mean square X with f
+degrees of freedom is taken as X f / chi-squared(f), no less than the E in it since variances are
+not negative, and p is the mean of the p of a normal distribution over all these values, ::
+
+    p = mean of 2 Phi(-|d| / sigma),    sigma^2 = max(A*, E) + max(B*, E) - E
+
+E = E[1] + E[2] has many degrees of freedom and counts as known. Where E is 0 this is the test of
+Behrens and Fisher; where B is 0 as well it is Welch's test of the means of seeds, and where A is,
+the paired t test of the means of queries. docs/statistics.md has its simulated errors.
+
 References
 ----------
-Demsar, "Statistical comparisons of classifiers over multiple data sets", JMLR 2006 (Friedman,
-Nemenyi). Garcia and Herrera, JMLR 2008 (Holm over all pairs). Owen, "The pigeonhole bootstrap",
-Annals of Applied Statistics 2007 (two crossed factors). Rao and Wu, "Resampling inference with
-complex survey data", JASA 1988 (n - 1 draws of n).
+Searle, Casella and McCulloch, "Variance Components", 1992 (mean squares of two-way layouts).
+Satterthwaite, "An approximate distribution of estimates of variance components", Biometrics
+Bulletin 1946. Welch, "The generalization of Student's problem", Biometrika 1947. Fisher, "The
+fiducial argument in statistical inference", Annals of Eugenics 1935. Tsui and Weerahandi,
+"Generalized p-values in significance testing of hypotheses in the presence of nuisance parameters",
+JASA 1989. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+Statistics 1979.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.integrate import trapezoid
-from scipy.special import stdtrit
-from scipy.stats import chi2, rankdata, studentized_range, wilcoxon
+from scipy.special import expit, gammaincinv, logit, ndtr, stdtrit
 
 Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
-DRAWS = 10_000
-"""Resamples of a bootstrap; the smallest p that it can give is 2 / (DRAWS + 1)."""
-_SEED = 0x626F6F74
-_CHUNK = 2**22  # entries of the largest temporary array
+MIN_SEEDS = 3
+"""With two seeds the spread over seeds is too uncertain for a level that holds."""
+MIN_QUERIES = 10
 
 
 class Difference(NamedTuple):
-    """A mean difference, its 95 % interval and two-sided p."""
+    """A mean difference, its 95 % interval and two-sided p; NaN where it could not be tested."""
 
     value: float
     low: float
@@ -41,105 +80,219 @@ class Difference(NamedTuple):
     p: float
 
 
-def mean_interval(
-    mean: np.ndarray, std: np.ndarray, n: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Student-t interval of a mean, 95 %, over n independent values.
+@dataclass(frozen=True)
+class Sample:
+    """The runs of one method, S seeds by Q queries, as means and squared standard errors.
+
+    Attributes
+    ----------
+    mean : float
+    by_query : ndarray, float64, shape (Q,)
+        Means over seeds.
+    seeds, rest : float
+        A and E of the module's docstring; NaN with one seed.
+    n_seeds : int
+    """
+
+    mean: float
+    by_query: Floats
+    seeds: float
+    rest: float
+    n_seeds: int
+
+    @property
+    def testable(self) -> bool:
+        """Whether there are enough seeds and queries for an error that is known to hold."""
+        return self.n_seeds >= MIN_SEEDS and len(self.by_query) >= MIN_QUERIES
+
+
+class Errors(NamedTuple):
+    """Mean squares of N estimates; all ndarray, float64, shape (N,).
+
+    Attributes
+    ----------
+    seeds, queries, rest : ndarray
+        A, B and E of the module's docstring, summed over the methods of an estimate.
+    seeds_df, queries_df : ndarray
+        Degrees of freedom of A and B.
+    """
+
+    seeds: Floats
+    queries: Floats
+    rest: Floats
+    seeds_df: Floats
+    queries_df: Floats
+
+
+def summary(values: NDArray[Any]) -> Sample:
+    """Reduce the values of one method, shape (S, Q), to what tests and intervals need."""
+    values = values.astype(np.float64)
+    n_seeds, n_queries = values.shape
+    by_seed, by_query = values.mean(1), values.mean(0)
+    mean = float(by_query.mean())
+    if n_seeds == 1 or n_queries == 1:
+        return Sample(mean, by_query, np.nan, np.nan, n_seeds)
+    rest = ((values - by_seed[:, None] - by_query + mean) ** 2).sum()
+    rest /= (n_seeds - 1) * (n_queries - 1) * n_seeds * n_queries
+    return Sample(mean, by_query, by_seed.var(ddof=1) / n_seeds, float(rest), n_seeds)
+
+
+def mean_errors(samples: Sequence[Sample]) -> Errors:
+    """Return the mean squares of the means of N methods, which all have the same Q queries."""
+    of_queries = [sample.by_query.var(ddof=1) / len(sample.by_query) for sample in samples]
+    return _errors(np.array(of_queries), *_columns([[sample] for sample in samples]))
+
+
+def pair_errors(samples: Sequence[Sample]) -> tuple[Floats, Errors]:
+    """Return the differences of all pairs of M methods and their mean squares.
 
     Parameters
     ----------
-    mean, std : ndarray, float64, shape (M,)
-        Sample mean and sample standard deviation (n - 1 in the denominator).
+    samples : sequence of Sample
+        All testable, and of the same Q queries.
+
+    Returns
+    -------
+    value : ndarray, float64, shape (M * (M - 1) / 2,)
+        The mean of the first over that of the second, in the order of `itertools.combinations`.
+        Rounded to twelve digits, so that equal values added in another order are equal.
+    errors : Errors
+    """
+    first, second = np.triu_indices(len(samples), 1)
+    means = np.array([sample.mean for sample in samples])
+    by_query = np.stack([sample.by_query for sample in samples])
+    # A row at a time: all pairs by all queries would be large, and a covariance matrix inexact.
+    of_queries = [(row - by_query[n + 1 :]).var(1, ddof=1) for n, row in enumerate(by_query)]
+    pairs = list(combinations(samples, 2))
+    errors = _errors(np.concatenate(of_queries) / by_query.shape[1], *_columns(pairs))
+    return np.round(means[first] - means[second], 12), errors
+
+
+def _columns(groups: Sequence[Sequence[Sample]]) -> tuple[Floats, Floats, Floats, int]:
+    """Return A, E and the degrees of freedom of A, each (N, 1 or 2), and the number of queries."""
+    table = [[(one.seeds, one.rest, one.n_seeds - 1) for one in group] for group in groups]
+    seeds, rest, degrees = np.moveaxis(np.array(table, dtype=np.float64), -1, 0)
+    return seeds, rest, degrees, len(groups[0][0].by_query)
+
+
+def _errors(
+    queries: Floats, seeds: Floats, rest: Floats, degrees: Floats, n_queries: int
+) -> Errors:
+    """Sum A and E over the methods, which are their columns."""
+    total = seeds.sum(1)
+    with np.errstate(invalid="ignore"):  # 0 / 0 where seeds are equal
+        satterthwaite = total**2 / (seeds**2 / degrees).sum(1)
+    of_seeds = np.where(total > 0, satterthwaite, degrees.sum(1))
+    return Errors(total, queries, rest.sum(1), of_seeds, np.full(len(total), n_queries - 1.0))
+
+
+def two_sided_p(value: Floats, errors: Errors) -> Floats:
+    """Two-sided p of N estimates under the hypothesis that they estimate 0.
+
+    It is 1 for an estimate of 0, and 0 for any other that does not vary.
+    """
+    return np.where(value == 0, 1.0, _tails(np.abs(value), _sigma(errors)))
+
+
+def half_width(errors: Errors) -> Floats:
+    """Half of the 95 % interval of N estimates: that far away p is 5 %.
+
+    p falls with the distance and is convex, so Newton's method reaches its end from below.
+    """
+    sigma = _sigma(errors)
+    width = np.sqrt(errors.seeds + errors.queries + errors.rest)
+    varies = width > 0
+    sigma, half = sigma[varies], width[varies]
+    for _ in range(20):
+        density = np.exp(-0.5 * (half[:, None, None] / sigma) ** 2) / sigma
+        slope = math.sqrt(2 / math.pi) * (density @ _WEIGHTS @ _WEIGHTS)
+        half += (_tails(half, sigma) - ALPHA) / slope
+    width[varies] = half
+    return width
+
+
+def _sigma(errors: Errors) -> Floats:
+    """Return standard errors of N estimates, (N, K, K), by K x K possible true A and B."""
+    a, b = (
+        np.maximum((square * degrees / 2)[:, None] / _half_chi_squared(degrees), rest[:, None])
+        for square, degrees, rest in (
+            (errors.seeds, errors.seeds_df, errors.rest),
+            (errors.queries, errors.queries_df, errors.rest),
+        )
+    )
+    sigma: Floats = np.sqrt(a[:, :, None] + b[:, None, :] - errors.rest[:, None, None])
+    return sigma
+
+
+def _half_chi_squared(degrees: Floats) -> Floats:
+    """Halves of the quantiles of chi-squared at `_NODES`, (N, K)."""
+    known, places = np.unique(degrees, return_inverse=True)
+    quantiles: Floats = gammaincinv(known[:, None] / 2, _NODES)[places]
+    return quantiles
+
+
+def _tails(distance: Floats, sigma: Floats) -> Floats:
+    """Probability of N distances from the mean or larger ones, averaged over (N, K, K) sigmas."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # nothing is beyond 0 where nothing varies
+        beyond = ndtr(-distance[:, None, None] / sigma)
+    tails: Floats = 2 * beyond @ _WEIGHTS @ _WEIGHTS
+    return tails
+
+
+def _quadrature() -> tuple[Floats, Floats]:
+    """Nodes and weights for a mean over probabilities, dense at 0: there true values are large."""
+    nodes, weights = np.polynomial.legendre.leggauss(24)
+    nodes = (nodes + 1) / 2
+    return nodes**4, weights / 2 * 4 * nodes**3
+
+
+_NODES, _WEIGHTS = _quadrature()
+
+
+def half_width_over_seeds(std: Floats, n: NDArray[np.int64]) -> Floats:
+    """Half of Student's 95 % interval of a mean over n seeds, whose queries are fixed.
+
+    Parameters
+    ----------
+    std : ndarray, float64, shape (M,)
+        Sample standard deviation (n - 1 in the denominator).
     n : ndarray, int64, shape (M,)
-        Number of values.
+        Number of seeds.
 
     Returns
     -------
-    low, high : ndarray, float64, shape (M,)
-        NaN where n is 1: one value has no spread.
+    ndarray, float64, shape (M,)
+        NaN where n is below `MIN_SEEDS`: of two seeds it is six times their distance.
 
     Examples
     --------
-    >>> low, high = mean_interval(np.array([2.0]), np.array([1.0]), np.array([3]))
+    >>> print(half_width_over_seeds(np.array([1.0, 1.0]), np.array([3, 2])).round(3))
+    [2.484   nan]
+    """
+    enough = n >= MIN_SEEDS
+    quantile = stdtrit(np.where(enough, n - 1, 1), (1 + CONFIDENCE) / 2)
+    return np.where(enough, quantile * std / np.sqrt(n), np.nan)
+
+
+def interval_in_unit(mean: Floats, half: Floats) -> tuple[Floats, Floats]:
+    """Lower and upper end of an interval for means of values in [0, 1].
+
+    It is symmetric for the logit of the mean, so it never leaves [0, 1] and reaches further to the
+    side on which there is room. Means of AP, whose values pile up at 0 or 1, are covered more often
+    than by a symmetric interval that is cut off.
+
+    Examples
+    --------
+    >>> low, high = interval_in_unit(np.array([0.5, 0.95]), np.array([0.1, 0.1]))
     >>> print(low.round(3), high.round(3))
-    [-0.484] [4.484]
+    [0.401 0.698] [0.599 0.994]
     """
-    degrees = np.where(n > 1, n - 1, 1)
-    quantile = stdtrit(degrees, (1 + CONFIDENCE) / 2)
-    half = np.where(n > 1, quantile * std / np.sqrt(n), np.nan)
-    return mean - half, mean + half
-
-
-def resampled_means(runs: Mapping[str, NDArray[Any]], draws: int = DRAWS) -> dict[str, Floats]:
-    """Means of several methods on the same resampled queries, each over its own resampled seeds.
-
-    Queries are shared by all methods, and so is their resample: the hard ones are hard for all. A
-    seed means nothing across methods, so each method draws its own, S - 1 of S: S draws of so few
-    would understate their spread by the factor (S - 1) / S. One seed is no sample and stays.
-
-    Of equal methods, 5 % are told apart with five seeds or ten, 10 % with three and 19 % with two
-    where seeds matter more than queries; where queries matter more, far fewer.
-
-    Parameters
-    ----------
-    runs : mapping from str to ndarray, shape (S, Q)
-        The value of every seed and query, by the name of a method; Q is the same for all. A name
-        always draws the same seeds, whatever the other names.
-    draws : int
-
-    Returns
-    -------
-    dict from str to ndarray, float64, shape (draws,)
-    """
-    stacked = np.concatenate([values.astype(np.float64) for values in runs.values()]).T
-    n_queries = len(stacked)
-    by_seed = np.empty((draws, stacked.shape[1]))
-    queries = np.random.default_rng([_SEED, n_queries])
-    step = max(1, _CHUNK // n_queries)
-    for start in range(0, draws, step):
-        rows = min(step, draws - start)
-        drawn = queries.integers(n_queries, size=(rows, n_queries))
-        places = (drawn + n_queries * np.arange(rows)[:, None]).ravel()
-        counts = np.bincount(places, minlength=rows * n_queries).reshape(rows, n_queries)
-        by_seed[start : start + rows] = counts / n_queries @ stacked
-    means: dict[str, Floats] = {}
-    end = 0
-    for name, values in runs.items():
-        start, end = end, end + len(values)
-        means[name] = _over_seeds(by_seed[:, start:end], name)
-    return means
-
-
-def _over_seeds(by_seed: Floats, name: str) -> Floats:
-    """Return the means over S - 1 seeds of S, drawn anew in every row of (draws, S)."""
-    n_seeds = by_seed.shape[1]
-    if n_seeds == 1:
-        return by_seed[:, 0]
-    seeds = np.random.default_rng([_SEED, *name.encode()])
-    drawn = seeds.integers(n_seeds, size=(len(by_seed), n_seeds - 1))
-    means: Floats = np.take_along_axis(by_seed, drawn, 1).mean(1)
-    return means
-
-
-def difference(value: float, first: Floats, second: Floats) -> Difference:
-    """Percentile interval and p of a difference from paired resamples of its two means.
-
-    Parameters
-    ----------
-    value : float
-        The difference that was observed.
-    first, second : ndarray, float64, shape (B,)
-        As `resampled_means` gives them.
-
-    Examples
-    --------
-    >>> difference(1.0, np.full(99, 3.0), np.full(99, 2.0))
-    Difference(value=1.0, low=1.0, high=1.0, p=0.02)
-    """
-    drawn = first - second
-    low, high = np.quantile(drawn, [ALPHA / 2, 1 - ALPHA / 2]).tolist()
-    beyond = 1 + min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
-    return Difference(value, low, high, min(1.0, 2 * beyond / (len(drawn) + 1)))
+    inside = (mean > 0) & (mean < 1)
+    centre = np.where(inside, mean, 0.5)
+    around, reach = logit(centre), half / (centre * (1 - centre))
+    low, high = expit(around - reach), expit(around + reach)
+    # All values of a mean of 0 or 1 are 0 or 1.
+    return np.where(inside, low, mean - half), np.where(inside, high, mean + half)
 
 
 def holm(p: Floats) -> Floats:
@@ -155,103 +308,3 @@ def holm(p: Floats) -> Floats:
     result = np.empty(len(p))
     result[order] = np.maximum.accumulate(adjusted)
     return result
-
-
-def ranks(values: Floats) -> Floats:
-    """Ranks of M methods in each of N columns, (N, M); 1 is the largest, equals share their mean.
-
-    Values are rounded to twelve digits first, so that equal seeds added in another order tie.
-    """
-    result: Floats = rankdata(-np.round(values, 12), axis=1)
-    return result
-
-
-def friedman(values: Floats) -> tuple[float, float]:
-    """Friedman's test that all methods are alike, with the correction for ties.
-
-    Parameters
-    ----------
-    values : ndarray, float64, shape (N, M)
-        A column of a report in each row, a method in each column; three methods or more.
-
-    Returns
-    -------
-    statistic, p : float
-        Chi-squared with M - 1 degrees of freedom; 0 and 1 where all values are equal.
-    """
-    ranked = ranks(values)
-    n, m = ranked.shape
-    spread = ((ranked - (m + 1) / 2) ** 2).sum()
-    if spread == 0:
-        return 0.0, 1.0
-    statistic = float((m - 1) * n**2 * ((ranked.mean(0) - (m + 1) / 2) ** 2).sum() / spread)
-    return statistic, float(chi2.sf(statistic, m - 1))
-
-
-def signed_rank(first: Floats, second: Floats) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test on paired values, (N,); 1 where all are equal."""
-    gaps = np.round(first - second, 12)
-    return float(wilcoxon(gaps).pvalue) if gaps.any() else 1.0
-
-
-def critical_difference(n_methods: int, n_columns: int) -> float:
-    """Difference of mean ranks from which Nemenyi's test tells two of the methods apart, at 5 %.
-
-    Examples
-    --------
-    >>> round(critical_difference(4, 14), 2)
-    1.25
-    """
-    quantile = float(studentized_range.ppf(CONFIDENCE, n_methods, np.inf)) / math.sqrt(2)
-    return quantile * math.sqrt(n_methods * (n_methods + 1) / (6 * n_columns))
-
-
-def nemenyi(gap: Floats, n_methods: int, n_columns: int) -> Floats:
-    """P of differences of mean ranks; holds for all pairs of the methods together."""
-    scaled = np.abs(gap) / math.sqrt(n_methods * (n_methods + 1) / (6 * n_columns))
-    p: Floats = studentized_range.sf(scaled * math.sqrt(2), n_methods, np.inf)
-    return p
-
-
-def cliques(mean_ranks: Floats, gap: float) -> list[tuple[int, int]]:
-    """Longest runs of methods that a critical difference does not tell apart.
-
-    Parameters
-    ----------
-    mean_ranks : ndarray, float64, shape (M,)
-        In rising order.
-    gap : float
-        The critical difference.
-
-    Returns
-    -------
-    list of (int, int)
-        First and last place of each run of two methods or more: the bars of the diagram.
-
-    Examples
-    --------
-    >>> cliques(np.array([1.0, 1.5, 2.6, 3.0]), 1.2)
-    [(0, 1), (1, 2), (2, 3)]
-    """
-    runs: list[tuple[int, int]] = []
-    for first, rank in enumerate(mean_ranks):
-        last = int(np.searchsorted(mean_ranks, rank + gap, side="left")) - 1
-        if last > first and (not runs or last > runs[-1][1]):
-            runs.append((first, last))
-    return runs
-
-
-def area_under_bits(bits: Floats, values: Floats) -> float:
-    """Area under the line of a metric against log2 of the code length, per doubling.
-
-    It is the mean height of the line, on the scale of the metric; that of one length is its value.
-
-    Examples
-    --------
-    >>> print(round(area_under_bits(np.array([16, 32, 64]), np.array([0.2, 0.4, 0.4])), 3))
-    0.35
-    """
-    steps = np.log2(bits)
-    if len(steps) == 1:
-        return float(values[0])
-    return float(trapezoid(values, steps) / (steps[-1] - steps[0]))

@@ -57,9 +57,7 @@ FIGURES = {
         figure_lines.precision_at_radius_2,
     ),
     "cost": Kind("Retrieval quality against training time", figure_training.cost),
-    "critical_difference": Kind(
-        "Average ranks and their critical difference", figure_ranks.critical_difference
-    ),
+    "mean_ranks": Kind("Mean ranks over data sets", figure_ranks.mean_ranks),
     "bit_balance": Kind("How often each bit is set", figure_lines.bit_balance),
     "loss": Kind("Loss by epoch", section=figure_training.loss),
     "distance_histograms": Kind(

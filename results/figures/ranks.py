@@ -1,8 +1,9 @@
-"""The critical-difference diagram: average ranks over data sets and code lengths.
+"""The rank diagram: mean ranks of the methods over data sets.
 
 References
 ----------
-Demsar, "Statistical comparisons of classifiers over multiple data sets", JMLR 7, 2006.
+Demsar, "Statistical comparisons of classifiers over multiple data sets", JMLR 7, 2006 (the
+drawing). Its bars are those of `results.analysis.ranking`.
 """
 
 from __future__ import annotations
@@ -13,21 +14,20 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from results.analysis.comparisons import rank
-from results.analysis.statistics import CONFIDENCE
+from results.analysis.ranking import rank
 from results.figures.style import DPI, INK, STYLE, WIDTHS, method_styles
 from results.gallery.view import View
 
 
-def critical_difference(view: View) -> Figure | None:
-    """Draw average ranks on a line; a bar joins what Nemenyi's test does not tell apart.
+def mean_ranks(view: View) -> Figure | None:
+    """Draw the mean ranks of three methods or more; a bar joins what a test does not tell apart.
 
-    Ranks are those of `results.analysis.comparisons`, over the columns of all main tables.
+    Where the data sets are too few for the test there are no bars, and the figure says why.
     """
     ranking = rank(view.board, "method")
-    if ranking is None or ranking.critical_difference is None:
+    if ranking is None or len(ranking.methods) < 3:
         return None
-    names, ranks, critical = ranking.methods, ranking.mean_ranks, ranking.critical_difference
+    names, ranks = ranking.methods, ranking.mean_ranks
     styles = method_styles(view.board)
     half = (len(names) + 1) // 2
     bars = [(ranks[names.index(g[0])], ranks[names.index(g[-1])]) for g in ranking.alike]
@@ -43,13 +43,11 @@ def critical_difference(view: View) -> Figure | None:
         share = (0.075 * max(map(len, names)) + 0.5) / width  # of a name, in the figure's width
         margin = (high - low) * share / (1 - 2 * min(share, 0.45))
         axes.set_xlim(low - margin, high + margin)
-        axes.set_ylim(depth + 0.55 * half + 0.3, -1.9)
+        axes.set_ylim(depth + 0.55 * half + 0.3, -1.1)
         axes.plot([low, high], [0, 0], color=INK, linewidth=0.9)
         for tick in range(low, high + 1):
             axes.plot([tick, tick], [0, -0.2], color=INK, linewidth=0.9)
             axes.text(tick, -0.3, str(tick), ha="center", va="bottom", fontsize=7.5)
-        axes.plot([low, low + critical], [-1.25, -1.25], color=INK, linewidth=1.4, marker="|")
-        axes.text(low, -1.42, f"critical difference {critical:.2f}", fontsize=7.5)
         for place, (first, last) in enumerate(bars):
             ends = [first - 0.04, last + 0.04]
             at = 0.4 + 0.32 * place
@@ -72,9 +70,14 @@ def critical_difference(view: View) -> Figure | None:
             )
         gaps = ", ".join(ranking.left_out)
         left_out = f" Left out, since not all have an entry: {gaps}." if gaps else ""
+        n = len(ranking.datasets)
+        over = f"{n} data sets" if n > 1 else "one data set"
+        bar = "A bar joins what does not differ at 5 % (Wilcoxon's signed ranks, Holm)."
+        if ranking.undecided:
+            bar = f"No bars: {ranking.undecided}"
         note = (
-            f"Average rank over {len(ranking.columns)} columns of data set and bits, 1 is best. "
-            f"A bar joins what does not differ at {1 - CONFIDENCE:.0%} (Nemenyi).{left_out}"
+            f"Mean rank over {over} by the area under the line against bits, 1 is best. "
+            f"{bar}{left_out}"
         )
         note = textwrap.fill(note, int(16 * width))
         figure.supxlabel(note, fontsize=7, x=0.01, ha="left", alpha=0.8, parse_math=False)

@@ -13,7 +13,7 @@ from results.analysis.frames import LOWER_IS_BETTER, metric_key
 from results.store.record import RunRecord
 from results.store.run_key import Table
 
-COLUMNS = ("mean", "std", "n", "ci_low", "ci_high", "rank")
+COLUMNS = ("mean", "std", "n", "ci_low", "ci_high", "rank", "interval")
 _DIGITS = 6
 
 
@@ -47,11 +47,12 @@ def page_data(board: Board) -> dict[str, Any]:
     entries = []
     names = ["dataset", "protocol", "backbone", "method", "kind", "bits", "metric", *COLUMNS]
     for row in board.leaderboard[names].itertuples(index=False, name=None):
-        dataset, protocol, backbone, method, kind, bits, metric, *numbers = row
+        dataset, protocol, backbone, method, kind, bits, metric, *numbers, interval = row
         who = methods.place([method, kind])
         place = [tables[Table(dataset, protocol, backbone)], who, bits, metrics.place(metric)]
+        over = None if pd.isna(interval) else interval
         mark = marks.get((dataset, protocol, backbone, method, bits, metric), 0)
-        entries.append([*place, *map(_number, numbers), mark])
+        entries.append([*place, *map(_number, numbers), over, mark])
     runs: dict[str, list[dict[str, Any]]] = {}
     for record in sorted(board.records, key=lambda record: record.seed):
         table = tables[record.table]

@@ -30,7 +30,7 @@ class Overview:
 
     bits: tuple[int, ...]
     lines: tuple[Line, ...]
-    columns: int  # tables x lengths that the ranks are over
+    datasets: int  # that the ranks are over
     tables: int
 
 
@@ -38,10 +38,10 @@ def overview(board: Board) -> Overview:
     """Return the overview of a board: ranks where it was compared, and means over its tables."""
     lengths = sorted({bits for section in board.sections for bits in section.bits if bits})
     ranks: dict[str, float] = {}
-    columns = 0
+    datasets = 0
     for ranking in board.comparisons.rankings if board.comparisons else ():
         ranks |= dict(zip(ranking.methods, ranking.mean_ranks, strict=True))
-        columns = max(columns, len(ranking.columns))
+        datasets = max(datasets, len(ranking.datasets))
     kinds = {r.method: r.kind for s in board.sections for r in s.rows if not r.yardstick}
     lines = [_line(board, name, kind, ranks.get(name), lengths) for name, kind in kinds.items()]
     order = [*dict.fromkeys(kinds.values())]
@@ -49,7 +49,7 @@ def overview(board: Board) -> Overview:
     def place(line: Line) -> tuple[int, bool, float]:
         return order.index(line.kind), line.rank is None, line.rank or 0.0
 
-    return Overview(tuple(lengths), tuple(sorted(lines, key=place)), columns, len(board.sections))
+    return Overview(tuple(lengths), tuple(sorted(lines, key=place)), datasets, len(board.sections))
 
 
 def _line(board: Board, method: str, kind: str, rank: float | None, lengths: list[int]) -> Line:

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from results.analysis.board import HEADINGS, Board, Column, Comparisons, Pair, Ranking, Section
-from results.analysis.comparisons import areas
-from results.analysis.statistics import nemenyi
+from results.analysis.ranking import areas
 from results.tables.markup import markdown_escape
 
 COLUMNS = [
     *("statistic", "dataset", "protocol", "backbone", "bits", "metric", "kind", "method", "other"),
     *("n", "value", "ci_low", "ci_high", "p", "p_holm"),
 ]
-NOTE = (
-    "Columns of one data set are not independent, so these p are on the bold side; few columns "
-    "allow no small ones. All pairs, with Wilcoxon's signed ranks: statistics.csv."
-)
 
 
 def statistics_frame(board: Board) -> pd.DataFrame:
     """Return ``statistics.csv``, one row a statistic.
 
-    ``paired bootstrap``: the difference of `method` over `other` in one column, n queries.
-    ``area under bits``: n code lengths. Over n complete columns: ``mean rank``, ``friedman`` (the
-    value is chi-squared), ``critical difference`` (Nemenyi, 5 %), ``nemenyi`` (a difference of mean
-    ranks; its p holds for all pairs together) and ``wilcoxon`` (the mean difference).
+    ``difference``: that of `method` over `other` in one column, n queries; without interval and p
+    where one of them has too few seeds, or all too few queries, for a test.
+    ``area under bits``: n code lengths. Over n data sets: ``mean rank``, ``friedman`` (the value is
+    chi-squared) and ``wilcoxon`` (the mean difference of areas).
     """
     comparisons = board.comparisons or Comparisons()
     rows = [
@@ -44,7 +39,7 @@ def statistics_frame(board: Board) -> pd.DataFrame:
 def _column_rows(column: Column) -> Iterator[dict[str, Any]]:
     place = _place(column.section) | {"bits": column.bits, "kind": column.kind}
     for pair in column.pairs:
-        yield {"statistic": "paired bootstrap"} | place | _pair(pair)
+        yield {"statistic": "difference"} | place | _pair(pair)
 
 
 def _area_rows(section: Section) -> Iterator[dict[str, Any]]:
@@ -55,20 +50,12 @@ def _area_rows(section: Section) -> Iterator[dict[str, Any]]:
 
 
 def _ranking_rows(ranking: Ranking) -> Iterator[dict[str, Any]]:
-    base = {"kind": ranking.kind, "n": len(ranking.columns)}
+    base = {"kind": ranking.kind, "n": len(ranking.datasets)}
     for method, mean_rank in zip(ranking.methods, ranking.mean_ranks, strict=True):
         yield base | {"statistic": "mean rank", "method": method, "value": mean_rank}
     if ranking.friedman is not None:
         value, p = ranking.friedman
         yield base | {"statistic": "friedman", "value": value, "p": p}
-        gap = ranking.critical_difference
-        yield base | {"statistic": "critical difference", "value": gap}
-        for first, method in enumerate(ranking.methods):
-            for second, other in enumerate(ranking.methods[first + 1 :], start=first + 1):
-                value = ranking.mean_ranks[first] - ranking.mean_ranks[second]
-                p = nemenyi(np.array([value]), len(ranking.methods), len(ranking.columns))[0]
-                pair = {"method": method, "other": other, "value": value, "p": p}
-                yield base | {"statistic": "nemenyi"} | pair
     for signed in ranking.pairs:
         yield base | {"statistic": "wilcoxon"} | _pair(signed)
 
@@ -99,25 +86,23 @@ def statistics_markdown(board: Board) -> list[str]:
 def _ranking_lines(ranking: Ranking) -> list[str]:
     heading = HEADINGS[ranking.kind]
     which = f" of rows that {heading}" if heading else ""
-    columns = f"{len(ranking.columns)} columns" if len(ranking.columns) > 1 else "one column"
+    n = len(ranking.datasets)
+    over = f"{n} data sets" if n > 1 else "one data set"
     lines = [
-        f"Mean ranks{markdown_escape(which)} over {columns} (tables x code lengths):",
+        f"Mean ranks{markdown_escape(which)} over {over}, by the area under the line of the metric "
+        "against log2 bits:",
         "",
         f"| {' | '.join(map(markdown_escape, ranking.methods))} |",
         f"|{' ---: |' * len(ranking.methods)}",
         f"| {' | '.join(f'{rank:.2f}' for rank in ranking.mean_ranks)} |",
         "",
     ]
-    if ranking.friedman is None:
-        said = ["Too few methods or columns for a test."]
-    else:
+    said = []
+    if ranking.friedman is not None:
         statistic, p = ranking.friedman
-        said = [
-            f"Friedman: chi-squared {statistic:.2f}, p {_p(p)}. Critical difference of mean ranks "
-            f"(Nemenyi, 5 %): {ranking.critical_difference:.2f}.",
-            *(f"Not told apart: {markdown_escape(', '.join(group))}." for group in ranking.alike),
-            NOTE,
-        ]
+        said += [f"Friedman: chi-squared {statistic:.2f}, p {_p(p)}."]
+    said += [f"Not told apart: {markdown_escape(', '.join(group))}." for group in ranking.alike]
+    said += [ranking.undecided] if ranking.undecided else []
     if ranking.left_out:
         said += [f"Left out, for gaps: {markdown_escape('; '.join(ranking.left_out))}."]
     return [*lines, " ".join(said), ""]
@@ -133,9 +118,9 @@ def _gap_lines(columns: list[Column]) -> list[str]:
         heading = f" ({HEADINGS[kind]})" if HEADINGS[kind] else ""
         title = markdown_escape(f"{of_kind[0].section.title}{heading}")
         lines += [
-            f"{title}: behind the best of the column, with the 95 % interval of the paired "
-            "bootstrap; in bold where it is significant after Holm's correction. Area: under "
-            "the line of the metric against log2 bits, per doubling.",
+            f"{title}: behind the best of the column, with the 95 % interval over seeds and "
+            "queries where there are enough of both; in bold where it is significant after Holm's "
+            "correction. Area: under the line of the metric against log2 bits, per doubling.",
             "",
             f"| method | {' | '.join(f'{column.bits} bits' for column in of_kind)} | area |",
             f"| --- |{' ---: |' * (len(of_kind) + 1)}",
@@ -156,8 +141,8 @@ def _gap(column: Column, method: str) -> str:
     pair = column.pair(best, method)
     if pair is None:
         return "-"
-    value, low, high, _ = pair.difference
-    entry = f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    value, low, high, p = pair.difference
+    entry = f"{value:.3f}" if math.isnan(p) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
     return f"**{entry}**" if pair.significant else entry
 
 

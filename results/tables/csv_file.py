@@ -14,8 +14,10 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 def csv_file(frame: pd.DataFrame) -> bytes:
     """Return a table as a CSV file, numbers as they are and text as `plain_text` has it."""
     texts = frame.select_dtypes(exclude="number")
-    safe = {str(name): values.map(plain_text, na_action="ignore") for name, values in texts.items()}
-    content: str = frame.assign(**safe).to_csv(index=False, lineterminator="\n")
+    safe = frame.copy()
+    for name, values in texts.items():
+        safe[name] = values.map(plain_text, na_action="ignore")
+    content: str = safe.to_csv(index=False, lineterminator="\n")
     return content.encode()
 
 

@@ -24,10 +24,13 @@ COLUMNS = [
     *("dataset", "protocol", "metric", "bits", "published", "venue", "value", "published_backbone"),
     *("method", "backbone", "mean", "std", "n", "gap", "differs", "source"),
 ]
+PAPERS_SIZE = "224"
+"""Side of the input of the networks that papers name, in pixels, where they do not say another."""
 NOTE = (
     "Figures of papers and repositories beside the rows of this report, under the protocol of the "
     "same name; none of them takes part in a ranking. Gap: ours minus theirs. Papers break ties of "
-    "equal distance by the order of a sort, which alone can move a figure."
+    "equal distance by the order of a sort, which alone can move a figure. Images are stretched to "
+    "the input here; papers mostly resize them and cut out the centre."
 )
 
 
@@ -91,11 +94,16 @@ def _printed(figure: dict[Any, Any]) -> dict[str, Any]:
 
 def _differences(section: Section, row: Row, figure: dict[Any, Any]) -> Iterator[str]:
     """Name what differs between a figure and a row of ours, as far as both say."""
-    network = section.backbone.rpartition("@")[0] or section.backbone
+    network, _, size = section.backbone.partition("@")
     if not figure["network"] or not f"{network}.".startswith(f"{figure['network']}."):
         yield f"backbone {figure['backbone']}, ours {section.backbone}"
-    elif "frozen" not in figure["backbone"] and "finetune" not in row.method:
-        yield "backbone not said to be frozen"
+    else:
+        if size != PAPERS_SIZE:
+            yield f"input of {PAPERS_SIZE} px, ours of {size or 'another size'}"
+        if weights := network.removeprefix(figure["network"]).removeprefix("."):
+            yield f"weights not said, ours {weights}"
+        if "frozen" not in figure["backbone"] and "finetune" not in row.method:
+            yield "backbone not said to be frozen"
     if "(" in row.method:
         yield f"ours with {row.method.partition('(')[2].rstrip(')')}"
     if "~" in section.protocol:

@@ -2,7 +2,7 @@
 (function () {
   const data = JSON.parse(document.getElementById("data").textContent);
   const CHUNK = 100; // rows drawn at a time
-  const [TABLE, METHOD, BITS, METRIC, MEAN, STD, N, LOW, HIGH, RANK, MARK] = Array(11).keys();
+  const [TABLE, METHOD, BITS, METRIC, MEAN, STD, N, LOW, HIGH, RANK, OVER, MARK] = Array(12).keys();
   const $ = (id) => document.getElementById(id);
   const MAIN = "main";
 
@@ -104,9 +104,10 @@
     const t = table(entry);
     const set = element("td", t.dataset);
     set.append(" ", element("small", `${t.protocol} / ${t.backbone}`));
-    const interval = entry[LOW] === null ? "" : `${fixed(entry[LOW])} to ${fixed(entry[HIGH])}`;
+    const interval = element("td", entry[LOW] === null ? "" : `${fixed(entry[LOW])} to ${fixed(entry[HIGH])}`);
+    if (entry[OVER] !== null) interval.append(" ", element("small", `over ${entry[OVER]}`));
     row.append(head, element("td", entry[RANK] === null ? "" : entry[RANK]), element("td", fixed(entry[MEAN])),
-      element("td", fixed(entry[STD])), element("td", interval), element("td", entry[N]), set,
+      element("td", fixed(entry[STD])), interval, element("td", entry[N]), set,
       element("td", bits(entry)), element("td", data.metrics[entry[METRIC]]));
     row.children[2].className = ["", "best", "second"][entry[MARK]];
     row.addEventListener("click", () => record(entry));
@@ -230,10 +231,10 @@
       if (typeof value === "string" && /^'*[=+\-@\t\r]/.test(text)) text = `'${text}`; // no formula
       return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
-    const heads = ["dataset", "protocol", "backbone", "method", "bits", "metric", "mean", "std", "n", "ci_low", "ci_high", "rank", "kind"];
+    const heads = ["dataset", "protocol", "backbone", "method", "bits", "metric", "mean", "std", "n", "ci_low", "ci_high", "interval", "rank", "kind"];
     const rows = shown.map((e) => {
       const t = table(e);
-      return [t.dataset, t.protocol, t.backbone, name(e), e[BITS], data.metrics[e[METRIC]], ...e.slice(MEAN, MARK), kind(e)];
+      return [t.dataset, t.protocol, t.backbone, name(e), e[BITS], data.metrics[e[METRIC]], ...e.slice(MEAN, RANK), e[OVER], e[RANK], kind(e)];
     });
     return [heads, ...rows].map((row) => row.map(quoted).join(",")).join("\n") + "\n";
   }

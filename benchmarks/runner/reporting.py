@@ -1,0 +1,31 @@
+"""Read a results folder for its report, and say how far and where it is written."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from methods import METHODS
+from results.analysis.board import Board
+from results.report import load_board
+from results.store.store import ResultStore
+
+
+def read_board(store: ResultStore) -> Board:
+    """Read a results folder, with the methods in their order and what the page says of them."""
+    about = {name: (method.__name__, method.paper) for name, method in METHODS.items()}
+    return load_board(store, list(METHODS), about)
+
+
+def say(text: str) -> None:
+    """Show what is going on, on one line of standard error that the next text replaces."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{text:<78.78}")
+        sys.stderr.flush()
+
+
+def report_written(folder: Path) -> str:
+    """Clear the line of `say`; returns where a reader finds the report in a results folder."""
+    say("")
+    sys.stderr.write("\r" if sys.stderr.isatty() else "")
+    return f"report: {folder / 'report/index.html'} and {folder / 'report/leaderboard.csv'}"
