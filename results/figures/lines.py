@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -91,20 +92,26 @@ def _against_bits(view: View, metric_of: Callable[[Section], str]) -> Figure | N
     styles = method_styles(board)
     for panel, section in zip(axes, sections, strict=True):
         metric = metric_of(section)
+        values = board.runs[board.runs["metric"] == metric]
+        for name in ("dataset", "protocol", "backbone"):
+            values = values[values[name] == getattr(section, name)]
         for row in section.rows:
             style = styles[row.method]
-            cells = {bits: row.cells.get((metric, bits)) for bits in (*section.bits, 0)}
-            found = [(bits, cell.mean, cell.std or 0.0) for bits, cell in cells.items() if cell]
-            if row.codeless and found:
-                panel.axhline(found[-1][1], label=label(row), **style)
-            elif found:  # else every run failed
-                x, mean, std = np.array(found).T
-                panel.plot(x, mean, label=label(row), **style)
-                if std.any() and not row.yardstick:
-                    colour = style["color"]
-                    panel.fill_between(
-                        x, mean - std, mean + std, color=colour, alpha=0.18, linewidth=0
-                    )
+            of_row = values[values["method"] == row.method]
+            if row.codeless and len(of_row):
+                panel.axhline(of_row["value"].mean(), label=label(row), **style)
+            elif len(of_row):  # else every run failed
+                sns.lineplot(
+                    of_row,
+                    x="bits",
+                    y="value",
+                    errorbar=None if row.yardstick else "sd",
+                    err_kws={"alpha": 0.18, "linewidth": 0},
+                    label=label(row),
+                    legend=False,
+                    ax=panel,
+                    **style,
+                )
         scale_by_bits(panel, section.bits)
         panel.set_ylabel(metric)
     return finish(figure, axes, f"Line: mean over seeds; {_spread(sections)}.")
