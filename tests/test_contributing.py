@@ -27,7 +27,7 @@ def test_own_method_is_checked_and_enters_the_leaderboard(tmp_path, monkeypatch,
     out = capsys.readouterr().out
     assert "FAILED" not in out
     assert "checks passed" in out
-    with Path("results/report/leaderboard.csv").open(newline="") as file:
+    with Path("hashbench-results/report/leaderboard.csv").open(newline="") as file:
         rows = {r["method"]: float(r["mean"]) for r in csv.DictReader(file) if r["metric"] == "mAP"}
     assert rows["my_hash"] > 2 * rows["random"]
 

@@ -209,9 +209,14 @@ def test_a_cell_of_another_runner_is_waited_for(copy, whole):
     record = cibhash(copy, ".json")
     content = record.read_bytes()
     record.unlink()
+    plan = copy / "out/plan.json"
+    plan.unlink()
     with Lease.acquire(record.with_suffix(SUFFIX)):
         runner = start(copy)
-        time.sleep(9)
+        while not plan.exists():  # it comes to the cell after that
+            assert runner.poll() is None
+            time.sleep(0.1)
+        time.sleep(5)
         assert runner.poll() is None  # it waits, and does not run the cell itself
         assert not record.exists()
         record.write_bytes(content)

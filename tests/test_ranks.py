@@ -99,7 +99,7 @@ def test_the_command_on_two_ranks_does_what_it_does_on_one(vit, tmp_path):
     errors = {failure.method.split("(")[0]: failure for failure in store.failures()}
     assert errors["absent"].error == "rank 1: RuntimeError: not on this rank"
     assert "in __init__" in errors["absent"].traceback
-    assert errors["too_large"].error == "as CUDA says it"
+    assert "as CUDA says it" in errors["too_large"].error
 
     assert run.main(arguments(vit, tmp_path / "one", "cibhash")) == 0
     alone = ResultStore(tmp_path / "one/out")
