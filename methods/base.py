@@ -50,6 +50,9 @@ class TrainingSet(Protocol):
     numbers and `views` is a function of them.
     """
 
+    seed: int
+    """Of what closed forms draw in common, such as anchors: that of the run, for all methods."""
+
     @property
     def features(self) -> Tensor:
         """Unaugmented inputs of the kind that the method consumes, float32, shape (N, ...).
@@ -129,6 +132,8 @@ class Matrix:
         Inputs, which are their own only view.
     """
 
+    seed = 0
+
     def __init__(self, features: Tensor) -> None:
         self.features = features
 
@@ -195,6 +200,9 @@ class HashMethod(nn.Module, ABC):
     """
 
     paper: ClassVar[str]
+    """Authors, venue with year, and address."""
+    title: ClassVar[str]
+    """The method's name as its paper writes it; that of the class where none is given."""
     consumes: ClassVar[Input] = "features"
     n_views: ClassVar[int] = 1
     supervision: ClassVar[Supervision] = "none"
@@ -216,6 +224,12 @@ class HashMethod(nn.Module, ABC):
 
     _made_with: tuple[tuple[Any, ...], dict[str, Any], Tensor]  # and where the generator stood
     _was_fitted: bool
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Give a method without a title the name of its class."""
+        super().__init_subclass__(**settings)
+        if "title" not in vars(cls):
+            cls.title = cls.__name__
 
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:
         """Note what the constructor is given, and the generator that it will draw from."""

@@ -40,6 +40,7 @@ class CIBHash(HashMethod):
         Probability of dropping an input feature in training.
     """
 
+    title = "CIBHash"
     paper = "Qiu et al., IJCAI 2021, https://arxiv.org/abs/2105.06138"
     n_views = 2
     stacks = True

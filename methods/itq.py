@@ -13,8 +13,7 @@ Where K exceeds the number of principal directions, the missing columns of V are
 rotation spreads the others over all K bits.
 
 A principal direction is known up to its sign, and the random start of R makes other codes of other
-signs. Each is signed such that its entry of largest absolute value is positive, so that the codes
-do not depend on the library that found it.
+signs; `PrincipalAxes` fixes them.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.base import Array, HashMethod, Trainer, TrainingSet
+from methods.statistics import centred_product, principal_axes
 
 
 class ITQ(HashMethod):
@@ -38,6 +38,7 @@ class ITQ(HashMethod):
 
     head: nn.Linear
     R_0: Tensor
+    title = "ITQ"
     paper = "Gong and Lazebnik, CVPR 2011, https://doi.org/10.1109/CVPR.2011.5995432"
 
     def __init__(self, in_dim: int, n_bits: int, *, n_iter: int = 50) -> None:
@@ -56,10 +57,10 @@ class ITQ(HashMethod):
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Alternate `n_iter` times between codes and rotation."""
-        X = self.training_set(data).features.double()
-        mu = X.mean(0)  # (D,)
-        W = _principal_directions(X - mu, self.n_bits)  # (D, K)
-        V = (X - mu) @ W  # (N, K)
+        X = self.training_set(data).features
+        axes = principal_axes(X)
+        mu, W = axes.mean, axes.leading(self.n_bits)  # (D,), (D, K)
+        V = centred_product(X, mu, W)  # (N, K)
         R = self.R_0.double()
         for _ in range(self.n_iter):
             B = torch.where(V @ R > 0, 1.0, -1.0).to(V)  # (N, K)
@@ -68,13 +69,3 @@ class ITQ(HashMethod):
         self.head.weight.copy_((W @ R).T)
         self.head.bias.copy_(-mu @ W @ R)
         return self
-
-
-def _principal_directions(X: Tensor, k: int) -> Tensor:
-    """Leading eigenvectors of X^T X as signed columns, (D, k); columns beyond D are zero."""
-    _, vectors = torch.linalg.eigh(X.T @ X)  # ascending, (D, D)
-    W = X.new_zeros(X.shape[1], k)
-    leading = vectors.flip(1)[:, :k]
-    largest = leading.gather(0, leading.abs().argmax(0, keepdim=True))  # (1, k)
-    W[:, : leading.shape[1]] = leading * torch.where(largest > 0, 1.0, -1.0)
-    return W

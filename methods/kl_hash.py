@@ -67,6 +67,7 @@ class KLHash(CentredMethod):
         Width of the hidden layer.
     """
 
+    title = "KL-hash"
     paper = "Arponen and Bishop, 2020, https://arxiv.org/abs/2005.04917"
     n_views = 2
     stacks = True
@@ -152,6 +153,7 @@ class KLHash(CentredMethod):
 class KLHashCaptions(KLHash):
     """Keep relative distances of the captions; parameters as of `KLHash`."""
 
+    title = "KL-hash, captions"
     supervision = "captions"
 
     def _target(self, data: TrainingSet) -> Callable[[Tensor], Tensor]:
@@ -171,6 +173,7 @@ class KLHashHierarchy(KLHash):
         As of `KLHash`.
     """
 
+    title = "KL-hash, hierarchy"
     supervision = "hierarchy"
 
     def __init__(

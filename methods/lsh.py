@@ -24,6 +24,7 @@ class LSH(HashMethod):
     """Signs of random projections of the centred features."""
 
     head: nn.Linear
+    title = "LSH"
     paper = "Charikar, STOC 2002, https://doi.org/10.1145/509907.509965"
 
     def __init__(self, in_dim: int, n_bits: int) -> None:

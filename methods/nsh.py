@@ -61,6 +61,7 @@ class NSH(CentredMethod):
         Width of the hash head's hidden layer.
     """
 
+    title = "NSH"
     paper = "Yu et al., IJCAI 2022, https://arxiv.org/abs/2201.13322"
     n_views = 2
     stacks = True

@@ -76,6 +76,7 @@ class WCH(CentredMethod):
         By `fit`, if the training set has no tokens, or one an image.
     """
 
+    title = "WCH"
     paper = "Yu et al., ACCV 2022, https://arxiv.org/abs/2209.14099"
     consumes = "tokens"
     n_views = 2

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import methods.functional
+import methods.statistics
 from benchmarks.grid.find_method import load_class
 from benchmarks.grid.method_source import own_sources, packages_imported, source_digest
 from methods import METHODS
@@ -48,6 +49,14 @@ def test_digest_covers_the_shared_pieces_a_method_imports(monkeypatch):
     )
     assert source_digest(METHODS["cibhash"]) != sources["cibhash"]
     assert source_digest(METHODS["lsh"]) == sources["lsh"]
+
+
+def test_digest_covers_the_shared_pieces_that_those_build_on(monkeypatch):
+    before, real = source_digest(METHODS["itq"]), inspect.getsource
+    source_digest.cache_clear()
+    axes = methods.statistics.PrincipalAxes
+    monkeypatch.setattr("inspect.getsource", lambda p: "changed" if p is axes else real(p))
+    assert source_digest(METHODS["itq"]) != before
 
 
 WHOLE = (

@@ -17,7 +17,7 @@ from pathlib import Path
 from datasets.digests import code_digest, code_only
 from methods.base import HashMethod
 
-_SHARED = ("methods.functional", "methods.equal_rows")
+_SHARED = ("methods.functional", "methods.equal_rows", "methods.statistics")
 """Modules whose functions count where they are used."""
 
 
@@ -35,14 +35,26 @@ def source_digest(cls: type[HashMethod]) -> str:
     built_on = [c for c in cls.__mro__ if issubclass(c, HashMethod)]
     parts: list[str] = []
     for c in built_on:
-        pieces = sorted(vars(inspect.getmodule(c)).items())
-        shared = [
-            inspect.getsource(piece)
-            for _, piece in pieces
-            if getattr(piece, "__module__", None) in _SHARED
-        ]
-        parts += [*own_sources(c), *shared]
+        parts += [*own_sources(c), *_shared_pieces(inspect.getmodule(c))]
     return code_digest(*sorted(set(parts), key=code_only))
+
+
+def _shared_pieces(module: object) -> set[str]:
+    """Find the sources of shared functions that a module has, and of those that these name."""
+    found: set[str] = set()
+    waiting = list(vars(module).values())
+    while waiting:
+        piece = waiting.pop()
+        is_code = inspect.isfunction(piece) or inspect.isclass(piece)
+        if not is_code or piece.__module__ not in _SHARED:
+            continue
+        source = inspect.getsource(piece)
+        if source not in found:
+            found.add(source)
+            names = {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
+            around = vars(inspect.getmodule(piece))
+            waiting += [around[name] for name in names & around.keys()]
+    return found
 
 
 def own_sources(cls: type) -> list[str]:

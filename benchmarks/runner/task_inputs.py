@@ -104,6 +104,11 @@ class TaskInputs:
 
     def training_set(self, cell: Cell, watch: Stopwatch) -> TrainingSet:
         """Make what a cell's method trains on; `watch` is told what its features took."""
+        made = self._training_set(cell, watch)
+        made.seed = cell.key.seed
+        return made
+
+    def _training_set(self, cell: Cell, watch: Stopwatch) -> TrainingSet:
         spec, device = cell.method, self.cache.device
         kind, backbone = spec.cls.consumes, self.task.backbone
         target = self.target(spec.learns_from, cell.text_encoder)

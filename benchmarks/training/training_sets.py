@@ -38,6 +38,7 @@ class _Inputs:
     """
 
     features: Tensor
+    seed: int = 0
 
     def __init__(
         self, features: Tensor | None, target: Target | None, device: torch.device
