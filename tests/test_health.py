@@ -47,7 +47,7 @@ def test_a_case_worked_on_paper():
         "bits.activation": 0.5,
         "bits.entropy": 1.0,
         "bits.correlation": found.correlation,
-        "bits.dead": 0.0,
+        "codes.dead_bits": 0.0,
         "codes.distinct": 4.0,
         "codes.largest_bucket": 1.0,
     }

@@ -325,9 +325,9 @@ def test_queries_without_a_relevant_item_are_reported():
 
 
 def test_an_entry_with_dead_bits_is_marked_wherever_it_stands():
-    metrics = {"mAP": 0.2, "mAP@1000": 0.3, "bits.dead": 0.0}
+    metrics = {"mAP": 0.2, "mAP@1000": 0.3, "codes.dead_bits": 0.0}
     records = [make_record(metrics=metrics), make_record(method="itq", metrics=dict(metrics))]
-    records[1].metrics["bits.dead"] = 2.0
+    records[1].metrics["codes.dead_bits"] = 2.0
     board = board_of(records)
     told = "some bits are dead, that is, have one value in at least 99"
     for text, mark in (
@@ -338,5 +338,5 @@ def test_an_entry_with_dead_bits_is_marked_wherever_it_stands():
         assert text.count(mark) == 1
         assert any(mark in line for line in rows_of(text, "itq"))
         assert told in text
-    records[1].metrics["bits.dead"] = 0.0
+    records[1].metrics["codes.dead_bits"] = 0.0
     assert told not in leaderboard_plain(board_of(records))

@@ -61,7 +61,7 @@ class CodeHealth:
             "bits.activation": float(self.activation.mean()),
             "bits.entropy": float(self.entropy.mean()),
             "bits.correlation": self.correlation,
-            "bits.dead": float(self.n_dead),
+            "codes.dead_bits": float(self.n_dead),
             "codes.distinct": float(self.n_distinct),
             "codes.largest_bucket": float(self.largest_bucket),
         }

@@ -130,7 +130,7 @@ class Section:
 
     def _dagger(self, row: Row, bits: int) -> str:
         """Mark an entry some of whose bits are dead in some seed."""
-        dead = row.cell("bits.dead", bits)
+        dead = row.cell("codes.dead_bits", bits)
         return DAGGER if dead is not None and dead.mean > 0 else ""
 
     def best(self, row: Row, bits: int) -> bool:
