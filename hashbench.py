@@ -24,6 +24,7 @@ VERBS = {
     "rescore": ("benchmarks.rescore", "compute every metric again from the stored codes"),
     "repro": ("benchmarks.repro", "run a stored cell again and compare"),
     "explain": ("benchmarks.explain", "list what two records differ in"),
+    "export": ("benchmarks.export", "make a model folder from a stored record"),
     "doctor": ("datasets.doctor", "verify a local copy of a data set"),
     "rows": ("datasets.rows", "write the rows and labels of a split, to encode them elsewhere"),
     "check": ("methods.check", "check a method of your own against the contract"),
