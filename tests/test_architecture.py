@@ -57,7 +57,9 @@ FLOORS = {
 NARROWER = {"contract": {"grid", "training"}, "training": {"features", "machine"}}
 """Rooms that may import these alone of what lies below them."""
 
-COMMANDS = {"run", "report", "status", "score", "rescore", "repro", "explain", "command", "export"}
+COMMANDS = {"run", "report", "status", "score", "rescore", "repro", "explain", "command"} | {
+    *("export", "encode", "index", "search"),
+}
 """Files of `benchmarks/` that are one room together. Every other room is a folder or one file."""
 
 CHECK = ROOT / "methods/check.py"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 BLOCK = 512
 """Images that are decoded and passed on at a time."""
 
+_PNG_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16")
+
 Items = Any
 """Images, paths of images, or features; see `Hasher.encode`."""
 
@@ -86,8 +88,8 @@ class Hasher:
         Parameters
         ----------
         items : paths, images or features
-            Paths of image files; Pillow images; uint8 (N, 3, H, W); or the features or tokens that
-            the method takes, float (N, ...).
+            Paths of image files; Pillow images; `Encoded` ones; uint8 (N, 3, H, W); or the features
+            or tokens that the method takes, float (N, ...).
         progress : callable
             Told after each block.
 
@@ -126,8 +128,16 @@ class Hasher:
         parts = [part.numpy() for part in self._inputs(items, progress)]
         return np.concatenate(parts) if parts else np.empty((0, self._method.in_dim), np.float32)
 
+    def problems(self, images: Encoded) -> dict[int, str]:
+        """Say what is wrong with which of some encoded images, by row; good ones are left out."""
+        return EncodedImages(images, self._image_size).problems()
+
     def _inputs(self, items: Items, progress: Progress) -> Iterator[Tensor]:
         """Yield inputs of the method, float32 (B, ...), a block at a time."""
+        if isinstance(items, Encoded):
+            source = EncodedImages(items, self._image_size)
+            yield from self._extracted([source], len(items), progress)
+            return
         if isinstance(items, list | tuple):
             sources = (_decoded(part, self._image_size) for part in _in_blocks(items))
             yield from self._extracted(sources, len(items), progress)
@@ -225,7 +235,8 @@ def _decoded(items: Sequence[str | Path | Image], size: int) -> EncodedImages:
         )
     files = [io.BytesIO() for _ in images]
     for image, file in zip(images, files, strict=True):
-        image.save(file, "PNG")
+        whole = image if image.mode in _PNG_MODES else image.convert("RGB")
+        whole.save(file, "PNG", exif=image.getexif())  # which says how it is turned
     return EncodedImages(_Bytes([file.getvalue() for file in files]), size)
 
 
