@@ -1,4 +1,7 @@
-"""Make a model folder from a stored record: weights, config, card."""
+"""Make a model folder from a stored record: weights, config, card.
+
+Where the head is linear layers on features, encode.py beside them hashes features with NumPy alone.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("record", type=Path, metavar="RECORD.json")
     add("--to", type=Path, required=True, metavar="DIR", help="folder of the model")
+    add("--onnx", action="store_true", help="write model.onnx too: images to scores")
+    add("--faiss", action="store_true", help="write hash.faiss too, of a linear head")
     add("--dataset", metavar="NAME/PROTOCOL", help="default: the record's; your own: KIND:PATH")
     add("--method", metavar="FILE.py:CLASS", help="where the record is of a method from outside")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")

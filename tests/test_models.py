@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -35,10 +37,10 @@ def record(grid, method, seed=0):
     return next((grid / "out/runs").rglob(f"{method}/16-{seed}-*.json"))
 
 
-def exported(grid, to, method="itq", seed=0):
+def exported(grid, to, method="itq", seed=0, more=(), code=0):
     data = ["--dataset", f"folder:{grid}/images", "--queries", "10", "--train", "40"]
     place = ["--cache", f"{grid}/cache", "--device", "cpu", "--to", str(to)]
-    assert export.main([str(record(grid, method, seed)), *data, *place]) == 0
+    assert export.main([str(record(grid, method, seed)), *data, *place, *more]) == code
     return to
 
 
@@ -170,6 +172,57 @@ def test_a_hub_model_needs_its_commit():
 def test_codes_for_faiss_begin_with_the_lowest_bit():
     rows = np.array([[0b10000000, 0b00000001]], np.uint8)
     assert to_faiss(rows).tolist() == [[1, 128]]
+
+
+# other programs
+
+
+@pytest.mark.parametrize("method", ["itq", "cibhash"])
+def test_numpy_alone_gives_the_same_codes(grid, tmp_path, method):
+    folder = exported(grid, tmp_path / "model", method)
+    hasher = Hasher.load(folder, device="cpu")
+    features, codes = hasher.features(paths(grid)), hasher.encode(paths(grid))
+    np.save(tmp_path / "x.npy", features)
+    call = [sys.executable, "-I", str(folder / "encode.py")]
+    subprocess.run([*call, f"{tmp_path}/x.npy", f"{tmp_path}/codes.npy"], check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), codes)
+    source = (folder / "encode.py").read_text()
+    assert "torch" not in {line.split()[1] for line in source.splitlines() if "import " in line}
+
+
+def test_faiss_ranks_floats_as_our_codes_do(grid, tmp_path):
+    faiss = pytest.importorskip("faiss")
+    folder = exported(grid, tmp_path / "model", "itq", more=["--faiss"])
+    hasher = Hasher.load(folder, device="cpu")
+    x = hasher.features(paths(grid))
+    index = faiss.read_index(str(folder / "hash.faiss"))
+    index.add(x)
+    distances, rows = index.search(x[:7], len(x))
+    bits = np.unpackbits(hasher.encode(x), axis=1)
+    expected = (bits[:7, None] != bits[None]).sum(-1)
+    np.testing.assert_array_equal(distances, np.take_along_axis(expected, rows, 1))
+
+
+def test_faiss_takes_linear_heads_only(grid, tmp_path, capsys):
+    pytest.importorskip("faiss")
+    exported(grid, tmp_path / "model", "cibhash", more=["--faiss"], code=2)
+    assert "a head of one linear layer" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_gives_the_same_bits_at_any_batch(grid, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    folder = exported(grid, tmp_path / "model", "cibhash", more=["--onnx"])
+    hasher = Hasher.load(folder, device="cpu")
+    images = np.stack([np.asarray(Image.open(file)) for file in paths(grid)[:11]])
+    pixels = images.transpose(0, 3, 1, 2)
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    (found,) = session.run(None, {"input": pixels.astype(np.float32) / 255})
+    scores = hasher.scores(pixels)
+    np.testing.assert_allclose(found, scores, atol=1e-3)
+    sure = np.abs(scores) > 1e-3
+    assert ((found > 0) == (scores > 0))[sure].all()
 
 
 # HashTransformer

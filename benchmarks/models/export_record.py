@@ -8,10 +8,15 @@ import torch
 from torch import Tensor
 
 from benchmarks.grid.cells import Cell
-from benchmarks.models.folder import save_model
+from benchmarks.models.folder import Model, load_model, save_model
+from benchmarks.models.runtimes import write_faiss, write_numpy_encoder, write_onnx
 from benchmarks.runner.compare_records import read_record, store_of
 from benchmarks.runner.repeat_record import changes, run_again
 from benchmarks.runner.reporting import read_board
+from datasets import load
+from datasets.arguments import load_options
+from datasets.augment import resize
+from datasets.progress import silent
 from results.store.record import RunRecord
 from results.store.store import ResultStore
 
@@ -50,7 +55,25 @@ def export(options: argparse.Namespace) -> list[str]:
         again, arrays = run_again(record, options, on_trained)
         different = list(changes(record, again, store.arrays(options.record), arrays))
     save_model(options.to, record, learnt, _row(store, record))
+    model = load_model(options.to)
+    write_numpy_encoder(options.to, model, learnt)
+    if options.faiss:
+        write_faiss(options.to, model)
+    if options.onnx:
+        write_onnx(options.to, model, _some_images(record, model, options))
     return different
+
+
+def _some_images(record: RunRecord, model: Model, options: argparse.Namespace) -> Tensor | None:
+    """Read a few training images as the backbone sees them; None where the model knows none."""
+    if model.config.image_size is None:
+        return None
+    data = load(options.dataset or f"{record.dataset}/{record.protocol}", load_options(options))
+    if data.images is None:
+        return None
+    data.images.prepare(options.cache / "pixels", silent)
+    pixels = data.images.read(data.train[:32])
+    return resize(pixels, record.settings["backbone"]["input_size"] or pixels.shape[-1])
 
 
 def _row(store: ResultStore, record: RunRecord) -> str:
