@@ -1,9 +1,11 @@
 """A model on disk gives the codes that the benchmark gave, or says why it cannot."""
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -277,3 +279,23 @@ def test_the_seed_decides_all_that_is_drawn(x):
 def test_what_the_transformer_cannot_do_is_said(x, settings, told):
     with pytest.raises(ValueError, match=told):
         HashTransformer(**settings).fit(x)
+
+
+NOTEBOOKS = Path(__file__).parents[1] / "docs/notebooks"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")))
+def test_the_notebook_runs(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("datasets.arguments.user_cache_path", lambda name: tmp_path / "cache")
+    tree(tmp_path / "images", 30)
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]
+    code = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    Path("notebook.py").write_text(code)
+    runpy.run_path("notebook.py")
+    told = {
+        "hash_my_folder": "0 images/crow/000.png",
+        "hash_my_embeddings": "48 times smaller",
+        "compare_two_methods": "itq over lsh: +",
+    }
+    assert told[name] in capsys.readouterr().out
