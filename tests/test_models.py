@@ -299,3 +299,30 @@ def test_the_notebook_runs(name, tmp_path, monkeypatch, capsys):
         "compare_two_methods": "itq over lsh: +",
     }
     assert told[name] in capsys.readouterr().out
+
+
+def kept(folder):
+    return sorted("-".join(p.stem.split("-")[:2]) for p in (folder / "out/runs").rglob("*.model"))
+
+
+def test_a_run_keeps_the_models_of_the_best_row_of_each_column(tmp_path, monkeypatch):
+    call = ["--methods", "itq", "lsh", "--datasets", "synthetic", "--bits", "8", "16"]
+    places = ["--out", f"{tmp_path}/out", "--cache", f"{tmp_path}/cache", "--no-report"]
+    assert run.main([*call, *places, "--seeds", "2", "--keep-models", "none"]) == 0
+    assert kept(tmp_path) == []
+    assert run.main([*call, *places, "--seeds", "2", "--keep-models", "all", "--force"]) == 0
+    assert len(kept(tmp_path)) == 8
+    assert run.main([*call, *places, "--seeds", "2"]) == 0
+    assert kept(tmp_path) == ["16-0", "16-1", "8-0", "8-1"]
+    best = {}
+    for record in ResultStore(tmp_path / "out").records():
+        if record.kind == "method":
+            best.setdefault((record.bits, record.method), []).append(record.metrics["mAP@100"])
+    for bits in (8, 16):
+        name = max(("itq", "lsh"), key=lambda name: sum(best[bits, name]))
+        folders = {p.parent.name for p in (tmp_path / "out/runs").rglob(f"{bits}-*.model")}
+        assert folders == {name}
+    record = next((tmp_path / "out/runs").rglob("16-0-*.model")).with_suffix(".json")
+    monkeypatch.setattr("benchmarks.models.export_record.run_again", None)
+    assert export.main([str(record), "--to", f"{tmp_path}/model"]) == 0
+    assert Hasher.load(tmp_path / "model").n_bits == 16

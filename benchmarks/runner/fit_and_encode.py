@@ -94,8 +94,7 @@ def learnt(
         golden = _reader(training, cell, inputs)(data.train[:N_GOLDEN]).float()
         found |= {"golden.inputs": golden, "golden.scores": method.eval().project(golden)}
     if data.images is not None:
-        side = inputs.images().read(data.train[:1]).shape[-1]
-        found["image_size"] = torch.tensor(side)
+        found["image_size"] = torch.tensor(data.images.size)
     return {name: value.detach().cpu().contiguous() for name, value in found.items()}
 
 
