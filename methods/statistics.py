@@ -13,6 +13,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
 ROWS_AT_ONCE = 8192
@@ -72,8 +73,24 @@ class PrincipalAxes:
 
     def leading(self, k: int) -> Tensor:
         """Give the k leading directions as columns, (D, k); columns beyond D are zero."""
-        missing = max(0, k - self.vectors.shape[1])
-        return torch.nn.functional.pad(self.vectors[:, :k], (0, missing))
+        return F.pad(self.vectors, (0, k - self.vectors.shape[1]))
+
+    def leading_variances(self, k: int) -> Tensor:
+        """Give the variances along the k leading directions, (k,); those beyond D are zero."""
+        return F.pad(self.variances, (0, k - len(self.variances)))
+
+
+def signed(vectors: Tensor) -> Tensor:
+    """Sign columns such that the entry of largest absolute value is positive.
+
+    Examples
+    --------
+    >>> signed(torch.tensor([[0.6, 0.6], [-0.8, 0.8]]))
+    tensor([[-0.6000,  0.6000],
+            [ 0.8000,  0.8000]])
+    """
+    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
+    return vectors * torch.where(largest > 0, 1.0, -1.0)
 
 
 @once
@@ -93,12 +110,10 @@ def principal_axes(X: Tensor) -> PrincipalAxes:
         centred = rows.double() - mean
         scatter.addmm_(centred.T, centred)
     values, vectors = torch.linalg.eigh(scatter)  # ascending
-    values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
-    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))  # (1, D)
-    signs = torch.where(largest > 0, 1.0, -1.0)
+    values, vectors = values.flip(0).clamp(min=0), signed(vectors.flip(1))
     rounding = torch.finfo(torch.float64).eps * max(X.shape) * values[0]
     varies = values > rounding
-    return PrincipalAxes(mean, values * varies / max(1, len(X) - 1), vectors * signs * varies)
+    return PrincipalAxes(mean, values * varies / max(1, len(X) - 1), vectors * varies)
 
 
 @torch.no_grad()
