@@ -9,16 +9,34 @@ torch.Size([2, 8])
 """
 
 from methods.base import Batch, HashMethod, Recipe
+from methods.cbe import CBE
 from methods.cibhash import CIBHash
+from methods.dsh import DSH
+from methods.isohash import IsoHash
 from methods.itq import ITQ
 from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
+from methods.knnh import KNNH
 from methods.lsh import LSH
 from methods.nsh import NSH
+from methods.pca_rr import PCARR
+from methods.pcah import PCAH
+from methods.sh import SH
+from methods.sign import Sign
+from methods.sklsh import SKLSH
 from methods.wch import WCH
 
 METHODS: dict[str, type[HashMethod]] = {
     "lsh": LSH,
+    "sh": SH,
+    "sklsh": SKLSH,
+    "pcah": PCAH,
     "itq": ITQ,
+    "pca_rr": PCARR,
+    "isohash": IsoHash,
+    "dsh": DSH,
+    "cbe": CBE,
+    "knnh": KNNH,
+    "sign": Sign,
     "cibhash": CIBHash,
     "nsh": NSH,
     "wch": WCH,
