@@ -46,7 +46,7 @@ class CBE(CentredMethod):
     ----------
     optimise : bool
         CBE-opt instead of CBE-rand.
-    lambda_ : float
+    lambda_r : float
         Weight of the orthogonality of R.
     n_train : int
         Training images that r is learnt from, at most.
@@ -67,14 +67,19 @@ class CBE(CentredMethod):
         n_bits: int,
         *,
         optimise: bool = False,
-        lambda_: float = 1.0,
+        lambda_r: float = 1.0,
         n_train: int = 5000,
         n_iter: int = 500,
     ) -> None:
         super().__init__(in_dim, n_bits)
-        self.require_above(0, lambda_=lambda_)
+        self.require_above(0, lambda_r=lambda_r)
         self.require_at_least(1, n_train=n_train, n_iter=n_iter)
-        self.optimise, self.lambda_, self.n_train, self.n_iter = optimise, lambda_, n_train, n_iter
+        self.optimise, self.lambda_r, self.n_train, self.n_iter = (
+            optimise,
+            lambda_r,
+            n_train,
+            n_iter,
+        )
         self.register_buffer("r_0", torch.randn(in_dim))  # what learning starts from, (D,)
         self.register_buffer("r", self.r_0.clone())
         self.register_buffer("s", 2.0 * torch.randint(2, (in_dim,)) - 1)
@@ -116,7 +121,7 @@ class CBE(CentredMethod):
         tuple of Tensor, float64, shape (D,), and list of float
             r, and the objective after each turn.
         """
-        (N, D), K, lambda_ = x.shape, len(self.outputs), self.lambda_
+        (N, D), K, lambda_r = x.shape, len(self.outputs), self.lambda_r
         at = torch.arange(D, device=x.device)
         circulant = (at[:K, None] - at) % D  # R_kj = r_(k - j), (K, D)
         shifts = torch.fft.rfft(torch.eye(D, dtype=x.dtype, device=x.device)[:K])  # (K, L)
@@ -127,24 +132,24 @@ class CBE(CentredMethod):
         for _ in range(self.n_iter):
             B = torch.where(x @ r[circulant].T >= 0, 1.0, -1.0).to(x)  # (N, K)
             c = -2 / D * (torch.fft.rfft(B.T @ x).conj() * shifts).sum(0)  # (L,)
-            rho = minimiser(m, c, lambda_, rho)
+            rho = minimiser(m, c, lambda_r, rho)
             r = torch.fft.irfft(rho, n=D)
             fit = m * rho.abs().square() + (c.conj() * rho).real
-            terms = fit + lambda_ * (rho.abs().square() - 1).square()
+            terms = fit + lambda_r * (rho.abs().square() - 1).square()
             objective.append(N * K + float((weight * terms).sum()))
             if len(objective) > 1 and objective[-2] - objective[-1] < 0.1:
                 break
         return r, objective
 
 
-def minimiser(m: Tensor, c: Tensor, lambda_: float, rho: Tensor) -> Tensor:
+def minimiser(m: Tensor, c: Tensor, lambda_r: float, rho: Tensor) -> Tensor:
     """Minimise m |rho|^2 + Re(conj(c) rho) + lambda (|rho|^2 - 1)^2 at each frequency.
 
     Parameters
     ----------
     m : Tensor, float64, shape (L,)
     c : Tensor, complex128, shape (L,)
-    lambda_ : float
+    lambda_r : float
     rho : Tensor, complex128, shape (L,)
         The values before: the first, which is real, stays in its basin.
 
@@ -152,7 +157,7 @@ def minimiser(m: Tensor, c: Tensor, lambda_: float, rho: Tensor) -> Tensor:
     -------
     Tensor, complex128, shape (L,)
     """
-    p, q = (m - 2 * lambda_) / (2 * lambda_), c.abs() / (4 * lambda_)
+    p, q = (m - 2 * lambda_r) / (2 * lambda_r), c.abs() / (4 * lambda_r)
     new = torch.where(c == 0, rho, -c).sgn() * largest_root(p, -q)
     if 4 * p[0] ** 3 + 27 * q[0] ** 2 < 0:  # the first has a second minimum, across a maximum
         best = new[0].real

@@ -61,7 +61,8 @@ class DSH(LinearMethod):
         """Cluster, and choose planes between clusters."""
         X = self.training_set(data).features
         generator = torch.Generator().manual_seed(int(self.seed))
-        start = torch.randperm(len(X), generator=generator)[: round(self.alpha * self.n_bits)]
+        m = int(self.alpha * self.n_bits + 0.5)  # rounded, halves up
+        start = torch.randperm(len(X), generator=generator)[:m]
         mu = X.mean(0, dtype=torch.float64)
         drawn = X[start.to(X.device)].unique(dim=0).double()
         centres, sizes = clustered(X, mu, drawn - mu, self.n_iter)

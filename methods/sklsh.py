@@ -10,8 +10,8 @@ Two images differ in a bit with a probability that falls with the Gaussian kerne
 exp(-gamma ||x - y||^2 / 2). Beyond its width all pairs are at K / 2 bits alike, so gamma must suit
 the scale of the features. The authors' data are scaled such that the mean distance to the 50th
 neighbour is 1, and gamma is 1. We divide by that distance too, from at most 1,000 training images
-to all of them; ``scale=False`` takes the features as they are. Images that are all alike have the
-distance 0 and are not scaled.
+to all of them; ``scale=False`` takes the features as they are. Where most images have 50 equal ones
+or more that distance is 0, and features are not scaled.
 
 x is centred on the training mean, as in the collections of code that carry the method; the kernel
 does not see it.
@@ -65,25 +65,40 @@ class SKLSH(LinearMethod):
         """Take the mean and the scale."""
         data = self.training_set(data)
         X = data.features
-        width = neighbour_distance(X, data.seed) if self.scale else 1.0
+        mu = X.mean(0, dtype=torch.float64)
+        width = neighbour_distance(X, mu, data.seed) if self.scale else 1.0
         W = self.w.double() * (math.sqrt(self.gamma) / width)
-        self.set_scores(W, self.phi.double() - X.mean(0, dtype=torch.float64) @ W)
+        self.set_scores(W, self.phi.double() - mu @ W)
         return self
 
 
-def neighbour_distance(X: Tensor, seed: int) -> float:
-    """Mean distance of rows of X (N, D) to their 50th neighbours, or the farthest if fewer; 1 if 0.
+def neighbour_distance(X: Tensor, mu: Tensor, seed: int) -> float:
+    """Mean distance of rows to their 50th neighbours, or to the farthest rows if there are fewer.
+
+    Parameters
+    ----------
+    X : Tensor, float32, shape (N, D)
+    mu : Tensor, float64, shape (D,)
+        Mean of the rows; sums are more exact about it.
+    seed : int
+        Of the rows that are measured from.
+
+    Returns
+    -------
+    float
+        1 where the distance is 0 up to rounding.
 
     Examples
     --------
-    >>> neighbour_distance(torch.tensor([[0.0], [3.0]]), seed=0)
+    >>> neighbour_distance(torch.tensor([[0.0], [3.0]]), torch.tensor([1.5]).double(), seed=0)
     3.0
     """
     generator = torch.Generator().manual_seed(seed)
-    sampled = X[torch.randperm(len(X), generator=generator)[:N_SAMPLED].to(X.device)].double()
+    sampled = X[torch.randperm(len(X), generator=generator)[:N_SAMPLED].to(X.device)].double() - mu
     k = min(N_NEIGHBOURS + 1, len(X))  # a row is its own nearest
     nearest = sampled.new_zeros(len(sampled), 0)
     for rows in X.split(ROWS_AT_ONCE):
-        distances = torch.cat([nearest, torch.cdist(sampled, rows.double())], 1)
+        distances = torch.cat([nearest, torch.cdist(sampled, rows.double() - mu)], 1)
         nearest = distances.topk(min(k, distances.shape[1]), largest=False).values
-    return float(nearest[:, -1].mean()) or 1.0
+    width, spread = nearest[:, -1].mean(), sampled.norm(dim=1).mean()
+    return float(width) if width > 1e-6 * spread else 1.0

@@ -271,10 +271,14 @@ def test_sklsh_codes_do_not_change_with_the_unit_of_the_features():
 
 def test_the_scale_is_the_mean_distance_to_the_fiftieth_neighbour():
     x = decaying(n=1200)
-    found = neighbour_distance(x, seed=3)
+    found = neighbour_distance(x, x.mean(0).double(), seed=3)
     exact = torch.cdist(x.double(), x.double()).kthvalue(51).values
     assert found == pytest.approx(float(exact.mean()), rel=0.02)
-    assert neighbour_distance(torch.ones(70, 4), seed=0) == 1
+
+
+def test_images_with_fifty_copies_each_are_not_scaled():
+    x = decaying(n=2).repeat_interleave(60, 0)
+    assert neighbour_distance(x, x.mean(0).double(), seed=0) == 1
 
 
 def test_knnh_neighbours_leave_the_row_itself_out_though_others_equal_it():
@@ -287,6 +291,16 @@ def test_dsh_orders_planes_by_the_images_on_the_smaller_side():
     pairs = balanced_pairs(centres, torch.tensor([5, 1, 1, 3]), 1)
     # 0-1 leaves 5 and 5, 2-3 leaves 7 and 3, 1-2 leaves 6 and 4
     assert pairs.tolist() == [[0, 1], [1, 2], [2, 3]]
+
+
+@pytest.mark.parametrize(("n_bits", "count"), [(2, 3), (3, 5), (8, 12)])
+def test_dsh_has_one_and_a_half_clusters_for_each_bit_rounded_up(monkeypatch, n_bits, count):
+    seen = []
+    monkeypatch.setattr(
+        "methods.dsh.clustered", lambda X, mu, c, n: seen.append(len(c)) or clustered(X, mu, c, n)
+    )
+    METHODS["dsh"](20, n_bits).fit(decaying())
+    assert seen == [count]
 
 
 def test_dsh_gives_an_empty_cluster_the_farthest_image():
