@@ -8,8 +8,8 @@ y = (x - mu) W, of which there are min(K, D):
     omega_dj = pi j / R_d,   R_d = max y_d - min y_d                           (Eq. 7, 8)
     b = sign(cos(omega_dj (y_d - min y_d)))    for the K smallest omega_dj
 
-As in the authors' code, direction d offers the modes j = 1, ..., ceil((K + 1) R_d / max R) - 1.
-The longest side alone offers K of them, so more bits than features are filled with higher modes.
+More bits than features are filled with higher modes. The authors' code offers of direction d only
+the modes below (K + 1) R_d / max R; the others come after K modes of the longest side anyway.
 
 Among equal frequencies the earlier direction goes first. The signs of the axes are those of
 `PrincipalAxes`; another sign flips the bits of its odd modes everywhere.
@@ -77,9 +77,8 @@ def lowest_modes(R: Tensor, n_bits: int) -> tuple[Tensor, Tensor]:
     >>> side.tolist(), (omega / math.pi).tolist()
     ([0, 0, 1], [0.5, 1.0, 1.0])
     """
-    count = ((n_bits + 1) * (R / R.max())).nan_to_num().ceil().long() - 1
-    j = torch.arange(1, n_bits + 1, device=R.device)
-    d, mode = (j <= count[:, None]).nonzero(as_tuple=True)
-    omega = (mode + 1) / R[d] * math.pi
+    j = torch.arange(1, n_bits + 1, dtype=R.dtype, device=R.device)
+    omega = (math.pi * j / R[:, None]).flatten()  # (n K,), infinite where R is 0
     order = omega.argsort(stable=True)[:n_bits]
-    return d[order], omega[order]
+    order = order[omega[order].isfinite()]
+    return order // n_bits, omega[order]
