@@ -33,7 +33,9 @@ class SH(LinearMethod):
     """Signs of the smoothest standing waves along the principal axes."""
 
     title = "SH"
-    paper = "Weiss, Torralba and Fergus, NIPS 2008, https://papers.nips.cc/paper/3383"
+    paper = (
+        "Weiss, Torralba and Fergus, NIPS 2008, https://papers.nips.cc/paper/3383-spectral-hashing"
+    )
 
     def project(self, x: Tensor) -> Tensor:
         """Cosines, written as sines so that 0 stays 0, (N, D) -> (N, K)."""

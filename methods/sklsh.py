@@ -46,7 +46,10 @@ class SKLSH(LinearMethod):
     phi: Tensor
     t: Tensor
     title = "SKLSH"
-    paper = "Raginsky and Lazebnik, NIPS 2009, https://papers.nips.cc/paper/3749"
+    paper = (
+        "Raginsky and Lazebnik, NIPS 2009, https://papers.nips.cc/paper/3749-"
+        "locality-sensitive-binary-codes-from-shift-invariant-kernels"
+    )
 
     def __init__(self, in_dim: int, n_bits: int, *, gamma: float = 1.0, scale: bool = True) -> None:
         super().__init__(in_dim, n_bits)

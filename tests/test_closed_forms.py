@@ -5,7 +5,8 @@ import torch
 
 from methods import METHODS, HashMethod
 
-CLOSED = [name for name, cls in METHODS.items() if cls.loss is HashMethod.loss]
+CLOSED = {name: {} for name, cls in METHODS.items() if cls.loss is HashMethod.loss}
+VARIANTS = {"isohash": {"algorithm": "gradient_flow"}, "cbe": {"optimise": True}}
 
 
 def drawn(n, d):
@@ -43,16 +44,16 @@ BITS_THAT_EXIST = {
 }
 
 
-def fitted(name, x, n_bits):
+def fitted(name, x, n_bits, **settings):
     torch.manual_seed(0)
-    return METHODS[name](x.shape[1], n_bits).fit(x)
+    return METHODS[name](x.shape[1], n_bits, **settings).fit(x)
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", CLOSED)
-def test_scores_are_finite_and_a_second_fit_gives_them_again(name, case):
+@pytest.mark.parametrize(("name", "settings"), [*CLOSED.items(), *VARIANTS.items()])
+def test_scores_are_finite_and_a_second_fit_gives_them_again(name, settings, case):
     x, n_bits = CASES[case]
-    scores, again = (fitted(name, x, n_bits).project(x) for _ in range(2))
+    scores, again = (fitted(name, x, n_bits, **settings).project(x) for _ in range(2))
     assert scores.shape == (len(x), n_bits)
     assert scores.isfinite().all()
     assert torch.equal(scores, again)
