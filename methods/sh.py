@@ -23,13 +23,13 @@ import math
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from methods.base import Array, LinearMethod, Trainer, TrainingSet
+from methods.base import Array, HashMethod, Trainer, TrainingSet
 from methods.statistics import centred_product, principal_axes
 
 
-class SH(LinearMethod):
+class SH(HashMethod):
     """Signs of the smoothest standing waves along the principal axes."""
 
     title = "SH"
@@ -37,9 +37,14 @@ class SH(LinearMethod):
         "Weiss, Torralba and Fergus, NIPS 2008, https://papers.nips.cc/paper/3383-spectral-hashing"
     )
 
+    def __init__(self, in_dim: int, n_bits: int) -> None:
+        super().__init__(in_dim, n_bits)
+        self.phase = nn.Linear(in_dim, n_bits).requires_grad_(False)
+
     def project(self, x: Tensor) -> Tensor:
         """Cosines, written as sines so that 0 stays 0, (N, D) -> (N, K)."""
-        return super().project(x).sin()
+        scores: Tensor = self.phase(x).sin()
+        return scores
 
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
@@ -53,7 +58,8 @@ class SH(LinearMethod):
         W, bias = P.new_zeros(self.in_dim, self.n_bits), P.new_zeros(self.n_bits)
         W[:, : len(d)] = P[:, d] * omega
         bias[: len(d)] = math.pi / 2 - omega * (mu @ P[:, d] + low[d])
-        self.set_scores(W, bias)
+        self.phase.weight.copy_(W.T)
+        self.phase.bias.copy_(bias)
         return self
 
 

@@ -23,15 +23,15 @@ import math
 from typing import Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from methods.base import Array, LinearMethod, Trainer, TrainingSet
+from methods.base import Array, HashMethod, Trainer, TrainingSet
 from methods.statistics import ROWS_AT_ONCE
 
 N_NEIGHBOURS, N_SAMPLED = 50, 1000
 
 
-class SKLSH(LinearMethod):
+class SKLSH(HashMethod):
     """Random binary features of a Gaussian kernel.
 
     Parameters
@@ -55,13 +55,15 @@ class SKLSH(LinearMethod):
         super().__init__(in_dim, n_bits)
         self.require_above(0, gamma=gamma)
         self.gamma, self.scale = gamma, scale
+        self.phase = nn.Linear(in_dim, n_bits).requires_grad_(False)
         self.register_buffer("w", torch.randn(in_dim, n_bits))  # (D, K), of unit variance
         self.register_buffer("phi", 2 * math.pi * torch.rand(n_bits))
         self.register_buffer("t", 2 * torch.rand(n_bits) - 1)
 
     def project(self, x: Tensor) -> Tensor:
         """Random waves against random thresholds, (N, D) -> (N, K)."""
-        return super().project(x).cos() + self.t
+        scores: Tensor = self.phase(x).cos() + self.t
+        return scores
 
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
@@ -71,7 +73,8 @@ class SKLSH(LinearMethod):
         mu = X.mean(0, dtype=torch.float64)
         width = neighbour_distance(X, mu, data.seed) if self.scale else 1.0
         W = self.w.double() * (math.sqrt(self.gamma) / width)
-        self.set_scores(W, self.phi.double() - mu @ W)
+        self.phase.weight.copy_(W.T)
+        self.phase.bias.copy_(self.phi.double() - mu @ W)
         return self
 
 
