@@ -320,6 +320,28 @@ def test_cbe_opt_lowers_its_objective_below_that_of_random_numbers():
     assert objectives[-1] < 0.95 * objectives[0]
 
 
+@pytest.mark.parametrize(("d", "k"), [(1, 1), (2, 1), (7, 4), (8, 8), (24, 9)])
+def test_cbe_opt_steps_to_the_minimum_of_the_objective_as_it_is_written(d, k):
+    torch.manual_seed(d)
+    x = torch.nn.functional.normalize(torch.randn(30, d, dtype=torch.float64), dim=1)
+    start, at = torch.randn(d, dtype=torch.float64), torch.arange(d)
+    r, (found,) = METHODS["cbe"](d, k, optimise=True, n_iter=1, lambda_r=0.7).learn(x, start)
+
+    def circulant(r):
+        return r[(at[:, None] - at) % d]
+
+    B = torch.where(x @ circulant(start).T >= 0, 1.0, -1.0).double()
+    B[:, k:] = 0
+
+    def objective(r):
+        R = circulant(r)
+        apart = (R @ R.T - torch.eye(d)).square().sum()
+        return float((B - x @ R.T).square().sum() + 0.7 * apart)
+
+    assert found == pytest.approx(objective(r), rel=1e-10)
+    assert min(objective(r + 1e-3 * torch.randn(d)) for _ in range(50)) > found
+
+
 @pytest.mark.parametrize("q", [-0.5, -0.01, 0.01, 0.3])
 def test_the_largest_root_is_a_root_and_none_lies_above(q):
     p = torch.tensor([-1.0], dtype=torch.float64)
