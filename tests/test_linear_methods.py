@@ -146,6 +146,20 @@ def test_dsh_is_that_of_the_authors(vectors, k):
     assert set(map(tuple, pairs[:k].tolist())) == chosen
 
 
+@pytest.mark.parametrize("k", LENGTHS)
+def test_dsh_gives_the_authors_scores_up_to_the_order_and_side_of_planes(vectors, k, monkeypatch):
+    z = vectors("dsh")
+    monkeypatch.setattr(torch, "randperm", lambda n, generator: z[f"start_index_{k}"])
+    method = made("dsh", z["x_train"], k)
+    apart = [torch.cdist(method.head.weight, side * z[f"normals_{k}"]) for side in (1, -1)]
+    nearest = torch.minimum(*apart).argmin(1)
+    assert nearest.sort().values.tolist() == list(range(k))
+    side = torch.where(apart[0] < apart[1], 1.0, -1.0)[torch.arange(k), nearest]
+    for rows in ("train", "test"):
+        expected = side * z[f"scores_{rows}_{k}"][:, nearest]
+        torch.testing.assert_close(method.project(z[f"x_{rows}"]), expected, **EXACT)
+
+
 def draws_of_cbe(z, k):
     return {"r_0": z["r_init"], "r": z["r_init"], "s": z["signs"], "outputs": torch.arange(k)}
 
