@@ -8,8 +8,11 @@ The order of `METHODS` is the order of every table and of the colours in every f
 torch.Size([2, 8])
 """
 
+from methods.agh import AGH, AGH2
 from methods.base import Batch, HashMethod, Recipe
 from methods.cibhash import CIBHash
+from methods.dgh import DGH
+from methods.imh import IMH
 from methods.itq import ITQ
 from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
 from methods.lsh import LSH
@@ -18,7 +21,11 @@ from methods.wch import WCH
 
 METHODS: dict[str, type[HashMethod]] = {
     "lsh": LSH,
+    "agh": AGH,
+    "agh2": AGH2,
     "itq": ITQ,
+    "imh": IMH,
+    "dgh": DGH,
     "cibhash": CIBHash,
     "nsh": NSH,
     "wch": WCH,
