@@ -17,6 +17,7 @@ from methods.itq import ITQ
 from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
 from methods.lsh import LSH
 from methods.nsh import NSH
+from methods.sph import SpH
 from methods.wch import WCH
 
 METHODS: dict[str, type[HashMethod]] = {
@@ -24,6 +25,7 @@ METHODS: dict[str, type[HashMethod]] = {
     "agh": AGH,
     "agh2": AGH2,
     "itq": ITQ,
+    "sph": SpH,
     "imh": IMH,
     "dgh": DGH,
     "cibhash": CIBHash,
