@@ -17,6 +17,7 @@ from methods.itq import ITQ
 from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
 from methods.lsh import LSH
 from methods.nsh import NSH
+from methods.sgh import SGH
 from methods.sph import SpH
 from methods.wch import WCH
 
@@ -28,6 +29,7 @@ METHODS: dict[str, type[HashMethod]] = {
     "sph": SpH,
     "imh": IMH,
     "dgh": DGH,
+    "sgh": SGH,
     "cibhash": CIBHash,
     "nsh": NSH,
     "wch": WCH,
