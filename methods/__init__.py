@@ -15,6 +15,7 @@ from methods.dgh import DGH
 from methods.imh import IMH
 from methods.itq import ITQ
 from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
+from methods.kmh import KMH
 from methods.lsh import LSH
 from methods.nsh import NSH
 from methods.sgh import SGH
@@ -28,6 +29,7 @@ METHODS: dict[str, type[HashMethod]] = {
     "itq": ITQ,
     "sph": SpH,
     "imh": IMH,
+    "kmh": KMH,
     "dgh": DGH,
     "sgh": SGH,
     "cibhash": CIBHash,
