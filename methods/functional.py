@@ -101,3 +101,41 @@ def soft_sort(scores: Tensor, temperature: float) -> Tensor:
     scores = scores / temperature  # here N numbers a row, below N^2
     ordered = scores.sort(1, descending=True).values
     return (-(ordered[:, :, None] - scores[:, None]).abs()).softmax(-1)
+
+
+def quantising_rotation(V: Tensor, R: Tensor, n_iter: int) -> Tensor:
+    """Turn a rotation such that V R lies near its own signs.
+
+    ``minimise ||B - V R||_F^2`` over B in {-1, +1}^(N x K) and rotations R, by turns.
+
+    Parameters
+    ----------
+    V : Tensor, float64, shape (N, K)
+    R : Tensor, float64, shape (K, K)
+        Rotation to start from.
+    n_iter : int
+        Alternations; it ends earlier where no sign changes any more.
+
+    Returns
+    -------
+    Tensor, float64, shape (K, K)
+
+    References
+    ----------
+    Gong and Lazebnik, CVPR 2011, section 2.2.
+
+    Examples
+    --------
+    >>> eighth = torch.tensor([[1.0, -1.0], [1.0, 1.0]]) / 2**0.5
+    >>> (quantising_rotation(torch.eye(2), eighth, 50).abs() * 2**0.5).round()
+    tensor([[1., 1.],
+            [1., 1.]])
+    """
+    before: Tensor | None = None
+    for _ in range(n_iter):
+        B = torch.where(V @ R > 0, 1.0, -1.0).to(V)  # (N, K)
+        if before is not None and torch.equal(B, before):
+            break
+        S, _, S_hat_t = torch.linalg.svd(B.T @ V)  # orthogonal Procrustes
+        R, before = S_hat_t.T @ S.T, B
+    return R

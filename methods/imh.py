@@ -31,8 +31,8 @@ from methods.statistics import (
     AnchorGraph,
     AnchorWeights,
     anchor_graph,
+    signed,
     squared_distances,
-    with_signs,
     without_rounding,
 )
 
@@ -77,7 +77,7 @@ class IMH(HashMethod):
         data = self.training_set(data)
         graph = anchor_graph(data.features, self.n_anchors, self.s, data.seed)
         values, V = torch.linalg.eigh(laplacian(graph, self.k))  # ascending
-        E = without_rounding(with_signs(V[:, values > SMALLEST][:, : self.n_bits]))
+        E = without_rounding(signed(V[:, values > SMALLEST][:, : self.n_bits]))
         self.anchors.keep(graph)
         self.E.zero_()
         self.E[: E.shape[0], : E.shape[1]] = E

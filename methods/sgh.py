@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, HashMethod, Trainer, TrainingSet
-from methods.statistics import ROWS_AT_ONCE, some_rows, squared_distances, with_signs
+from methods.statistics import ROWS_AT_ONCE, signed, some_rows, squared_distances
 
 GAMMA, RHO = 1e-6, 2.0
 """The ridge, and the width of the Gaussian similarity."""
@@ -151,7 +151,7 @@ def hyperplanes(kernel: Tensor, A: Tensor, order: Tensor) -> Tensor:
     for k in [*range(len(order)), *order.tolist()]:
         A = A + torch.outer(V[:, k], V[:, k])
         top = torch.linalg.eigh(root.T @ A @ root)[1][:, -1:]
-        W[:, k : k + 1] = with_signs(root @ top)
+        W[:, k : k + 1] = signed(root @ top)
         V[:, k] = kernel.T @ torch.where(kernel @ W[:, k] > 0, 1.0, -1.0).to(kernel)
         A = A - torch.outer(V[:, k], V[:, k])
     return W

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, TypeVarTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
+from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
 ROWS_AT_ONCE = 8192
@@ -79,8 +79,24 @@ class PrincipalAxes:
 
     def leading(self, k: int) -> Tensor:
         """Give the k leading directions as columns, (D, k); columns beyond D are zero."""
-        missing = max(0, k - self.vectors.shape[1])
-        return torch.nn.functional.pad(self.vectors[:, :k], (0, missing))
+        return F.pad(self.vectors, (0, k - self.vectors.shape[1]))
+
+    def leading_variances(self, k: int) -> Tensor:
+        """Give the variances along the k leading directions, (k,); those beyond D are zero."""
+        return F.pad(self.variances, (0, k - len(self.variances)))
+
+
+def signed(vectors: Tensor) -> Tensor:
+    """Sign columns such that the entry of largest absolute value is positive.
+
+    Examples
+    --------
+    >>> signed(torch.tensor([[0.6, 0.6], [-0.8, 0.8]]))
+    tensor([[-0.6000,  0.6000],
+            [ 0.8000,  0.8000]])
+    """
+    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
+    return vectors * torch.where(largest > 0, 1.0, -1.0)
 
 
 @once
@@ -100,10 +116,10 @@ def principal_axes(X: Tensor) -> PrincipalAxes:
         centred = rows.double() - mean
         scatter.addmm_(centred.T, centred)
     values, vectors = torch.linalg.eigh(scatter)  # ascending
-    values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
+    values, vectors = values.flip(0).clamp(min=0), signed(vectors.flip(1))
     rounding = torch.finfo(torch.float64).eps * max(X.shape) * values[0]
     varies = values > rounding
-    return PrincipalAxes(mean, values * varies / max(1, len(X) - 1), with_signs(vectors) * varies)
+    return PrincipalAxes(mean, values * varies / max(1, len(X) - 1), vectors * varies)
 
 
 @torch.no_grad()
@@ -197,14 +213,14 @@ class AnchorGraph:
 
     def to_rows(self, E: Tensor) -> Tensor:
         """Give Z E, (N, k), of what anchors have, (m, k)."""
-        return embedding_bag(self.nearest, E, per_sample_weights=self.z, mode="sum")
+        return F.embedding_bag(self.nearest, E, per_sample_weights=self.z, mode="sum")
 
-    def to_anchors(self, F: Tensor) -> Tensor:
-        """Give Z^T F, (m, k), of what rows have, float64, (N, k)."""
+    def to_anchors(self, Y: Tensor) -> Tensor:
+        """Give Z^T Y, (m, k), of what rows have, float64, (N, k)."""
         order, starts = self._by_anchor
         weights = self.z.flatten()[order]
         rows = order // self.z.shape[1]
-        return embedding_bag(rows, F, starts, per_sample_weights=weights, mode="sum")
+        return F.embedding_bag(rows, Y, starts, per_sample_weights=weights, mode="sum")
 
     @cached_property
     def _by_anchor(self) -> tuple[Tensor, Tensor]:
@@ -233,7 +249,7 @@ class AnchorGraph:
         constant = self.mass.sqrt() / self.mass.sum().sqrt()
         M = root[:, None] * self.product(self.z) * root - torch.outer(constant, constant)
         values, V = torch.linalg.eigh(M)  # ascending
-        values, V = values.flip(0), without_rounding(with_signs(V.flip(1)))
+        values, V = values.flip(0), without_rounding(signed(V.flip(1)))
         r = int((values > torch.finfo(torch.float64).eps * len(M)).sum())
         return values[:r], root[:, None] * V[:, :r] * values[:r].rsqrt()
 
@@ -303,7 +319,7 @@ class AnchorWeights(nn.Module):
         """Give z(x) W, (N, k), of points (N, D) and weights of anchors (m, k), in W's dtype."""
         d2, nearest = squared_distances(x, self.U).topk(min(self.s, len(self.U)), largest=False)
         z = (-d2 / self.sigma.double() ** 2).softmax(1)
-        average = embedding_bag(nearest, W.double(), per_sample_weights=z, mode="sum")
+        average = F.embedding_bag(nearest, W.double(), per_sample_weights=z, mode="sum")
         return average.to(W.dtype)
 
 
@@ -318,15 +334,3 @@ def without_rounding(V: Tensor) -> Tensor:
     [2.0, 0.0]
     """
     return V * (V.abs() >= 1e-9 * V.abs().amax(0))
-
-
-def with_signs(V: Tensor) -> Tensor:
-    """Sign columns such that their entry of largest absolute value is positive.
-
-    Examples
-    --------
-    >>> with_signs(torch.tensor([[1.0], [-3.0]])).flatten().tolist()
-    [-1.0, 3.0]
-    """
-    largest = V.gather(0, V.abs().argmax(0, keepdim=True))  # (1, k)
-    return torch.where(largest > 0, V, -V)

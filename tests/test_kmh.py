@@ -49,7 +49,7 @@ def errors(Y, centres, h):
 def test_the_objective_falls_to_that_of_the_authors(z, b, n_bits):
     name = f"b{b}_{n_bits}"
     method = KMH(24, n_bits, b=b).double().fit(z["x_train"].float())
-    M, n, width = method.centres.shape
+    M, _, width = method.centres.shape
     Y = ((z["x_train"] - method.mu) @ method.R).view(300, M, width).transpose(0, 1)
     h = kmh.corners(Y, b)[1]
     found = errors(Y, method.centres, h)

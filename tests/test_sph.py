@@ -13,9 +13,8 @@ def test_spheres_move_as_those_of_the_authors(golden, n_bits):
     centres, trace = spheres(x, start, 300)
     torch.testing.assert_close(centres, z[f"centres_{n_bits}"], **CLOSE)
     assert len(trace) - 1 == z[f"iterations_{n_bits}"]
-    torch.testing.assert_close(
-        torch.tensor(trace).double(), z[f"trace_{n_bits}"], rtol=1e-6, atol=0
-    )
+    found = torch.tensor(trace, dtype=torch.float64)
+    torch.testing.assert_close(found, z[f"trace_{n_bits}"], **CLOSE)
 
 
 @pytest.mark.parametrize("n_bits", [8, 16])
