@@ -17,7 +17,7 @@ PACKAGES = {
         *("filelock", "platformdirs", "safetensors", "datasets"),
     },
     "results": {
-        *("numpy", "pandas", "scipy", "matplotlib", "seaborn", "jinja2", "safetensors"),
+        *("numpy", "pandas", "scipy", "matplotlib", "seaborn", "jinja2", "safetensors", "orjson"),
         *("markupsafe", "sklearn", "results"),
     },
 }
