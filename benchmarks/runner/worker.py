@@ -115,7 +115,9 @@ class _Taken:
             return self.fail(error)
         self.checkpoint.clear()
         metric = f"mAP@{self.cell.task.data.protocol.cutoff}"
-        return _outcome(self.cell, "done", f"{metric} {record.metrics[metric]:.4f}")
+        dead = int(record.metrics.get("codes.dead_bits", 0))
+        warning = f"; warning: {dead} of {record.bits} bits are dead" if dead else ""
+        return _outcome(self.cell, "done", f"{metric} {record.metrics[metric]:.4f}{warning}")
 
     def fail(self, error: Exception) -> Outcome:
         """Note the error, unless the cell is another runner's by now."""

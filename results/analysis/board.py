@@ -16,6 +16,8 @@ from results.store.record import RunRecord
 from results.store.run_key import Table
 
 TIES = "Equal Hamming distances count as the mean over all their orders."
+DAGGER = "†"
+COLLAPSED = "some bits are dead, that is, have one value in at least 99 % of the codes"
 HEADINGS = {
     "method": "",
     "captions": "learn from captions too, ranked apart",
@@ -124,7 +126,12 @@ class Section:
         # One value of a row without codes is no gap: nothing in it depends on a seed.
         usual = cell.n == self.seeds or (row.codeless and cell.n == 1)
         count = "" if usual else f" (n={cell.n})"
-        return f"{cell.mean:.3f}{spread}{count}"
+        return f"{cell.mean:.3f}{spread}{count}{self._dagger(row, bits)}"
+
+    def _dagger(self, row: Row, bits: int) -> str:
+        """Mark an entry some of whose bits are dead in some seed."""
+        dead = row.cell("codes.dead_bits", bits)
+        return DAGGER if dead is not None and dead.mean > 0 else ""
 
     def best(self, row: Row, bits: int) -> bool:
         """Whether the entry is the best of its column: by a test, or untested by its mean.
@@ -176,7 +183,8 @@ class Section:
         else:
             why = f" (a test takes {MIN_SEEDS} seeds)" if self.seeds < MIN_SEEDS else ""
             marked = f"Best mean of a column {best}, untested{why}{by_kind}."
-        return f"{self.metric}, {spread}{other}. {marked}"
+        collapsed = f" {DAGGER}: {COLLAPSED}." if any(DAGGER in entry for entry in entries) else ""
+        return f"{self.metric}, {spread}{other}. {marked}{collapsed}"
 
 
 @dataclass(frozen=True)
