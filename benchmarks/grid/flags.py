@@ -71,6 +71,12 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     add("--dry-run", action="store_true", help="print the plan and stop")
     add("--force", action="store_true", help="run stored cells again")
     add("--no-report", action="store_true", help="write the records only")
+    add(
+        "--keep-models",
+        choices=("best", "all", "none"),
+        default="best",
+        help="of each column of a table, and what was fine-tuned; of every cell; of none",
+    )
     add("--list", choices=LISTS, help="and stop")
     add_data_arguments(parser)
     parser.set_defaults(**defaults)

@@ -14,6 +14,7 @@ from benchmarks.machine.environment import DeviceError, environment, place
 from benchmarks.runner.executors import local, run_all, started
 from benchmarks.runner.follower import follow
 from benchmarks.runner.progress import Display, Watcher
+from benchmarks.runner.prune_models import prune_models
 from benchmarks.runner.reporting import read_board, report_written, say
 from benchmarks.runner.run_settings import Outcome, RunSettings
 from benchmarks.runner.samples import keep_samples, known
@@ -69,6 +70,7 @@ def run_grids(grids: Sequence[argparse.Namespace]) -> list[Outcome]:
         write_plan(store, plan.addresses())
         failed = _run_cells(plan, store, options, settings, group)
     tidy(store)
+    prune_models(store, options.keep_models)
     for outcome in failed:
         sys.stderr.write(f"failed: {outcome.key}: {outcome.note}\n")
     _report(plan, store, options)

@@ -42,6 +42,8 @@ class RunSettings:
         Of torch in this process; None leaves them as they are.
     command : str
         What the user called.
+    keep_models : bool
+        Keep what cells learn beside their records.
     stack : bool
         Train the seeds of a cell together.
     needs : Needs
@@ -62,6 +64,7 @@ class RunSettings:
     deterministic: bool = False
     threads: int | None = None
     command: str = ""
+    keep_models: bool = False
     stack: bool = False
     needs: Needs = frozenset()
     stale: float = STALE
@@ -82,6 +85,7 @@ class RunSettings:
             checkpoint_every=options.checkpoint_every,
             deterministic=options.deterministic,
             command=here.command,
+            keep_models=options.keep_models != "none",
             stack=options.stack == "on" or (options.stack == "auto" and on_cuda),
             needs=needs_of(todo),
         )

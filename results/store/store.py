@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CHECKPOINT_SUFFIX = ".checkpoint"
+MODEL_SUFFIX = ".model"
 
 
 class StoreError(Exception):
@@ -79,6 +80,40 @@ class ResultStore:
     def checkpoint_path(self, address: Address) -> Path:
         """Path at which a cell's training is kept while it goes on."""
         return self.locate(address).with_suffix(CHECKPOINT_SUFFIX)
+
+    def keep_model(self, address: Address, learnt: Mapping[str, np.ndarray]) -> None:
+        """Write what a cell learnt beside its record.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses.
+        """
+        path = self.locate(address).with_suffix(MODEL_SUFFIX)
+        try:
+            write_atomic(path, tensor_file(learnt))
+        except OSError as error:
+            raise StoreError(
+                f"{self._short(path)} could not be written ({reason(error)})"
+            ) from error
+
+    def model(self, path: Path) -> dict[str, np.ndarray] | None:
+        """Return what was learnt by the cell of a record, by its JSON file; None if not kept.
+
+        Raises
+        ------
+        StoreError
+            If the file is there and cannot be read.
+        """
+        path = path.with_suffix(MODEL_SUFFIX)
+        if not path.is_file():
+            return None
+        try:
+            return dict(safetensors.numpy.load_file(path))
+        except (OSError, safetensors.SafetensorError) as error:
+            raise StoreError(
+                f"{self._short(path)}: {error}; remove it, and the cell is trained again"
+            ) from error
 
     def has(self, address: Address) -> bool:
         """Whether the cell is stored: a record that can be read, and whole arrays beside it."""
