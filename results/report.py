@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from results.analysis.per_query import query_aps
 from results.gallery.view import View, Width
 from results.store.files import write_atomic
 from results.store.planned_grid import gaps, standings
+from results.store.run_key import Table
 from results.store.store import ResultStore, StoreError
 from results.tables.columns import COLUMNS
 from results.tables.comparisons import statistics_frame
@@ -55,8 +56,9 @@ def load_board(
     store: ResultStore,
     method_order: Sequence[str] = (),
     about: Mapping[str, tuple[str, str]] | None = None,
+    tables: Collection[Table] | None = None,
 ) -> Board:
-    """Read the store once, arrange it and test what differs.
+    """Read the store, arrange what it holds and test what differs.
 
     Parameters
     ----------
@@ -65,6 +67,8 @@ def load_board(
         Of the rows of every table.
     about : mapping from str to tuple of str, optional
         Name and paper of each method, as the page shows them; a paper ends in its address.
+    tables : collection of Table, optional
+        Those to take; all where left out.
 
     Raises
     ------
@@ -83,7 +87,7 @@ def load_board(
             "with --out"
         )
         raise StoreError(*(scan.outdated or [nothing]))
-    board = build(scan, method_order)
+    board = build(scan if tables is None else scan.of(tables), method_order)
     values, notes = query_aps(store, board.records)
     whole = replace(board, notes=(*board.notes, *unfinished, *notes), about=about or {})
     return compare(whole, values)

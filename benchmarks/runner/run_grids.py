@@ -103,13 +103,14 @@ def _run_cells(
 
 
 def _report(plan: Plan, store: ResultStore, options: argparse.Namespace) -> None:
-    """Render the report unless that is not wanted, and print the leaderboard."""
-    board = read_board(store)
+    """Render the report unless that is not wanted, and print the tables of the plan."""
+    tables = {cell.key.table for cell in plan.cells}
+    board = read_board(store, tables if options.no_report else None)
     if not options.no_report:
         tasks = dict.fromkeys(cell.task for cell in plan.cells)
         keep_samples(store, board, known([task.data for task in tasks]))
         render_board(board, store, say=say)
-    sys.stdout.write(f"{leaderboard_plain(board)}\n")
+    sys.stdout.write(f"{leaderboard_plain(board, tables)}\n")
     if not options.no_report:
         sys.stdout.write(f"{report_written(store.root)}\n")
 
