@@ -19,6 +19,7 @@ from benchmarks.grid.find_method import (
     find_method,
     load_class,
 )
+from benchmarks.grid.groups import GROUPS, is_trained, members
 from benchmarks.grid.method_source import source_digest
 from benchmarks.grid.no_exit import no_exit
 from benchmarks.grid.yardsticks import YARDSTICKS, Yardstick
@@ -105,7 +106,7 @@ class MethodSpec:
     @property
     def is_trained(self) -> bool:
         """Whether the shared trainer minimises a loss of it."""
-        return self.cls.loss is not HashMethod.loss
+        return is_trained(self.cls)
 
     def settings(self, n_bits: int) -> dict[str, Any]:
         """All that shapes a number of this method at a code length, as JSON data."""
@@ -133,7 +134,7 @@ def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod]]:
     Parameters
     ----------
     texts : sequence of str
-        Names, ``"all"`` of METHODS, ``FILE.py:CLASS`` or ``PACKAGE.MODULE:CLASS``.
+        Names, groups of them, ``FILE.py:CLASS`` or ``PACKAGE.MODULE:CLASS``.
 
     Raises
     ------
@@ -145,11 +146,11 @@ def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod]]:
     >>> list(chosen_methods(["itq", "methods.lsh:LSH"]))
     ['itq', 'lsh', 'random', 'float']
     """
-    taken = {**_KNOWN, "all": None}
+    taken = {**_KNOWN, **dict.fromkeys(GROUPS)}
     chosen: dict[str, type[HashMethod]] = {}
     for text in texts:
-        if text == "all":
-            chosen |= METHODS
+        if text in GROUPS:
+            chosen |= members(text)
         elif text not in YARDSTICKS:
             try:
                 name, cls = find_method(text)
@@ -157,8 +158,8 @@ def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod]]:
                 raise GridError(f"--methods: {error}") from error
             if (taken | chosen).get(name, cls) is not cls:
                 raise GridError(
-                    f"--methods: {text} would be called {name!r} in tables, as another row is; "
-                    "rename the class"
+                    f"--methods: {text} would be called {name!r} in tables, as another row or a "
+                    "group is; rename the class"
                 )
             chosen[name] = cls
     return chosen | YARDSTICKS

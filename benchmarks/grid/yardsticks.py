@@ -16,7 +16,7 @@ from methods.base import Array, HashMethod, Trainer, TrainingSet
 class Yardstick(HashMethod):
     """A method that learns nothing."""
 
-    paper = "yardstick, in every table"
+    paper = "in every table"
     has_codes: ClassVar[bool] = True
     """Whether it makes codes; else its scores are ranked by their cosine, and it has one cell."""
 
@@ -32,6 +32,7 @@ class RandomCodes(Yardstick):
     """
 
     anchor: Tensor
+    title = "random codes"
 
     def __init__(self, in_dim: int, n_bits: int) -> None:
         super().__init__(in_dim, n_bits)
@@ -46,6 +47,7 @@ class RandomCodes(Yardstick):
 class FloatRanking(Yardstick):
     """The features themselves, ranked by cosine: what no code of them is likely to beat."""
 
+    title = "float features"
     has_codes = False
 
     def __init__(self, in_dim: int, n_bits: int) -> None:
