@@ -186,7 +186,7 @@ def expand(
                 if matmul != "highest" and spec.is_trained:
                     marks["matmul"] = matmul
                 labelled = replace(spec, changes=spec.changes | marks)
-                for b in bits if spec.has_codes else [0]:
+                for b in spec.lengths(bits):
                     for seed in range(n_seeds if spec.has_codes else 1):
                         names = (task.data.name, task.data.protocol.name, task.label)
                         key = RunKey(*names, labelled.label, b, seed)

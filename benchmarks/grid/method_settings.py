@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
+import torch
+
 from benchmarks.grid.errors import GridError as GridError
 from benchmarks.grid.errors import check_range as check_range
 from benchmarks.grid.errors import start_of
@@ -33,6 +35,12 @@ _KNOWN: dict[str, type[HashMethod]] = {**METHODS, **YARDSTICKS}
 
 _NO_SETTINGS = ("epochs_at", "params", "source")
 """Fields of a recipe that shape no number, or that others stand for: `epochs`, the parameters."""
+
+_ANY = 720_720
+"""A length that all numbers up to 16 divide."""
+_BUILT = 1024
+"""Bits up to which a method is built to see whether it can be; beyond, it is built without memory,
+which takes torch seconds to get ready for."""
 
 RecipeName = Literal["paper", "common"]
 
@@ -121,6 +129,30 @@ class MethodSpec:
             settings["recipe"] = {k: v for k, v in recipe.items() if k not in _NO_SETTINGS}
             settings["finetune"] = self.finetune
         return settings
+
+    def lengths(self, bits: Sequence[int]) -> Sequence[int]:
+        """Give the lengths that it has cells at, of those asked for; 0 is for no codes."""
+        return bits if self.has_codes else [0]
+
+    def length_fault(self, in_dim: int, n_bits: int) -> str | None:
+        """Say in one line why it gives no codes of a length, None if it does.
+
+        The constructor tells; what else goes wrong in it is left to the cell.
+
+        Parameters
+        ----------
+        in_dim : int
+            Width D of the inputs.
+        n_bits : int
+        """
+        try:
+            with no_exit(), torch.device("cpu" if n_bits <= _BUILT else "meta"):
+                self.cls(in_dim, n_bits, **self.params)
+        except ValueError as error:
+            return one_line(error)
+        except Exception:
+            return None
+        return None
 
 
 def _received(cls: str, values: dict[str, Any]) -> MethodSpec:
@@ -277,6 +309,9 @@ def _check_params(name: str, cls: type[HashMethod], params: Mapping[str, Any]) -
         with no_exit():
             cls(8, 8, **params)
     except ValueError as error:
+        spec = MethodSpec(name, cls, dict(params))
+        if spec.length_fault(_ANY, _ANY) is None:
+            return  # 8 bits are the fault, and the plan looks at lengths
         raise GridError(f"{name}: {one_line(error)}; give another value") from error
     except Exception as error:  # a layer too large for the memory, say
         told = describe(error, inspect.getfile(cls))

@@ -90,7 +90,7 @@ def stored_setup(record: RunRecord, methods: Sequence[str]) -> tuple[Backbone, M
         raise GridError(f"record of {record.method}: it was submitted as codes, nothing runs it")
     try:
         network = backbone(settings["backbone"]["name"], settings["backbone"]["input_size"])
-        return network, _spec(settings["method"], methods)
+        return network, _spec(settings["method"], methods, record.bits or 8)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise GridError(
             f"record of {record.method}: its settings are not as a run writes them "
@@ -107,7 +107,7 @@ def stored_cell(record: RunRecord, task: Task, spec: MethodSpec) -> Cell:
     return Cell(record.key, task, spec, views, encoder, matmul)
 
 
-def _spec(settings: Mapping[str, Any], methods: Sequence[str]) -> MethodSpec:
+def _spec(settings: Mapping[str, Any], methods: Sequence[str], n_bits: int) -> MethodSpec:
     """Build the method with the settings that a record holds, and check them as a call's."""
     name, known = settings["name"], chosen_methods(methods)
     if name not in known:
@@ -119,7 +119,7 @@ def _spec(settings: Mapping[str, Any], methods: Sequence[str]) -> MethodSpec:
     if recipe := settings.get("recipe"):
         spec = replace(spec, recipe=replace(spec.recipe, **recipe, epochs_at={}))
     params = dict(settings["params"])
-    spec.cls(8, 8, **params)  # at any width: what it refuses, it refuses before anything runs
+    spec.cls(8 * n_bits, n_bits, **params)  # what it refuses, it refuses before anything runs
     return replace(spec, params=params)
 
 
