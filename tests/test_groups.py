@@ -71,4 +71,4 @@ def test_the_list_says_what_every_group_holds(capsys):
 @pytest.mark.parametrize("name", YARDSTICKS)
 def test_yardsticks_are_listed_as_such(name, capsys):
     (line,) = (line for line in listed(capsys) if line.split()[0] == name)
-    assert f"  yardstick  {YARDSTICKS[name].paper}" in line
+    assert f"  yardsticks  {YARDSTICKS[name].paper}" in line

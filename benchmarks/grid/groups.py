@@ -4,6 +4,7 @@
 shallow     closed forms
 deep        those that the shared trainer trains by a loss
 all         both
+yardsticks  rows beside the methods, see `yardsticks`
 ==========  ====================================================
 """
 
@@ -11,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.grid.yardsticks import YARDSTICKS
+from benchmarks.grid.yardsticks.base import Yardstick
 from methods import METHODS
 from methods.base import HashMethod
 
-GROUPS = ("shallow", "deep", "all")
+GROUPS = ("shallow", "deep", "all", "yardsticks")
 
 
 def is_trained(cls: type[HashMethod]) -> bool:
@@ -23,13 +26,15 @@ def is_trained(cls: type[HashMethod]) -> bool:
 
 
 def group_of(cls: type[HashMethod]) -> str:
-    """Name the group that a method belongs to beside ``all``.
+    """Name the group that a method or yardstick belongs to; a method is in ``all`` too.
 
     Examples
     --------
     >>> group_of(METHODS["itq"]), group_of(METHODS["nsh"])
     ('shallow', 'deep')
     """
+    if issubclass(cls, Yardstick):
+        return "yardsticks"
     return "deep" if is_trained(cls) else "shallow"
 
 
@@ -41,4 +46,6 @@ def members(group: str) -> Mapping[str, type[HashMethod]]:
     >>> list(members("all")) == list(METHODS)
     True
     """
+    if group == "yardsticks":
+        return YARDSTICKS
     return {name: cls for name, cls in METHODS.items() if group in ("all", group_of(cls))}

@@ -37,8 +37,8 @@ def listing(what: str) -> list[str]:
 
 def _methods() -> list[str]:
     """Describe every method and yardstick, and what each group holds."""
-    rows = [(name, cls.title, group_of(cls), cls.paper) for name, cls in METHODS.items()]
-    rows += [(name, cls.title, "yardstick", cls.paper) for name, cls in YARDSTICKS.items()]
+    known = {**METHODS, **YARDSTICKS}
+    rows = [(name, cls.title, group_of(cls), cls.paper) for name, cls in known.items()]
     name, title, group = (max(map(len, column)) for column in list(zip(*rows, strict=True))[:3])
     lines = [f"{n:<{name}}  {t:<{title}}  {g:<{group}}  {paper}" for n, t, g, paper in rows]
     lines += [f"{n:<{name}}  {origin}" for n, origin in installed_methods().items()]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import torch
 
+from benchmarks.evaluation.float_ranking import Rule
 from benchmarks.grid.errors import GridError as GridError
 from benchmarks.grid.errors import check_range as check_range
 from benchmarks.grid.errors import start_of
@@ -24,7 +25,8 @@ from benchmarks.grid.find_method import (
 from benchmarks.grid.groups import GROUPS, is_trained, members
 from benchmarks.grid.method_source import source_digest
 from benchmarks.grid.no_exit import no_exit
-from benchmarks.grid.yardsticks import YARDSTICKS, Yardstick
+from benchmarks.grid.yardsticks import IN_EVERY_TABLE, YARDSTICKS
+from benchmarks.grid.yardsticks.base import VectorYardstick, Yardstick
 from datasets.augment import AUGMENTATIONS
 from datasets.errors import lookup, one_line
 from methods import METHODS, HashMethod, Recipe
@@ -108,8 +110,13 @@ class MethodSpec:
 
     @property
     def has_codes(self) -> bool:
-        """Whether it makes codes, as all but the yardstick `float` do."""
-        return not issubclass(self.cls, Yardstick) or self.cls.has_codes
+        """Whether it makes codes; else its queries and items are vectors."""
+        return not issubclass(self.cls, VectorYardstick)
+
+    @property
+    def rule(self) -> Rule:
+        """By what its vectors are ranked, where it has no codes."""
+        return self.cls.rule if issubclass(self.cls, VectorYardstick) else "cosine"
 
     @property
     def is_trained(self) -> bool:
@@ -124,6 +131,8 @@ class MethodSpec:
             "source": source_digest(self.cls),
             "params": self.params,
         }
+        if issubclass(self.cls, VectorYardstick):
+            settings["size"] = self.cls.size
         if self.is_trained:
             recipe = asdict(self.recipe) | {"epochs": self.recipe.epochs_for(n_bits)}
             settings["recipe"] = {k: v for k, v in recipe.items() if k not in _NO_SETTINGS}
@@ -131,8 +140,9 @@ class MethodSpec:
         return settings
 
     def lengths(self, bits: Sequence[int]) -> Sequence[int]:
-        """Give the lengths that it has cells at, of those asked for; 0 is for no codes."""
-        return bits if self.has_codes else [0]
+        """Give the lengths that it has cells at; of what has none, one cell at 0."""
+        one = issubclass(self.cls, VectorYardstick) and not self.cls.has_lengths
+        return [0] if one else bits
 
     def length_fault(self, in_dim: int, n_bits: int) -> str | None:
         """Say in one line why it gives no codes of a length, None if it does.
@@ -163,6 +173,8 @@ def _received(cls: str, values: dict[str, Any]) -> MethodSpec:
 def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod]]:
     """Classes of what the user asked for by the names of their rows, the yardsticks last.
 
+    The yardsticks of every table are among them.
+
     Parameters
     ----------
     texts : sequence of str
@@ -183,7 +195,9 @@ def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod]]:
     for text in texts:
         if text in GROUPS:
             chosen |= members(text)
-        elif text not in YARDSTICKS:
+        elif text in YARDSTICKS:
+            chosen[text] = YARDSTICKS[text]
+        else:
             try:
                 name, cls = find_method(text)
             except OutsideError as error:
@@ -194,7 +208,9 @@ def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod]]:
                     "group is; rename the class"
                 )
             chosen[name] = cls
-    return chosen | YARDSTICKS
+    asked = [name for name in YARDSTICKS if name in chosen or name in IN_EVERY_TABLE]
+    rows = {name: cls for name, cls in chosen.items() if name not in YARDSTICKS}
+    return rows | {name: YARDSTICKS[name] for name in asked}
 
 
 def method_spec(

@@ -14,6 +14,7 @@ from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone, BackboneError, Kind
 from benchmarks.features.extraction import extraction_digest
 from benchmarks.grid.method_settings import GridError, MethodSpec
+from benchmarks.grid.yardsticks.base import Yardstick
 from datasets import load
 from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
@@ -123,6 +124,9 @@ class Task:
         wanted = {"captions": data.captions, "hierarchy": data.hierarchy}
         if cls.supervision != "none" and wanted[cls.supervision] is None:
             return f"{spec.name} learns from {cls.supervision}, and {data.name} has none"
+        if issubclass(cls, Yardstick):
+            missing = cls.lacks(data.protocol.n_train, spec.params)
+            return missing and f"{spec.name} {missing}"
         if data.images is not None:
             return None
         if cls.consumes == "tokens":

@@ -61,7 +61,9 @@ def repeat(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     tidy(store)
     stored = store.arrays(options.record)
     env = environment(options.device, deterministic=options.deterministic)
-    network, spec = stored_setup(record, [options.method] if options.method else ["all"])
+    network, spec = stored_setup(
+        record, [options.method] if options.method else ["all", "yardsticks"]
+    )
     name = options.dataset or f"{record.dataset}/{record.protocol}"
     task = Task(load(name, load_options(options)), network)
     cell = stored_cell(record, task, spec)
