@@ -49,6 +49,23 @@ def test_yardsticks_are_ink_dashed_across_and_dotted():
     assert lines["random"].get_color() == lines["float"].get_color()
 
 
+def test_yardsticks_of_several_kinds_are_told_apart_and_named_with_what_they_take():
+    sizes = {"pq": "K bits", "opq": "K bits", "rabitq": "K + 64 bits"}
+    more = [
+        make_record(method=m, kind="yardstick", bits=b, settings={"method": {"size": size}})
+        for m, size in sizes.items()
+        for b in (16, 32, 64)
+    ]
+    board = board_of([*grid(seeds=1), *more])
+    (axes,) = map_against_bits(board).axes
+    lines = lines_of(axes)
+    assert {"pq (K bits)", "rabitq (K + 64 bits)", "float", "random"} <= set(lines)
+    styles = method_styles(board)
+    rows = [*sizes, "float", "random"]
+    assert len({styles[name]["linestyle"] for name in rows}) == len(rows)
+    assert len({styles[name]["color"] for name in rows}) == 1
+
+
 def test_one_panel_a_section_and_one_legend_entry_a_method():
     board = board_of(grid(seeds=1) + grid(seeds=1, backbone="other") + grid(seeds=1, dataset="x"))
     figure = map_against_bits(board)

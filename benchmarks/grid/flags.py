@@ -29,7 +29,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     )
     add = parser.add_argument_group("the grid").add_argument
     add("--preset", default=DEFAULT, metavar="NAME|FILE.toml", help="flags from a file")
-    add("--methods", nargs="+", metavar="NAME", help="or FILE.py:CLASS, or all")
+    add("--methods", nargs="+", metavar="NAME", help="or FILE.py:CLASS, or shallow, deep, all")
     add("--datasets", nargs="+", metavar="NAME[/PROTOCOL]", help="or KIND:PATH, your own data")
     add("--bits", nargs="+", type=int, metavar="K", help="code lengths")
     add("--seeds", type=int, metavar="N", help="a count; each cell runs N times")

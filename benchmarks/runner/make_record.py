@@ -110,7 +110,7 @@ def _score(
                 scores = score_codes(query, database, data, inputs.cache.device)
                 arrays |= {"query_codes": query.rows, "database_codes": database.rows}
             case (Tensor() as query, Tensor() as database):
-                scores = score_floats(query, database, data)
+                scores = score_floats(query, database, data, cell.method.rule)
     arrays["query_ap"] = scores.query_ap
     return scores, arrays
 

@@ -45,6 +45,7 @@ class Row:
     kind: str  # one of `results.store.record.KINDS`
     cells: dict[tuple[str, int], Entry]  # by metric and bits
     failed: frozenset[int]  # bits at which a run failed
+    size: str = ""  # what an item takes, where it is no code for Hamming distances
 
     def cell(self, metric: str, bits: int) -> Entry | None:
         """Return the entry at `bits`; a yardstick without codes holds for every length."""
@@ -114,8 +115,9 @@ class Section:
         return tuple(f"{bits} bits" if bits else "no codes" for bits in self.bits)
 
     def label(self, row: Row) -> str:
-        """Return the name of a row, marked where the yardstick has no codes."""
-        return f"{row.method} (no codes)" if row.codeless and self.bits != (0,) else row.method
+        """Return the name of a row, with what an item takes where it has no codes."""
+        is_said = row.codeless and self.bits == (0,)  # by the heading of the column
+        return f"{row.method} ({row.size})" if row.size and not is_said else row.method
 
     def entry(self, row: Row, bits: int) -> str:
         """Return the main table's entry: ``0.457 ± 0.003``, ``failed`` or ``-`` (not run)."""

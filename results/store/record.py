@@ -67,6 +67,16 @@ class RunRecord(Address):
     created: str  # ISO 8601, UTC
     schema: int = SCHEMA
 
+    @property
+    def size(self) -> str:
+        """What an item takes, "K + 64 bits" say, where it is no code for Hamming distances.
+
+        Empty for codes, which take their bits.
+        """
+        method = self.settings.get("method")
+        told = method.get("size") if isinstance(method, dict) else None
+        return str(told or ("" if self.bits else "no codes"))
+
 
 @dataclass(frozen=True)
 class Failure(Address):
