@@ -9,7 +9,9 @@ torch.Size([2, 8])
 """
 
 from methods.base import Batch, HashMethod, Recipe
+from methods.bihalf import BiHalf
 from methods.cibhash import CIBHash
+from methods.greedyhash import GreedyHash
 from methods.itq import ITQ
 from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
 from methods.lsh import LSH
@@ -19,6 +21,8 @@ from methods.wch import WCH
 METHODS: dict[str, type[HashMethod]] = {
     "lsh": LSH,
     "itq": ITQ,
+    "greedyhash": GreedyHash,
+    "bihalf": BiHalf,
     "cibhash": CIBHash,
     "nsh": NSH,
     "wch": WCH,

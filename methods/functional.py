@@ -34,6 +34,99 @@ def straight_through_sign(x: Tensor) -> Tensor:
     return x + (sign - x).detach()
 
 
+def straight_through(value: Tensor, x: Tensor) -> Tensor:
+    """Give `value` in the forward pass, exactly, and hand its gradient to `x` unchanged.
+
+    Parameters
+    ----------
+    value, x : Tensor, float32, same shape
+
+    Examples
+    --------
+    >>> x = torch.tensor([0.3], requires_grad=True)
+    >>> straight_through(x.sign(), x).square().sum().backward()
+    >>> x.grad
+    tensor([2.])
+    """
+    return value.detach() + (x - x.detach())
+
+
+def half_half(scores: Tensor) -> Tensor:
+    """Codes of a batch in which every bit is set for half of the images.
+
+    It solves the optimal transport of each column to a fair coin: the ``floor(B/2)`` largest
+    scores of a bit become +1 and the others -1. Of equal scores the earlier rows are larger.
+
+    Parameters
+    ----------
+    scores : Tensor, float32, shape (B, K)
+
+    Returns
+    -------
+    Tensor, float32, shape (B, K)
+        Values -1 and +1; the gradient reaches `scores` unchanged.
+
+    References
+    ----------
+    Li and van Gemert, "Deep unsupervised image hashing by maximizing bit entropy", AAAI 2021,
+    section 3.2.
+
+    Examples
+    --------
+    >>> half_half(torch.tensor([[0.9], [0.1], [0.5]]))
+    tensor([[ 1.],
+            [-1.],
+            [-1.]])
+    """
+    place = scores.argsort(dim=0, descending=True, stable=True).argsort(dim=0)  # 0 for the largest
+    return straight_through((place < len(scores) // 2).to(scores.dtype) * 2 - 1, scores)
+
+
+def pair_cosines(x: Tensor) -> Tensor:
+    """Cosines of row i and row i + B/2, for each row of the first half; an odd last row is left.
+
+    Parameters
+    ----------
+    x : Tensor, float32, shape (B, D)
+        In a random order, so that these are random pairs.
+
+    Returns
+    -------
+    Tensor, float32, shape (B // 2,)
+
+    Examples
+    --------
+    >>> pair_cosines(torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 0.0], [4.0, 0.0]]))
+    tensor([1., 0.])
+    """
+    m = len(x) // 2
+    return F.cosine_similarity(x[:m], x[m : 2 * m], dim=1)
+
+
+def kept_similarity(b: Tensor, x: Tensor) -> Tensor:
+    """Mean squared gap between the cosines of codes and of features, over pairs of images.
+
+    Parameters
+    ----------
+    b : Tensor, float32, shape (B, K)
+        Codes, or what stands for them.
+    x : Tensor, float32, shape (B, D)
+        Features of the same images.
+
+    Returns
+    -------
+    Tensor, float32, scalar
+        0 for a single image, which makes no pair.
+
+    References
+    ----------
+    Su, Zhang, Han, Tian, "Greedy hash", NeurIPS 2018, section 3.4; Li and van Gemert, AAAI 2021,
+    Eq. (9).
+    """
+    gaps = pair_cosines(b) - pair_cosines(x)
+    return gaps.square().sum() / max(1, len(gaps))
+
+
 def nt_xent(z_1: Tensor, z_2: Tensor, tau: float) -> Tensor:
     """Normalised, temperature-scaled cross-entropy over the 2B vectors of two views.
 
