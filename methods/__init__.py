@@ -11,19 +11,23 @@ torch.Size([2, 8])
 from methods.base import Batch, HashMethod, Recipe
 from methods.bihalf import BiHalf
 from methods.cibhash import CIBHash
+from methods.cimon import CIMON
 from methods.greedyhash import GreedyHash
 from methods.itq import ITQ
 from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
 from methods.lsh import LSH
 from methods.nsh import NSH
+from methods.ssdh import SSDH
 from methods.wch import WCH
 
 METHODS: dict[str, type[HashMethod]] = {
     "lsh": LSH,
     "itq": ITQ,
+    "ssdh": SSDH,
     "greedyhash": GreedyHash,
     "bihalf": BiHalf,
     "cibhash": CIBHash,
+    "cimon": CIMON,
     "nsh": NSH,
     "wch": WCH,
     "kl_hash": KLHash,
