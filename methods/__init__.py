@@ -17,6 +17,7 @@ from methods.itq import ITQ
 from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
 from methods.lsh import LSH
 from methods.nsh import NSH
+from methods.sdc import SDC
 from methods.ssdh import SSDH
 from methods.wch import WCH
 
@@ -30,6 +31,7 @@ METHODS: dict[str, type[HashMethod]] = {
     "cimon": CIMON,
     "nsh": NSH,
     "wch": WCH,
+    "sdc": SDC,
     "kl_hash": KLHash,
     "kl_hash_captions": KLHashCaptions,
     "kl_hash_hierarchy": KLHashHierarchy,

@@ -28,7 +28,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from methods.base import Batch, CentredMethod, Recipe
-from methods.functional import half_half, kept_similarity
+from methods.functional import half_half
+from methods.pairs import kept_similarity
 
 
 class BiHalf(CentredMethod):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -82,51 +82,6 @@ def half_half(scores: Tensor) -> Tensor:
     return straight_through((place < len(scores) // 2).to(scores.dtype) * 2 - 1, scores)
 
 
-def pair_cosines(x: Tensor) -> Tensor:
-    """Cosines of row i and row i + B/2, for each row of the first half; an odd last row is left.
-
-    Parameters
-    ----------
-    x : Tensor, float32, shape (B, D)
-        In a random order, so that these are random pairs.
-
-    Returns
-    -------
-    Tensor, float32, shape (B // 2,)
-
-    Examples
-    --------
-    >>> pair_cosines(torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 0.0], [4.0, 0.0]]))
-    tensor([1., 0.])
-    """
-    m = len(x) // 2
-    return F.cosine_similarity(x[:m], x[m : 2 * m], dim=1)
-
-
-def kept_similarity(b: Tensor, x: Tensor) -> Tensor:
-    """Mean squared gap between the cosines of codes and of features, over pairs of images.
-
-    Parameters
-    ----------
-    b : Tensor, float32, shape (B, K)
-        Codes, or what stands for them.
-    x : Tensor, float32, shape (B, D)
-        Features of the same images.
-
-    Returns
-    -------
-    Tensor, float32, scalar
-        0 for a single image, which makes no pair.
-
-    References
-    ----------
-    Su, Zhang, Han, Tian, "Greedy hash", NeurIPS 2018, section 3.4; Li and van Gemert, AAAI 2021,
-    Eq. (9).
-    """
-    gaps = pair_cosines(b) - pair_cosines(x)
-    return gaps.square().sum() / max(1, len(gaps))
-
-
 def nt_xent(z_1: Tensor, z_2: Tensor, tau: float) -> Tensor:
     """Normalised, temperature-scaled cross-entropy over the 2B vectors of two views.
 
@@ -162,6 +117,18 @@ def nt_xent(z_1: Tensor, z_2: Tensor, tau: float) -> Tensor:
     logits = logits.masked_fill(torch.eye(2 * b, dtype=torch.bool, device=z.device), -torch.inf)
     partner = torch.arange(2 * b, device=z.device).roll(b)
     return F.cross_entropy(logits, partner)
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of (B, K) that bears a batch of one image, by the running statistics."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each column over the batch, or outside training as all batches were."""
+        if len(x) > 1 or not self.training:
+            return super().forward(x)
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
 
 
 def soft_sort(scores: Tensor, temperature: float) -> Tensor:

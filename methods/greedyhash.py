@@ -24,7 +24,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from methods.base import Batch, CentredMethod, Recipe
-from methods.functional import kept_similarity, straight_through_sign
+from methods.functional import straight_through_sign
+from methods.pairs import kept_similarity
 
 
 class GreedyHash(CentredMethod):

@@ -1,6 +1,6 @@
-"""What losses over pairs take of a whole training set: distances of all pairs, views of all images.
+"""What losses over pairs of images share: pairs of a batch, and of a whole training set.
 
-Nothing here is of size N x N: pairs are met a block at a time.
+Nothing here is of size N x N: all pairs are met a block at a time.
 """
 
 from __future__ import annotations
@@ -137,3 +137,48 @@ def views_of_all(data: TrainingSet, n_views: int, seed: int, device: torch.devic
     drawn = data.draw(len(data), n_views, generator)
     rows = torch.arange(len(data), device=device).split(_IMAGES)
     return torch.cat([data.views(some, drawn[some.to(drawn.device)]) for some in rows], 1)
+
+
+def pair_cosines(x: Tensor) -> Tensor:
+    """Cosines of row i and row i + B/2, for each row of the first half; an odd last row is left.
+
+    Parameters
+    ----------
+    x : Tensor, float32, shape (B, D)
+        In a random order, so that these are random pairs.
+
+    Returns
+    -------
+    Tensor, float32, shape (B // 2,)
+
+    Examples
+    --------
+    >>> pair_cosines(torch.tensor([[1.0, 0.0], [0.0, 1.0], [3.0, 0.0], [4.0, 0.0]]))
+    tensor([1., 0.])
+    """
+    m = len(x) // 2
+    return F.cosine_similarity(x[:m], x[m : 2 * m], dim=1)
+
+
+def kept_similarity(b: Tensor, x: Tensor) -> Tensor:
+    """Mean squared gap between the cosines of codes and of features, over pairs of images.
+
+    Parameters
+    ----------
+    b : Tensor, float32, shape (B, K)
+        Codes, or what stands for them.
+    x : Tensor, float32, shape (B, D)
+        Features of the same images.
+
+    Returns
+    -------
+    Tensor, float32, scalar
+        0 for a single image, which makes no pair.
+
+    References
+    ----------
+    Su, Zhang, Han, Tian, "Greedy hash", NeurIPS 2018, section 3.4; Li and van Gemert, AAAI 2021,
+    Eq. (9).
+    """
+    gaps = pair_cosines(b) - pair_cosines(x)
+    return gaps.square().sum() / max(1, len(gaps))

@@ -57,7 +57,8 @@ def cut_vectors(U: Tensor, k: int, landmarks: Tensor) -> Tensor:
     degrees = (G @ G.sum(0)).clamp_(min=torch.finfo(torch.float64).tiny)
     G /= degrees.sqrt()[:, None]
     vectors = torch.linalg.eigh(G.T @ G)[1][:, -k:].flip(1)
-    return G @ vectors / degrees.sqrt()[:, None]
+    indicators: Tensor = G @ vectors / degrees.sqrt()[:, None]
+    return indicators
 
 
 def discretise(vectors: Tensor, start: int, n_iter: int = 30) -> Tensor:
