@@ -12,6 +12,7 @@ from methods.base import Batch, HashMethod, Recipe
 from methods.bihalf import BiHalf
 from methods.cibhash import CIBHash
 from methods.cimon import CIMON
+from methods.crovca import CroVCA
 from methods.greedyhash import GreedyHash
 from methods.itq import ITQ
 from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
@@ -35,6 +36,7 @@ METHODS: dict[str, type[HashMethod]] = {
     "kl_hash": KLHash,
     "kl_hash_captions": KLHashCaptions,
     "kl_hash_hierarchy": KLHashHierarchy,
+    "crovca": CroVCA,
 }
 
 __all__ = ["METHODS", "Batch", "HashMethod", "Recipe"]
