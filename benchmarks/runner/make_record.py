@@ -67,13 +67,11 @@ def run_cells(
     for trainer, checkpoint in zip(trainers, checkpoints or (), strict=bool(checkpoints)):
         trainer.checkpoint = checkpoint
     encoded = fit_and_encode(cells, inputs, watch, trainers)
-    for stage in ("fit", "encode"):
-        watch.seconds[stage] /= len(cells)
-    before = watch.seconds
+    watch.share(("fit", "encode"), len(cells))
     results = []
     for cell, trainer, codes in zip(cells, trainers, encoded, strict=True):
-        watch.seconds = dict(before)
-        scores, arrays = _score(cell, codes, inputs, watch)
+        own = watch.copy()
+        scores, arrays = _score(cell, codes, inputs, own)
         record = RunRecord(
             **vars(cell.address),
             kind=cell.kind,
@@ -83,7 +81,8 @@ def run_cells(
             curves=scores.curves,
             history=trainer.history,
             trained_with=[cell.key.seed for cell in cells],
-            timings=watch.seconds,
+            timings=own.seconds,
+            cpu_timings=own.cpu,
             peak_memory_mib=_peak_memory_mib(device),
             versions=environment.versions,
             device=_device_name(cell, environment),
