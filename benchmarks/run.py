@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, fail, run_command
+from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, fail, run_command, wait_asleep
 from benchmarks.grid.flags import make_parser, read_grids
 
 
@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Without the program's name; those of the process where left out.
     """
     call = make_parser().parse_args(arguments)
+    wait_asleep()
     # The rest loads torch, which takes seconds: help and mistyped flags do not wait for it.
     from benchmarks.grid.listing import listing
     from benchmarks.runner.run_grids import USER_ERRORS, run_grids

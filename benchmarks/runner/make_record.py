@@ -30,6 +30,7 @@ def run_cells(
     environment: Environment,
     on_epoch: OnEpoch,
     checkpoints: Sequence[Checkpoint] | None = None,
+    head_threads: int | None = None,
 ) -> list[tuple[RunRecord, dict[str, np.ndarray]]]:
     """Fit, encode, evaluate.
 
@@ -45,6 +46,8 @@ def run_cells(
         Told after each training epoch.
     checkpoints : sequence of Checkpoint, optional
         Where each training is kept, and goes on from.
+    head_threads : int, optional
+        Threads of torch where a head is trained; as they are where left out.
 
     Returns
     -------
@@ -61,8 +64,10 @@ def run_cells(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     watch = Stopwatch(device=device)
+    threads = None if cells[0].method.finetune else head_threads  # a network gains from all
     trainers = [
-        Trainer(cell.method.recipe, cell.seed, on_epoch, matmul=cell.matmul) for cell in cells
+        Trainer(cell.method.recipe, cell.seed, on_epoch, matmul=cell.matmul, threads=threads)
+        for cell in cells
     ]
     for trainer, checkpoint in zip(trainers, checkpoints or (), strict=bool(checkpoints)):
         trainer.checkpoint = checkpoint
