@@ -143,6 +143,8 @@ def test_record_says_what_shaped_it(grid):
     assert record["settings"]["method"]["recipe"]["epochs"] == 2
     assert record["settings"]["views"] == "bank"
     assert set(record["timings"]) == {"features", "fit", "encode", "evaluate"}
+    assert set(record["cpu_timings"]) == {"fit", "encode", "evaluate"}
+    assert all(seconds > 0 for seconds in record["cpu_timings"].values())
     assert len(record["history"]) == 2
     assert record["versions"]["torch"]
     assert record["command"].startswith("python -m benchmarks.run --methods all --datasets")

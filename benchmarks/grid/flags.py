@@ -61,6 +61,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
         help="train the seeds of a cell together; auto: on CUDA",
     )
     add("--jobs", type=int, metavar="N", help="processes beside each other")
+    add("--threads", type=int, metavar="N", help="of each process; default: as measured")
     add("--scheduler", metavar="tcp://HOST:PORT", help="of a running Dask cluster")
     add("--cell-timeout", type=float, metavar="SECONDS", help="after which a cell counts as failed")
     add("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="of a training")
@@ -130,6 +131,8 @@ def _executor(options: argparse.Namespace) -> str:
 
     jobs = 1 if options.jobs is None else options.jobs
     check_range("--jobs", jobs, 1, _MAX_JOBS)
+    if options.threads is not None:
+        check_range("--threads", options.threads, 1, _MAX_JOBS)
     by_flags = "dask" if options.scheduler else "loky" if jobs > 1 else "local"
     name: str = options.executor or by_flags
     if options.scheduler and name != "dask":
