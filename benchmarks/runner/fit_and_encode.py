@@ -118,7 +118,9 @@ def _encoded(
 ) -> Encoded:
     """Encode queries and database, a chunk at a time: tokens of all rows may not fit."""
     if isinstance(training, EndToEnd):
-        read: Callable[[Tensor], Tensor] = partial(_extracted, training, inputs.images())
+        read: Callable[[Tensor], Tensor] = partial(
+            _extracted, training, inputs.images(cell.task.backbone.resize)
+        )
     else:
         read = partial(_gathered, inputs.features(cell.method.cls.consumes).array)
     data, device = cell.task.data, inputs.cache.device

@@ -89,7 +89,8 @@ def stored_setup(record: RunRecord, methods: Sequence[str]) -> tuple[Backbone, M
     if "submission" in settings:
         raise GridError(f"record of {record.method}: it was submitted as codes, nothing runs it")
     try:
-        network = backbone(settings["backbone"]["name"], settings["backbone"]["input_size"])
+        seen = settings["backbone"]
+        network = backbone(seen["name"], seen["input_size"], seen.get("resize", "stretch"))
         return network, _spec(settings["method"], methods)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise GridError(
