@@ -112,6 +112,7 @@ class Cell:
             "backbone": {
                 "name": backbone.name,
                 "input_size": backbone.input_size,
+                "resize": backbone.resize,
                 "digest": backbone.digest,
             },
             "extraction": extraction_digest(),

@@ -35,6 +35,12 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     add("--seeds", type=int, metavar="N", help="a count; each cell runs N times")
     add("--backbone", metavar="NAME", help="default: by data set")
     add("--input-size", type=int, metavar="PX", help="default: what the weights were trained at")
+    add(
+        "--resize",
+        choices=["stretch", "crop"],
+        default="stretch",
+        help="how an image becomes that square: all of it, or its centre undistorted",
+    )
     add("--epochs", type=int, metavar="N", help="for every trained method; default: its recipe")
     add("--recipe", choices=["paper", "common"], default="paper", help="how trained methods train")
     add("--views", choices=["bank", "fresh"], default="bank", help="augmented views, kept or new")

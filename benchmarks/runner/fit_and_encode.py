@@ -180,7 +180,7 @@ def _encoded(
 def _reader(training: TrainingSet, cell: Cell, inputs: TaskInputs) -> Callable[[Tensor], Tensor]:
     """Return what gives the inputs of the method for some rows of the data set."""
     if isinstance(training, EndToEnd):
-        return partial(_extracted, training, inputs.images())
+        return partial(_extracted, training, inputs.images(cell.task.backbone.resize))
     return partial(_gathered, inputs.features(cell.method.cls.consumes).array)
 
 

@@ -100,7 +100,8 @@ def stored_setup(record: RunRecord, methods: Sequence[str]) -> tuple[Backbone, M
     if "submission" in settings:
         raise GridError(f"record of {record.method}: it was submitted as codes, nothing runs it")
     try:
-        network = backbone(settings["backbone"]["name"], settings["backbone"]["input_size"])
+        seen = settings["backbone"]
+        network = backbone(seen["name"], seen["input_size"], seen.get("resize", "stretch"))
         return network, stored_method(settings["method"], record.bits or 8, methods)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise GridError(
