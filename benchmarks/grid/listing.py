@@ -13,6 +13,7 @@ from datasets.own.plugins import offers
 from datasets.protocols.table import PROTOCOLS
 from datasets.sources.facts import FACTS
 from methods import METHODS, HashMethod
+from methods.papers import bibtex
 
 
 def listing(what: str) -> list[str]:
@@ -21,6 +22,8 @@ def listing(what: str) -> list[str]:
         lines = [f"{name:<10} {cls.paper}" for name, cls in METHODS.items()]
         lines += [f"{name:<10} {origin}" for name, origin in installed_methods().items()]
         return [*lines, *(f"{name:<10} {cls.paper}" for name, cls in YARDSTICKS.items())]
+    if what == "bibtex":
+        return [entry for name, entry in bibtex().items() if name in METHODS | YARDSTICKS]
     if what == "datasets":
         hidden = dict.fromkeys(DATASETS, "; hidden by the suite's own")
         plugins = (f"{n:<20} {e.value}{hidden.get(n, '')}" for n, e in offers().items())
