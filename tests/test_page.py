@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from results.analysis.board import About
 from results.analysis.comparisons import compare
 from results.page.overview import overview
 from results.page.render import page_html
@@ -76,7 +77,7 @@ def test_the_data_hold_every_entry_and_every_run_once():
     board = board_of(records)
     data = json.loads(re.search(r'id="data">(.*?)</script>', page_html(board, {}), re.DOTALL)[1])
     assert len(data["entries"]) == len(board.leaderboard)
-    entry = next(e for e in data["entries"] if data["methods"][e[1]] == ["itq", "method"])
+    entry = next(e for e in data["entries"] if data["methods"][e[1]] == ["itq", "method", "itq"])
     assert entry[2:] == [16, 0, pytest.approx(0.21), 0.002, 3, *entry[7:9], 2, "seeds", 0]
     assert data["metrics"][0] == "mAP"
     runs = data["runs"][f"0 {entry[1]} 16"]
@@ -145,8 +146,8 @@ def test_rows_that_learn_from_captions_are_set_apart_under_a_heading():
 
 def test_the_page_opens_with_a_row_a_method_by_mean_rank():
     records = [*grid(), *grid(dataset="other", bits=(16,)), make_record(method="a(b=1)", bits=16)]
-    about = {"cibhash": ("CIBHash", "Qiu et al., 2021, https://arxiv.org/abs/2105.06138")}
-    board = compare(replace(board_of(records), about=about), {})
+    paper = "Qiu et al., 2021, https://arxiv.org/abs/2105.06138"
+    board = compare(board_of(records, about={"cibhash": About("CIBHash", paper, "@misc{<b>}")}), {})
     shown = overview(board)
     assert [line.title for line in shown.lines] == ["CIBHash", "itq", "lsh", "a(b=1)"]
     assert [line.rank for line in shown.lines] == [1, 2, 3, None]
@@ -156,12 +157,13 @@ def test_the_page_opens_with_a_row_a_method_by_mean_rank():
     html = page_html(board, {})
     link = '<a href="https://arxiv.org/abs/2105.06138" rel="noreferrer">Qiu et al., 2021</a>'
     assert link in html
+    assert "<pre>@misc{&lt;b&gt;}</pre>" in html
     assert html.index('id="overview"') < html.index('id="board"')
 
 
 def test_a_paper_that_is_no_address_is_no_link():
-    about = dict.fromkeys(ORDER, ("x", "javascript:alert(1) https://a b"))
-    assert 'rel="noreferrer"' not in page_html(replace(board_of(grid()), about=about), {})
+    about = dict.fromkeys(ORDER, About("x", "javascript:alert(1) https://a b"))
+    assert 'rel="noreferrer"' not in page_html(board_of(grid(), about=about), {})
 
 
 def test_the_statistics_of_the_leaderboard_are_on_the_page():

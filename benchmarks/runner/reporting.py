@@ -6,14 +6,18 @@ import sys
 from pathlib import Path
 
 from methods import METHODS
-from results.analysis.board import Board
+from methods.papers import bibtex
+from results.analysis.board import About, Board
 from results.report import load_board
 from results.store.store import ResultStore
 
 
 def read_board(store: ResultStore) -> Board:
     """Read a results folder, with the methods in their order and what the page says of them."""
-    about = {name: (method.__name__, method.paper) for name, method in METHODS.items()}
+    about = {
+        name: About(method.title, method.paper, bibtex().get(name, ""))
+        for name, method in METHODS.items()
+    }
     return load_board(store, list(METHODS), about)
 
 

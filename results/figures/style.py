@@ -172,7 +172,7 @@ def _legend(
 def label(row: Row) -> str:
     """Name of a row in a legend, marked where it learns from more than images."""
     more = "" if row.kind in ("method", "yardstick") else f" [{row.kind}]"
-    return in_legend(f"{row.method}{more}")
+    return in_legend(f"{row.title}{more}")
 
 
 def in_legend(name: str) -> str:

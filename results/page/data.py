@@ -48,7 +48,7 @@ def page_data(board: Board) -> dict[str, Any]:
     names = ["dataset", "protocol", "backbone", "method", "kind", "bits", "metric", *COLUMNS]
     for row in board.leaderboard[names].itertuples(index=False, name=None):
         dataset, protocol, backbone, method, kind, bits, metric, *numbers, interval = row
-        who = methods.place([method, kind])
+        who = methods.place([method, kind, board.title(method)])
         place = [tables[Table(dataset, protocol, backbone)], who, bits, metrics.place(metric)]
         over = None if pd.isna(interval) else interval
         mark = marks.get((dataset, protocol, backbone, method, bits, metric), 0)
@@ -56,7 +56,8 @@ def page_data(board: Board) -> dict[str, Any]:
     runs: dict[str, list[dict[str, Any]]] = {}
     for record in sorted(board.records, key=lambda record: record.seed):
         table = tables[record.table]
-        key = f"{table} {methods.place([record.method, record.kind])} {record.bits}"
+        who = methods.place([record.method, record.kind, board.title(record.method)])
+        key = f"{table} {who} {record.bits}"
         runs.setdefault(key, []).append(_run(record, metrics, texts))
     return {
         "tables": [
