@@ -73,7 +73,7 @@ def test_the_page_finds_a_row_by_title_and_by_name(report):
     _, folder = report
     page = (folder / "index.html").read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
-    assert ["kl_hash(tau=0.5)", "method", "KL-hash(tau=0.5)"] in data["methods"]
+    assert ["kl_hash(tau=0.5)", "method", "KL-hash(tau=0.5)", 3] in data["methods"]
 
 
 def test_rows_whose_titles_are_one_keep_their_names():

@@ -282,3 +282,16 @@ class Board:
     def title(self, name: str) -> str:
         """Return what tables and figures call a row; other text stays as it is."""
         return self.titles.get(name, name)
+
+
+def colour_places(board: Board) -> dict[str, int]:
+    """Return the place of each ranked row's method, by which figures and charts colour it.
+
+    Settings do not count: ``nsh(tau=1)`` has the place of ``nsh``. A method keeps its place in
+    every report, whichever others are shown.
+    """
+    rows = {row.method: row for section in board.sections for row in section.rows}
+    ranked = sorted(name for name in rows if not rows[name].yardstick)
+    bases = [name for name in board.method_order if name not in rows or not rows[name].yardstick]
+    bases = list(dict.fromkeys([*bases, *(name.split("(")[0] for name in ranked)]))
+    return {name: bases.index(name.split("(")[0]) for name in ranked}

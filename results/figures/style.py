@@ -23,7 +23,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from results.analysis.board import Board, Row, Section
+from results.analysis.board import Board, Row, Section, colour_places
 from results.analysis.frames import method_key
 from results.figures.letters import FONT, legible
 from results.gallery.view import Width
@@ -199,9 +199,7 @@ def method_styles(board: Board) -> dict[str, dict[str, Any]]:
     """
     rows = {row.method: row for section in board.sections for row in section.rows}
     names = sorted(rows, key=lambda name: method_key(name, board.method_order))
-    bases = [name for name in board.method_order if name not in rows or not rows[name].yardstick]
-    bases += [name.split("(")[0] for name in names if not rows[name].yardstick]
-    bases = list(dict.fromkeys(bases))
+    places = colour_places(board)
     marks = 0
     styles: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -210,7 +208,7 @@ def method_styles(board: Board) -> dict[str, dict[str, Any]]:
             styles[name] = {"color": INK, "linestyle": dashes, "linewidth": 1.2, "zorder": 1.5}
             continue
         base = name.split("(")[0]
-        position = bases.index(base)
+        position = places[name]
         variant = name != base
         marks += variant
         styles[name] = {

@@ -1,21 +1,44 @@
 "use strict";
+const report = JSON.parse(document.getElementById("data").textContent);
+function element(tag, text, attributes) {
+  const made = document.createElement(tag);
+  if (text !== undefined && text !== null) made.textContent = text;
+  for (const name in attributes) made.setAttribute(name, attributes[name]);
+  return made;
+}
+function fixed(value) {
+  if (value === null || value === undefined) return "";
+  return Math.abs(value) < 100 ? value.toFixed(3) : value.toLocaleString("en", { maximumFractionDigits: 1 });
+}
+const unique = (values) => [...new Set(values)];
+function fill(select, pairs, keep) {
+  const chosen = select.value;
+  select.replaceChildren(...pairs.map(([value, text]) => element("option", text, { value })));
+  select.value = keep && pairs.some(([value]) => value === chosen) ? chosen : pairs[0][0];
+}
+function grid(caption, heads, rows) {
+  const wide = element("div", null, { class: "wide", tabindex: "0", role: "region", "aria-label": caption });
+  const made = element("table");
+  const top = element("tr");
+  top.append(...heads.map((head) => element("th", head, { scope: "col" })));
+  made.append(element("caption", caption), element("thead"), element("tbody"));
+  made.tHead.append(top);
+  for (const [first, ...others] of rows) {
+    const row = element("tr");
+    row.append(element("th", first, { scope: "row" }), ...others.map((cell) => element("td", cell)));
+    made.tBodies[0].append(row);
+  }
+  wide.append(made);
+  return wide;
+}
+
 (function () {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  const data = report;
   const CHUNK = 100; // rows drawn at a time
   const [TABLE, METHOD, BITS, METRIC, MEAN, STD, N, LOW, HIGH, RANK, OVER, MARK] = Array(12).keys();
   const $ = (id) => document.getElementById(id);
   const MAIN = "main";
 
-  function element(tag, text, attributes) {
-    const made = document.createElement(tag);
-    if (text !== undefined && text !== null) made.textContent = text;
-    for (const name in attributes) made.setAttribute(name, attributes[name]);
-    return made;
-  }
-  function fixed(value) {
-    if (value === null || value === undefined) return "";
-    return Math.abs(value) < 100 ? value.toFixed(3) : value.toLocaleString("en", { maximumFractionDigits: 1 });
-  }
   const name = (entry) => data.methods[entry[METHOD]][0];
   const label = (entry) => data.methods[entry[METHOD]][2]; // as tables show it
   const kind = (entry) => data.methods[entry[METHOD]][1];
@@ -26,12 +49,6 @@
   // ---- filters -------------------------------------------------------------------------------
   const filters = { dataset: $("f-dataset"), setting: $("f-setting"), bits: $("f-bits"),
                     metric: $("f-metric"), method: $("f-method") };
-  const unique = (values) => [...new Set(values)];
-  function fill(select, pairs, keep) {
-    const chosen = select.value;
-    select.replaceChildren(...pairs.map(([value, text]) => element("option", text, { value })));
-    select.value = keep && pairs.some(([value]) => value === chosen) ? chosen : pairs[0][0];
-  }
   const lengths = unique(data.entries.map((e) => e[BITS])).sort((a, b) => a - b);
   fill(filters.dataset, [["", "all"], ...unique(data.tables.map((t) => t.dataset)).map((d) => [d, d])]);
   fill(filters.bits, [["", "all"], ...lengths.map((b) => [String(b), b ? `${b} bits` : "no codes"])]);
@@ -173,21 +190,6 @@
     for (const [key, value] of pairs) list.append(element("dt", key), element("dd", value));
     box.append(element("summary", heading), list);
     return box;
-  }
-  function grid(caption, heads, rows) {
-    const wide = element("div", null, { class: "wide", tabindex: "0", role: "region", "aria-label": caption });
-    const made = element("table");
-    const top = element("tr");
-    top.append(...heads.map((head) => element("th", head, { scope: "col" })));
-    made.append(element("caption", caption), element("thead"), element("tbody"));
-    made.tHead.append(top);
-    for (const [first, ...others] of rows) {
-      const row = element("tr");
-      row.append(element("th", first, { scope: "row" }), ...others.map((cell) => element("td", cell)));
-      made.tBodies[0].append(row);
-    }
-    wide.append(made);
-    return wide;
   }
   function record(entry) {
     const runs = data.runs[`${entry[TABLE]} ${entry[METHOD]} ${entry[BITS]}`] || [];
