@@ -67,7 +67,7 @@ def test_leaderboard_is_printed_with_sizes_and_yardsticks(grid):
     _, done = grid
     assert "synthetic/tiny on pixels: 50 queries, 300 train, 550 database, mAP@100" in done.stdout
     assert f"{CELLS} cells, 0 stored, {CELLS} to run" in done.stdout
-    for name in ("lsh", "itq", "cibhash(epochs=2)", "random", "float", "mAP@100"):
+    for name in ("LSH", "ITQ", "CIBHash(epochs=2)", "random", "float", "mAP@100"):
         assert name in done.stdout
 
 

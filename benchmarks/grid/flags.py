@@ -14,7 +14,7 @@ from datasets.arguments import Parser, add_data_arguments, default_out
 
 EXECUTORS = ("local", "loky", "dask")
 """Where cells can run, see `benchmarks.runner.executors`."""
-LISTS = ("methods", "recipes", "datasets", "protocols", "backbones", "presets")
+LISTS = ("methods", "bibtex", "recipes", "datasets", "protocols", "backbones", "presets")
 """What `benchmarks.grid.listing` lists."""
 
 _MAX_JOBS = 1024

@@ -23,7 +23,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from results.analysis.board import Board, Row, Section
+from results.analysis.board import Board, Row, Section, colour_places
 from results.analysis.frames import method_key
 from results.figures.letters import FONT, legible
 from results.gallery.view import Width
@@ -173,7 +173,7 @@ def label(row: Row) -> str:
     """Name of a row in a legend, marked where it learns from more than images or has no codes."""
     more = "" if row.kind in ("method", "yardstick") else f" [{row.kind}]"
     size = f" ({row.size})" if row.size and not row.codeless else ""
-    return in_legend(f"{row.method}{more}{size}")
+    return in_legend(f"{row.title}{more}{size}")
 
 
 def in_legend(name: str) -> str:
@@ -200,11 +200,9 @@ def method_styles(board: Board) -> dict[str, dict[str, Any]]:
     """
     rows = {row.method: row for section in board.sections for row in section.rows}
     names = sorted(rows, key=lambda name: method_key(name, board.method_order))
-    bases = [name for name in board.method_order if name not in rows or not rows[name].yardstick]
-    bases += [name.split("(")[0] for name in names if not rows[name].yardstick]
-    bases = list(dict.fromkeys(bases))
     others = [name for name in names if rows[name].yardstick and name not in DASHES]
     dashes = DASHES | {n: OTHER_DASHES[i % len(OTHER_DASHES)] for i, n in enumerate(others)}
+    places = colour_places(board)
     marks = 0
     styles: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -213,7 +211,7 @@ def method_styles(board: Board) -> dict[str, dict[str, Any]]:
             styles[name] = look | {"linestyle": dashes[name]}
             continue
         base = name.split("(")[0]
-        position = bases.index(base)
+        position = places[name]
         variant = name != base
         marks += variant
         styles[name] = {
