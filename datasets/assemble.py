@@ -52,7 +52,7 @@ def assemble(protocol: Protocol_, contents: Contents, options: LoadOptions) -> R
         protocol = _as_found(protocol, split, len(contents))
     unlabelled = int((contents.labels.counts() == 0).sum())
     notes = contents.notes
-    if unlabelled:
+    if unlabelled and not protocol.neighbours:
         notes = (*notes, f"{unlabelled:,} of {len(contents):,} rows have no label")
     again = repeated(contents.images, contents.features, split.query, split.database, options)
     if again:
@@ -71,6 +71,7 @@ def assemble(protocol: Protocol_, contents: Contents, options: LoadOptions) -> R
         **split._asdict(),
         hierarchy=contents.hierarchy,
         captions=contents.captions,
+        neighbours=contents.neighbours if protocol.neighbours else None,
         notes=notes,
     )
 

@@ -44,6 +44,8 @@ class RetrievalDataset:
         Similarity of classes in [0, 1].
     captions : sequence of sequences of str, or None
         Sentences about each image, at least one of them; N images.
+    neighbours : Tensor or None, int64, shape (Q, k)
+        Nearest places in ``database`` of each query, nearest first, where the source gives them.
     notes : tuple of str
         What the user should know of how the data set was read.
 
@@ -63,6 +65,7 @@ class RetrievalDataset:
     database: Tensor
     hierarchy: Tensor | None = None
     captions: Sequence[Sequence[str]] | None = None
+    neighbours: Tensor | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -87,6 +90,7 @@ class RetrievalDataset:
             )
         self._check_hierarchy()
         self._check_captions()
+        self._check_neighbours()
 
     def _refuse(self, message: str) -> None:
         raise DatasetError(f"{self.name}/{self.protocol.name}: {message}")
@@ -153,6 +157,28 @@ class RetrievalDataset:
                     f"captions of row {row} must be one sentence or more, got {sentences!r}"
                 )
 
+    def _check_neighbours(self) -> None:
+        k, size = self.protocol.neighbours, self.protocol.n_database
+        if k > size:
+            self._refuse(f"neighbours must be in 1..{size} (the database), got {k}")
+        if self.neighbours is None:
+            return
+        n, width = self.neighbours.shape
+        if n != self.protocol.n_query:
+            self._refuse(f"neighbours of {n} queries are given, the protocol has another number")
+        if k > width:
+            self._refuse(
+                f"the source gives {width} neighbours of each query, the protocol takes {k}; give "
+                f"a smaller k, as in --relevance knn:{width}"
+            )
+        odd = ((self.neighbours < 0) | (self.neighbours >= size)).nonzero()
+        if len(odd):
+            row, place = odd[0].tolist()
+            self._refuse(
+                f"neighbours must be in 0..{size - 1} (the database), query {row} has "
+                f"{int(self.neighbours[row, place])}"
+            )
+
     @cached_property
     def data_digest(self) -> str:
         """What identifies the inputs alone: the key of the feature cache, 64 hex digits."""
@@ -165,8 +191,7 @@ class RetrievalDataset:
     def digest(self) -> str:
         """What identifies protocol, rows, labels and inputs together, 64 hex digits."""
         rest: list[Tensor | Labels] = [self.train, self.query, self.database, self.labels]
-        if self.hierarchy is not None:
-            rest.append(self.hierarchy)
+        rest += [more for more in (self.hierarchy, self.neighbours) if more is not None]
         text = f"{self.protocol.digest} {tensor_digest(*rest)} {self.data_digest}"
         if self.captions is not None:
             text += json.dumps([list(sentences) for sentences in self.captions])

@@ -69,6 +69,11 @@ class Contents:
         Similarity of classes in [0, 1].
     captions : sequence of sequences of str, or None
         Sentences about each of the N images.
+    neighbours : Tensor or None, int64, shape (Q, k)
+        Of each row of the part ``"test"``, the nearest rows of the part ``"database"``, by their
+        places in it, nearest first.
+    distance : str or None
+        By which they are nearest; neighbours are what is relevant unless the user says otherwise.
     notes : tuple of str
         What the user should know of how the source was read, made `printable`.
 
@@ -86,6 +91,8 @@ class Contents:
     published: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     hierarchy: Tensor | None = None
     captions: Sequence[Sequence[str]] | None = None
+    neighbours: Tensor | None = None
+    distance: str | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

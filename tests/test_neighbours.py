@@ -98,7 +98,7 @@ def orders(codes, truth, query):
 @pytest.mark.parametrize(("k", "n"), [(6, 6), (6, 12), (3, 3), (2, 7), (1, 40)])
 def test_recall_is_the_mean_over_orders_of_ties(case, k, n):
     codes, truth = case
-    stats = evaluate_neighbours(*codes, truth, "cpu")
+    stats = evaluate_neighbours(*codes, [truth], "cpu")[0]
     recall = neighbour_recall(stats, k, n)
     for query in range(3):
         hits = np.minimum(orders(codes, truth, query)[:, n - 1], k) / k
@@ -109,7 +109,7 @@ def test_recall_is_the_mean_over_orders_of_ties(case, k, n):
 
 def test_counts_are_those_of_labels_where_each_query_is_a_class(case):
     codes, truth = case
-    stats = evaluate_neighbours(*codes, truth, "cpu")
+    stats = evaluate_neighbours(*codes, [truth], "cpu")[0]
     for query in range(len(truth)):
         bits = codes[0].unpack()[query] != codes[1].unpack()
         assert stats.items[query].tolist() == np.bincount(bits.sum(1), minlength=5).tolist()
@@ -126,7 +126,7 @@ def test_reranking_by_the_true_distance_gives_this_recall():
     planes = rng.normal(size=(8, 60))
     codes = [PackedBits.of(v @ planes > 0) for v in (q, x)]
     truth = find_neighbours(torch.from_numpy(q), torch.from_numpy(x), 5, "l2")
-    stats = evaluate_neighbours(*codes, truth, "cpu")
+    stats = evaluate_neighbours(*codes, [truth], "cpu")[0]
     for n in (5, 20, 50):
         far = (codes[0].unpack()[:, None] != codes[1].unpack()).sum(-1)
         found = []
@@ -141,7 +141,7 @@ def test_reranking_by_the_true_distance_gives_this_recall():
 def test_floats_find_their_own_neighbours():
     x = torch.nn.functional.normalize(torch.randn(300, 7, dtype=torch.float64)).float()
     truth = find_neighbours(x[:40], x[40:], 10, "cosine")
-    parts = list(rank_neighbours(x[:40], x[40:], truth, "cpu"))
+    parts = list(rank_neighbours(x[:40], x[40:], truth, device="cpu"))
     assert sum(len(part.items) for part in parts) == 40
     for part in parts:
         np.testing.assert_allclose(neighbour_recall(part, 10, 10), 1)
@@ -151,7 +151,7 @@ def test_floats_find_their_own_neighbours():
 
 def test_oversampling_is_the_least_that_reaches_the_recall(case):
     codes, truth = case
-    stats = evaluate_neighbours(*codes, truth, "cpu")
+    stats = evaluate_neighbours(*codes, [truth], "cpu")[0]
     n = round(oversampling([stats], 6) * 6)
     assert neighbour_recall(stats, 6, n).mean() >= 0.95
     assert neighbour_recall(stats, 6, n - 1).mean() < 0.95
@@ -159,10 +159,10 @@ def test_oversampling_is_the_least_that_reaches_the_recall(case):
 
 def test_metrics_are_named_by_neighbours_and_items_looked_at(case):
     codes, truth = case
-    metrics = neighbour_metrics(evaluate_neighbours(*codes, truth, "cpu"), 6)
+    metrics = neighbour_metrics(evaluate_neighbours(*codes, [truth], "cpu")[0], 6)
     expected = [f"recall6@{n}" for n in (6, 12, 24)]
     assert list(metrics) == [*expected, "recall6@6:best", "recall6@6:worst"]
-    stats = evaluate_neighbours(*codes, truth, "cpu")
+    stats = evaluate_neighbours(*codes, [truth], "cpu")[0]
     np.testing.assert_allclose(metrics["recall6@12"], recall_at(stats, 12))
 
 
@@ -173,7 +173,7 @@ def test_ranks_of_faiss_average_to_the_same_recall():
     planes = rng.normal(size=(16, 16))
     truth = find_neighbours(torch.from_numpy(x[:30]), torch.from_numpy(x[30:]), 10, "l2")
     codes = [PackedBits.of(v @ planes > 0) for v in (x[:30], x[30:])]
-    recall = neighbour_recall(evaluate_neighbours(*codes, truth, "cpu"), 10, 20).mean()
+    recall = neighbour_recall(evaluate_neighbours(*codes, [truth], "cpu")[0], 10, 20).mean()
     found = []
     for _ in range(200):
         order = rng.permutation(370)

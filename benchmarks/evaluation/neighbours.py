@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
-from benchmarks.evaluation.float_ranking import rank_floats
+from benchmarks.evaluation.float_ranking import Rule, rank_floats
 from benchmarks.evaluation.packing import BITS_SET, PackedBits
 from benchmarks.evaluation.ties import Floats, Groups, Ints, Ties
 from datasets.progress import Progress, silent
 
 Distance = Literal["l2", "cosine", "ip"]
 """Euclidean distance, one minus the cosine, or the negative inner product."""
-DISTANCES: tuple[Distance, ...] = ("l2", "cosine", "ip")
+DISTANCES: dict[str, Distance] = {"l2": "l2", "cosine": "cosine", "ip": "ip"}
 
 _PAIRS = 2**24
 """Pairs of a query and a database row at a time."""
@@ -153,15 +153,18 @@ def _unit(x: Tensor, who: str) -> Tensor:
 
 
 def evaluate_neighbours(
-    query: PackedBits, database: PackedBits, truth: Neighbours, device: str | torch.device = "auto"
-) -> RetrievalStats:
+    query: PackedBits,
+    database: PackedBits,
+    truths: Sequence[Neighbours],
+    device: str | torch.device = "auto",
+) -> list[RetrievalStats]:
     """Count database items and neighbours at every Hamming distance from each query.
 
     Parameters
     ----------
     query, database : PackedBits, shapes (Q, K) and (M, K)
-    truth : Neighbours
-        Of the same queries, in rows of the database.
+    truths : sequence of Neighbours
+        Of the same queries, in rows of the database; all pairs are counted once for all of them.
     device : str or torch.device
         Where all pairs are counted.
 
@@ -170,27 +173,37 @@ def evaluate_neighbours(
     >>> query = PackedBits.of(np.array([[True, False]]))
     >>> database = PackedBits.of(np.array([[True, False], [True, True], [False, True]]))
     >>> truth = Neighbours.given(np.array([[1]]))
-    >>> stats = evaluate_neighbours(query, database, truth, "cpu")
+    >>> (stats,) = evaluate_neighbours(query, database, [truth], "cpu")
     >>> stats.items.tolist(), stats.relevant.tolist()
     ([[1, 1, 1]], [[0, 1, 0]])
     """
     none_q, none_b = (PackedBits(np.zeros((len(c), 1), np.uint8), 1) for c in (query, database))
     items = evaluate(Codes(query, none_q), Codes(database, none_b), device=device).items
+    return [RetrievalStats(items, _near(query, database, truth, items.shape)) for truth in truths]
+
+
+def _near(
+    query: PackedBits, database: PackedBits, truth: Neighbours, shape: tuple[int, ...]
+) -> Ints:
+    """Count the neighbours of each query by Hamming distance, (Q, K + 1)."""
     owner = np.repeat(np.arange(len(truth)), np.diff(truth.starts))
-    width = items.shape[1]
-    relevant = np.zeros(len(truth) * width, np.int64)
+    found = np.zeros(shape, np.int64)
     step = max(1, _PAIRS // max(1, query.rows.shape[1]))
     for start in range(0, len(owner), step):
         of, rows = owner[start : start + step], truth.rows[start : start + step]
         apart = BITS_SET[query.rows[of] ^ database.rows[rows]].sum(1, dtype=np.int64)
-        relevant += np.bincount(of * width + apart, minlength=len(relevant))
-    return RetrievalStats(items, relevant.reshape(items.shape))
+        np.add.at(found, (of, apart), 1)
+    return found
 
 
 def rank_neighbours(
-    query: Tensor, database: Tensor, truth: Neighbours, device: str | torch.device = "auto"
+    query: Tensor,
+    database: Tensor,
+    truth: Neighbours,
+    rule: Rule = "cosine",
+    device: str | torch.device = "auto",
 ) -> Iterator[RetrievalStats]:
-    """Rank floats by their cosine, as `rank_floats` does, where neighbours are what is relevant.
+    """Rank floats as `rank_floats` does, where neighbours are what is relevant.
 
     Each query is a class of its own, and its neighbours are the items of that class.
     """
@@ -203,7 +216,7 @@ def rank_neighbours(
         of[truth.rows[first:last], np.repeat(np.arange(n), sizes)] = True
         labels = PackedBits.of(np.eye(n, dtype=bool)), PackedBits.of(of)
         yield from rank_floats(
-            query[start : start + n], labels[0], database, labels[1], device=device
+            query[start : start + n], labels[0], database, labels[1], rule=rule, device=device
         )
 
 

@@ -13,7 +13,19 @@ from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
 from benchmarks.evaluation.float_ranking import Rule, rank_floats
 from benchmarks.evaluation.graded_relevance import Similarity
 from benchmarks.evaluation.health import code_health
-from benchmarks.evaluation.metrics import cutoff_curves, precision_recall_curve, retrieval_metrics
+from benchmarks.evaluation.metrics import (
+    average_precision,
+    cutoff_curves,
+    precision_recall_curve,
+    retrieval_metrics,
+)
+from benchmarks.evaluation.neighbours import (
+    Neighbours,
+    evaluate_neighbours,
+    neighbour_metrics,
+    oversampling,
+    rank_neighbours,
+)
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.ties import Floats, Ints
 from benchmarks.machine.memory import halving
@@ -45,7 +57,11 @@ class Scores:
 
 
 def score_codes(
-    query: PackedBits, database: PackedBits, data: RetrievalDataset, device: str | torch.device
+    query: PackedBits,
+    database: PackedBits,
+    data: RetrievalDataset,
+    device: str | torch.device,
+    truth: Neighbours | None = None,
 ) -> Scores:
     """Score the codes of a data set's queries and database.
 
@@ -56,7 +72,14 @@ def score_codes(
     data : RetrievalDataset
     device : str or torch.device
         Where distances are counted.
+    truth : Neighbours, optional
+        What is relevant, where the protocol goes by neighbours.
     """
+    if truth is not None:
+        counts = _neighbour_counts(data)
+        stats = evaluate_neighbours(query, database, [truth.nearest(k) for k in counts], device)
+        by_k = {k: [found] for k, found in zip(counts, stats, strict=True)}
+        return _neighbour_scores(by_k, data, database)
     asked = Codes(query, _labels(data, data.query))
     stored = Codes(database, _labels(data, data.database))
     per_query: dict[str, Floats] = {}
@@ -79,10 +102,56 @@ def score_codes(
     return _scores(per_query, data, health.metrics(), curves)
 
 
+def _neighbour_counts(data: RetrievalDataset) -> list[int]:
+    """Numbers k of neighbours whose recall is told: 1, 10, 100, and that of the protocol."""
+    size = data.protocol.n_database
+    if data.neighbours is not None:
+        size = data.neighbours.shape[1]
+    return sorted({k for k in (1, 10, 100) if k <= size} | {data.protocol.neighbours})
+
+
+def most_neighbours(data: RetrievalDataset) -> int:
+    """Count the neighbours of a query that `score_codes` looks at, at most."""
+    return _neighbour_counts(data)[-1]
+
+
+def _neighbour_scores(
+    stats: dict[int, list[RetrievalStats]], data: RetrievalDataset, codes: PackedBits | None
+) -> Scores:
+    """Score counts of T_k, by k; of parts of the queries, in their order."""
+    per_query: dict[str, Floats] = {}
+    health = {f"oversample{k}@95": oversampling(parts, k) for k, parts in stats.items()}
+    for k, parts in stats.items():
+        found = [neighbour_metrics(part, k) for part in parts]
+        per_query |= {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+    whole = stats[data.protocol.neighbours]
+    per_query["mAP"] = np.concatenate([average_precision(part) for part in whole])
+    n = _cutoffs(whole[0])
+    by_cutoff = [cutoff_curves(part, n) for part in whole]
+    precision, recall = (np.concatenate(parts) for parts in zip(*by_cutoff, strict=True))
+    curves = {"cutoffs": _by_cutoff(n, precision, recall)}
+    if codes is not None:
+        quality = code_health(codes)
+        health |= quality.metrics()
+        curves |= {"distances": _pairs(whole[0]), "bits": quality.curve()}
+        curves["precision_recall"] = _curve(whole[0])
+    return _scores(per_query, data, health, curves)
+
+
 def score_floats(
-    query: Tensor, database: Tensor, data: RetrievalDataset, rule: Rule = "cosine"
+    query: Tensor,
+    database: Tensor,
+    data: RetrievalDataset,
+    rule: Rule = "cosine",
+    truth: Neighbours | None = None,
 ) -> Scores:
     """Score the ranking by cosine or inner product of vectors, (Q, D) and (M, D)."""
+    if truth is not None:
+        by_k = {
+            k: list(rank_neighbours(query, database, truth.nearest(k), rule, query.device))
+            for k in _neighbour_counts(data)
+        }
+        return _neighbour_scores(by_k, data, None)
     labels = _labels(data, data.query), _labels(data, data.database)
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
@@ -131,7 +200,7 @@ def _scores(
     curves: dict[str, dict[str, list[float]]],
 ) -> Scores:
     means = {name: float(values.mean()) for name, values in per_query.items()}
-    query_ap = per_query[f"mAP@{data.protocol.cutoff}"].astype(np.float32)
+    query_ap = per_query[data.protocol.metric].astype(np.float32)
     return Scores(means | health, curves, query_ap)
 
 
@@ -187,6 +256,7 @@ def protocol_info(data: RetrievalDataset, inputs: str) -> dict[str, str | int]:
         "n_database": protocol.n_database,
         "n_query_without_relevant": int((~related.any(1)).sum()),
         "cutoff": protocol.cutoff,
+        "metric": protocol.metric,
         "rule": protocol.rule,
         "relevance": protocol.relevance,
         "source": protocol.source,

@@ -31,6 +31,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     add("--preset", default=DEFAULT, metavar="NAME|FILE.toml", help="flags from a file")
     add("--methods", nargs="+", metavar="NAME", help="or FILE.py:CLASS, or shallow, deep, all")
     add("--datasets", nargs="+", metavar="NAME[/PROTOCOL]", help="or KIND:PATH, your own data")
+    add("--relevance", metavar="labels|knn[:K][:l2|cosine|ip]", help="what is relevant to a query")
     add("--bits", nargs="+", type=int, metavar="K", help="code lengths")
     add("--seeds", type=int, metavar="N", help="a count; each cell runs N times")
     add("--backbone", metavar="NAME", help="default: by data set")

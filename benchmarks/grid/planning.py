@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from benchmarks.machine.environment import place
 from datasets import full_name
 from datasets.arguments import load_options
 from datasets.errors import AbsentData, lookup
+from datasets.sources import DEFAULT_NEIGHBOURS, split_truth
 from results.store.record import MOST, RunRecord
 from results.store.run_key import Address
 from results.store.store import ResultStore
@@ -152,13 +154,34 @@ def _task(name: str, options: argparse.Namespace, tasks: Tasks) -> Task | Absent
     """Open a task, once for all grids."""
     data_options = load_options(options)
     seen_through = (options.backbone, options.input_size, options.resize)
-    request = TaskRequest(full_name(name), data_options, *seen_through)
+    named = _with_truth(full_name(name), options.relevance)
+    request = TaskRequest(named, data_options, *seen_through)
     if request not in tasks:
         try:
             tasks[request] = open_task(request)
         except AbsentData as error:
             tasks[request] = error
     return tasks[request]
+
+
+def _with_truth(name: str, relevance: str | None) -> str:
+    """Add to the name of a data set what `--relevance` says.
+
+    Examples
+    --------
+    >>> _with_truth("cifar10/1k-5k", "knn:100"), _with_truth("cifar10/1k-5k", "labels")
+    ('cifar10/1k-5k+knn100-l2', 'cifar10/1k-5k')
+    """
+    if relevance is None or split_truth(name)[1] is not None:
+        return name
+    if relevance == "labels":
+        return full_name(f"{name}+labels")
+    found = re.fullmatch(r"knn(?::(\d{1,9}))?(?::(l2|cosine|ip))?", relevance)
+    if found is None:
+        raise GridError(
+            f"--relevance: expected labels or knn[:K][:l2|cosine|ip], got {relevance!r}"
+        )
+    return f"{name}+knn{found[1] or DEFAULT_NEIGHBOURS}-{found[2] or 'l2'}"
 
 
 def _absent(tasks: Tasks, *, skip: bool) -> list[str]:

@@ -134,7 +134,7 @@ class Task:
             return None
         if cls.consumes == "tokens":
             return f"{spec.name} needs tokens, and {data.name} has features only"
-        if spec.is_trained:
+        if spec.is_trained and cls.n_views > 1:
             return f"{spec.name} needs augmented views, and {data.name} has features only"
         return None
 

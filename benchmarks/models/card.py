@@ -25,7 +25,7 @@ def model_card(record: RunRecord, row: str = "") -> str:
     base = record.method.partition("(")[0]
     cls = METHODS.get(base)
     name = cls.title if cls else base
-    metric = f"mAP@{record.protocol_info['cutoff']}"
+    metric = record.metric
     numbers = [
         f"| {markdown_escape(key)} | {record.metrics[key]:.4f} |"
         for key in (metric, "mAP")

@@ -108,13 +108,14 @@ def _score(
     """Evaluate one cell."""
     data = cell.task.data
     arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
+    truth = inputs.truth()
     with watch("evaluate"):
         match encoded:
             case (PackedBits() as query, PackedBits() as database):
-                scores = score_codes(query, database, data, inputs.cache.device)
+                scores = score_codes(query, database, data, inputs.cache.device, truth)
                 arrays |= {"query_codes": query.rows, "database_codes": database.rows}
             case (Tensor() as query, Tensor() as database):
-                scores = score_floats(query, database, data, cell.method.rule)
+                scores = score_floats(query, database, data, cell.method.rule, truth)
     arrays["query_ap"] = scores.query_ap
     return scores, arrays
 

@@ -41,4 +41,4 @@ def prune_models(store: ResultStore, keep: KeepModels) -> None:
 
 
 def _score(record: RunRecord) -> float:
-    return record.metrics[f"mAP@{record.protocol_info['cutoff']}"]
+    return record.metrics[record.metric]

@@ -16,6 +16,7 @@ from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import protocol_info, score_codes
 from benchmarks.machine.environment import DeviceError, environment
 from benchmarks.runner.reporting import read_board
+from benchmarks.runner.truth import truth_of
 from datasets import DATASETS, load
 from datasets.arguments import load_options
 from datasets.base import RetrievalDataset
@@ -135,7 +136,11 @@ def rescore(
     query, database = (
         PackedBits(arrays[f"{part}_codes"], record.bits) for part in ("query", "database")
     )
-    scores = score_codes(query, database, data, device)
+    try:
+        truth = truth_of(data)
+    except DatasetError as error:
+        raise RescoreError(str(error)) from error
+    scores = score_codes(query, database, data, device, truth)
     again = replace(record, metrics=scores.metrics, curves=scores.curves, protocol_info=info)
     if again == record:
         return False

@@ -18,6 +18,7 @@ from benchmarks.grid.tasks import Task
 from benchmarks.grid.yardsticks import YARDSTICKS
 from benchmarks.machine.environment import DeviceError, Environment, environment
 from benchmarks.runner.reporting import read_board
+from benchmarks.runner.truth import truth_of
 from datasets import load
 from datasets.arguments import load_options
 from datasets.base import RetrievalDataset
@@ -75,7 +76,7 @@ def score(
     if options.backbone is not None:
         task = Task(data, backbone(options.backbone, options.input_size, options.resize))
         label, inputs = task.label, task.digest
-    scores = score_codes(codes["query"], codes["database"], data, env.device)
+    scores = score_codes(codes["query"], codes["database"], data, env.device, truth_of(data))
     packed = {f"{part}_codes": values.rows for part, values in codes.items()}
     n_bits = codes["query"].width
     settings = {  # shared by the seeds of a submission, so that they share a mean

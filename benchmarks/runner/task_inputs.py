@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from benchmarks.evaluation.neighbours import Neighbours
 from benchmarks.features.base import Backbone, Kind, Resize
 from benchmarks.features.cache import Cached, FeatureCache
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.tasks import Task
 from benchmarks.runner.stopwatch import Stopwatch
+from benchmarks.runner.truth import truth_of
 from benchmarks.training.distributed.shared_batch import SharedBatch
 from benchmarks.training.distributed.torchrun import current_group
 from benchmarks.training.targets import Target, target_of
@@ -121,8 +123,8 @@ class TaskInputs:
         features = self.features(kind)
         watch.seconds["features"] = features.seconds
         plain = self.training_features(kind)
-        if not spec.is_trained:
-            return ViewBank(plain, None, device)
+        if not spec.is_trained or self.task.data.images is None:
+            return ViewBank(plain, None, device, target)
         if cell.views == "bank":
             bank = self.bank(spec.recipe.augmentation, spec.recipe.bank_size, kind)
             watch.seconds["features"] += bank.seconds
@@ -130,6 +132,19 @@ class TaskInputs:
         frozen = backbone.to(device).frozen()
         images = self.training_images()
         return FreshViews(plain, images, frozen, kind, augmentation, device, target)
+
+    def truth(self) -> Neighbours | None:
+        """Find the neighbours that are relevant, where the protocol goes by them."""
+
+        def find() -> Neighbours | None:
+            if not self.task.data.protocol.neighbours:
+                return None
+            features = self.features("features").array
+            key = [self.task.data.data_digest, self.task.backbone.digest, self.task.label]
+            told = self.cache.progress
+            return truth_of(self.task.data, features, self.cache.root, "-".join(key), told)
+
+        return self._once("truth", find)
 
     def target(self, supervision: Supervision, text_encoder: str) -> Target | None:
         """Build what a method that declares a supervision learns from."""

@@ -121,7 +121,7 @@ class _Taken:
         except StoreError as error:
             return self.fail(error)
         self.checkpoint.clear()
-        metric = f"mAP@{self.cell.task.data.protocol.cutoff}"
+        metric = self.cell.task.data.protocol.metric
         dead = int(record.metrics.get("codes.dead_bits", 0))
         warning = f"; warning: {dead} of {record.bits} bits are dead" if dead else ""
         return _outcome(self.cell, "done", f"{metric} {record.metrics[metric]:.4f}{warning}")

@@ -11,13 +11,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from torch import Tensor
 
 from datasets.errors import DatasetError, lookup
 from datasets.labels import Labels
 from datasets.protocols.rules import RULES, Split
+
+DISTANCES = {"l2": "Euclidean distance", "cosine": "cosine", "ip": "inner product"}
+"""By which neighbours are nearest, and what it is called."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Protocol_:
     resize : str
         How papers that use it bring a test image to the input of their network; empty where
         nothing is known of it. A note, too.
+    neighbours : int
+        k, where the k nearest database items of a query are what is relevant to it; 0 where labels
+        decide.
+    distance : str
+        "l2", "cosine" or "ip", by which they are nearest.
 
     Examples
     --------
@@ -60,6 +68,32 @@ class Protocol_:
     relevance: str
     source: str
     resize: str = ""
+    neighbours: int = 0
+    distance: str = ""
+
+    def of_neighbours(self, k: int, distance: str) -> Protocol_:
+        """Return the same split under the other truth, and the name that tells so.
+
+        Examples
+        --------
+        >>> rule = "pooled, train is the database"
+        >>> protocol = Protocol_("birds", "tiny", 1, 5, 5, rule, 2, "shares a label", "our own")
+        >>> protocol.of_neighbours(10, "l2").label
+        'birds/tiny+knn10-l2'
+        """
+        return replace(
+            self,
+            name=f"{self.name}+knn{k}-{distance}",
+            relevance=f"one of the {k} nearest by {DISTANCES[distance]}",
+            neighbours=k,
+            distance=distance,
+        )
+
+    @property
+    def metric(self) -> str:
+        """The metric that tables show, of which records keep every query."""
+        k = self.neighbours
+        return f"recall{k}@{k}" if k else f"mAP@{self.cutoff}"
 
     @property
     def label(self) -> str:
@@ -71,7 +105,7 @@ class Protocol_:
         """Sizes and cutoff for a human reader."""
         return (
             f"{self.n_query:,} queries, {self.n_train:,} train, {self.n_database:,} database, "
-            f"mAP@{self.cutoff}"
+            f"{self.metric}"
         )
 
     @property
@@ -79,6 +113,8 @@ class Protocol_:
         """SHA-256 of all fields but the notes, as canonical JSON, 64 hexadecimal digits."""
         notes = ("source", "resize")
         fields = {key: value for key, value in asdict(self).items() if key not in notes}
+        if not self.neighbours:
+            del fields["neighbours"], fields["distance"]
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

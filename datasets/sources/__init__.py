@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import re
+
 from datasets.assemble import assemble
 from datasets.base import RetrievalDataset
 from datasets.contents import Contents, LoadOptions
@@ -15,7 +17,7 @@ from datasets.errors import lookup as lookup
 from datasets.image_source import ImageSource, MemoryImages
 from datasets.own.kinds import is_own, own_name, read_own, refuse_own_options
 from datasets.own.plugins import Loader, Plugin, offers, read_plugin
-from datasets.protocols.protocol import Protocol_
+from datasets.protocols.protocol import DISTANCES, Protocol_
 from datasets.protocols.table import PROTOCOLS
 from datasets.sources.cifar import load_cifar10
 from datasets.sources.cifar100 import load_cifar100
@@ -70,6 +72,33 @@ DATASETS: dict[str, Loader] = {
 }
 
 
+DEFAULT_NEIGHBOURS = 10
+_TRUTH = re.compile(rf"\+(?:labels|knn(\d{{1,9}})-({'|'.join(DISTANCES)}))$")
+
+
+def split_truth(name: str) -> tuple[str, tuple[int, str] | None]:
+    """Split off what a name says of relevance: k and distance, k = 0 for labels, None for nothing.
+
+    Raises
+    ------
+    OptionError
+        If it asks for no neighbour.
+
+    Examples
+    --------
+    >>> split_truth("cifar10/1k-5k+knn10-l2"), split_truth("cifar10")
+    (('cifar10/1k-5k', (10, 'l2')), ('cifar10', None))
+    """
+    found = _TRUTH.search(name)
+    if found is None:
+        return name, None
+    if found[1] is None:
+        return name[: found.start()], (0, "")
+    if int(found[1]) < 1:
+        raise OptionError(f"{name}: neighbours must be at least 1, got {found[1]}")
+    return name[: found.start()], (int(found[1]), found[2])
+
+
 def protocol_of(name: str) -> Protocol_:
     """Return the protocol that a name means, without touching any data.
 
@@ -93,11 +122,13 @@ def protocol_of(name: str) -> Protocol_:
     >>> protocol_of("cifar10").label
     'cifar10/1k-5k'
     """
+    name, truth = split_truth(name)
     dataset, slash, protocol = name.partition("/")
     known = _source(dataset).protocols
-    return (
+    found = (
         lookup(f"protocol of {dataset}", protocol, known) if slash else next(iter(known.values()))
     )
+    return found.of_neighbours(*truth) if truth and truth[0] else found
 
 
 def _source(dataset: str) -> Plugin:
@@ -122,7 +153,10 @@ def full_name(name: str) -> str:
     >>> full_name("cifar10"), full_name("folder:photos/../birds/").endswith("/birds")
     ('cifar10/1k-5k', True)
     """
-    return own_name(name) if is_own(name) else protocol_of(name).label
+    if not is_own(name):
+        return protocol_of(name).label
+    plain, _ = split_truth(name)
+    return own_name(plain) + name[len(plain) :]
 
 
 def read(name: str, options: LoadOptions) -> tuple[Protocol_, Contents]:
@@ -149,7 +183,18 @@ def read(name: str, options: LoadOptions) -> tuple[Protocol_, Contents]:
         If its files are absent or wrong.
     """
     if is_own(name):
-        return read_own(name, options)
+        plain, truth = split_truth(name)
+        protocol, contents = read_own(plain, options)
+        if truth is None and contents.distance is not None:
+            known = protocol.n_database
+            if contents.neighbours is not None:
+                known = contents.neighbours.shape[1]
+            truth = min(DEFAULT_NEIGHBOURS, known), contents.distance
+        if truth and truth[0]:
+            return protocol.of_neighbours(*truth), contents
+        if not contents.labels.counts().any():
+            raise OptionError(f"{plain}: has no labels; give --relevance knn")
+        return protocol, contents
     protocol = protocol_of(name)
     refuse_own_options(protocol.dataset, options)
     return protocol, _source(protocol.dataset).load(protocol, options)

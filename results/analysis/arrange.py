@@ -156,7 +156,7 @@ def _sections(
             bits=tuple(sorted(lengths - {0}) or (0,)),
             seeds=_usual_seeds(rows, main),
             n_queries=int(info["n_query"]),
-            by_query=main == f"mAP@{first[key].protocol_info['cutoff']}",
+            by_query=main == first[key].metric,
             rows=tuple(
                 Row(
                     name,
@@ -173,7 +173,7 @@ def _sections(
 
 def _main_metric(record: RunRecord, metrics: Sequence[str]) -> str:
     """Return the protocol's own metric, or the nearest that the records have."""
-    for wanted in (f"mAP@{record.protocol_info['cutoff']}", "mAP"):
+    for wanted in (record.metric, "mAP"):
         if wanted in metrics:
             return wanted
     return metrics[0]

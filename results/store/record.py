@@ -78,6 +78,12 @@ class RunRecord(Address):
         told = method.get("size") if isinstance(method, dict) else None
         return str(told or ("" if self.bits else "no codes"))
 
+    @property
+    def metric(self) -> str:
+        """The metric that tables show, of which the arrays keep every query."""
+        info = self.protocol_info
+        return str(info.get("metric") or f"mAP@{info['cutoff']}")
+
     def cost(self, stage: str) -> float | None:
         """Seconds that a stage costs; None where it was not measured.
 
