@@ -67,7 +67,7 @@ def test_leaderboard_is_printed_with_sizes_and_yardsticks(grid):
     _, done = grid
     assert "synthetic/tiny on pixels: 50 queries, 300 train, 550 database, mAP@100" in done.stdout
     assert f"{CELLS} cells, 0 stored, {CELLS} to run" in done.stdout
-    for name in ("lsh", "itq", "cibhash(epochs=2)", "random", "float", "mAP@100"):
+    for name in ("LSH", "ITQ", "CIBHash(epochs=2)", "random", "float", "mAP@100"):
         assert name in done.stdout
 
 
@@ -143,6 +143,8 @@ def test_record_says_what_shaped_it(grid):
     assert record["settings"]["method"]["recipe"]["epochs"] == 2
     assert record["settings"]["views"] == "bank"
     assert set(record["timings"]) == {"features", "fit", "encode", "evaluate"}
+    assert set(record["cpu_timings"]) == {"fit", "encode", "evaluate"}
+    assert all(seconds > 0 for seconds in record["cpu_timings"].values())
     assert len(record["history"]) == 2
     assert record["versions"]["torch"]
     assert record["command"].startswith("python -m benchmarks.run --methods all --datasets")

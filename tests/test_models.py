@@ -18,7 +18,9 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from benchmarks import Hasher, export, run
 from benchmarks.models import HashTransformer, ModelError, load_model, to_faiss
-from methods import METHODS
+from benchmarks.models.numpy_encoder import scores as numpy_scores
+from benchmarks.models.runtimes import linear_layers
+from methods import METHODS, HashMethod
 from results.store.store import ResultStore
 from tests.own_data import tree
 
@@ -190,6 +192,17 @@ def test_numpy_alone_gives_the_same_codes(grid, tmp_path, method):
     np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), codes)
     source = (folder / "encode.py").read_text()
     assert "torch" not in {line.split()[1] for line in source.splitlines() if "import " in line}
+
+
+@pytest.mark.parametrize("name", [n for n, cls in METHODS.items() if cls.consumes == "features"])
+def test_a_head_of_linear_layers_is_all_that_its_method_computes(name):
+    x, method = torch.randn(40, 12), METHODS[name](12, 8)
+    if method.loss.__func__ is HashMethod.loss:
+        method.fit(x)
+    head = linear_layers(method.eval())
+    if head is not None:
+        scores = torch.from_numpy(numpy_scores(x.numpy(), head))
+        torch.testing.assert_close(scores, method.project(x).detach(), rtol=1e-4, atol=1e-4)
 
 
 def test_faiss_ranks_floats_as_our_codes_do(grid, tmp_path):

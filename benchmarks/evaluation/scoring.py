@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
-from benchmarks.evaluation.float_ranking import rank_floats
+from benchmarks.evaluation.float_ranking import Rule, rank_floats
 from benchmarks.evaluation.graded_relevance import Similarity
 from benchmarks.evaluation.health import code_health
 from benchmarks.evaluation.metrics import cutoff_curves, precision_recall_curve, retrieval_metrics
@@ -79,14 +79,19 @@ def score_codes(
     return _scores(per_query, data, health.metrics(), curves)
 
 
-def score_floats(query: Tensor, database: Tensor, data: RetrievalDataset) -> Scores:
-    """Score the cosine ranking of the features of queries and database, (Q, D) and (M, D)."""
+def score_floats(
+    query: Tensor, database: Tensor, data: RetrievalDataset, rule: Rule = "cosine"
+) -> Scores:
+    """Score the ranking by cosine or inner product of vectors, (Q, D) and (M, D)."""
     labels = _labels(data, data.query), _labels(data, data.database)
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
         chunks, by_cutoff = [], []
         for stats in rank_floats(
-            *(query, labels[0], database, labels[1]), similarity=similarity, device=query.device
+            *(query, labels[0], database, labels[1]),
+            rule=rule,
+            similarity=similarity,
+            device=query.device,
         ):
             n = _cutoffs(stats)
             by_cutoff.append(cutoff_curves(stats, n))

@@ -37,7 +37,8 @@ def linear_layers(method: HashMethod) -> Head | None:
     dict of str to ndarray, float32
         ``mean`` (D,), and of each layer ``weight0`` (out, in) and ``bias0`` (out,), ``weight1``...
     """
-    modules = list(method.head) if isinstance(method.head, nn.Sequential) else [method.head]
+    head_of = getattr(method, "head", None)
+    modules = list(head_of) if isinstance(head_of, nn.Sequential) else [head_of]
     kinds = [type(module) for module in modules if not isinstance(module, nn.Identity)]
     if kinds != [nn.Linear, *[nn.ReLU, nn.Linear] * (len(kinds) // 2)]:
         return None

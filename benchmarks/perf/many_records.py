@@ -78,6 +78,7 @@ def records(count: int) -> Iterator[RunRecord]:
             history=[{"loss": 1 / epoch} for epoch in range(1, 21)],
             trained_with=[seed],
             timings={"features": 1.0, "fit": 10.0 + value, "encode": 0.1, "evaluate": 0.2},
+            cpu_timings={"fit": 20.0 + value, "encode": 0.2, "evaluate": 0.4},
             peak_memory_mib=1000.0,
             versions={"numpy": "2", "torch": "2"},
             device="cpu (1 threads)",

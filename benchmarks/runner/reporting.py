@@ -7,7 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from methods import METHODS
-from results.analysis.board import Board
+from methods.papers import bibtex
+from results.analysis.board import About, Board
 from results.report import load_board
 from results.store.run_key import Table
 from results.store.store import ResultStore
@@ -22,7 +23,10 @@ def read_board(store: ResultStore, tables: Collection[Table] | None = None) -> B
     tables : collection of Table, optional
         Those to take; all where left out.
     """
-    about = {name: (method.__name__, method.paper) for name, method in METHODS.items()}
+    about = {
+        name: About(method.title, method.paper, bibtex().get(name, ""))
+        for name, method in METHODS.items()
+    }
     return load_board(store, list(METHODS), about, tables)
 
 

@@ -38,6 +38,9 @@ class Protocol_:
         When a database item counts as relevant to a query.
     source : str
         Who uses this protocol. A note: it takes no part in the digest.
+    resize : str
+        How papers that use it bring a test image to the input of their network; empty where
+        nothing is known of it. A note, too.
 
     Examples
     --------
@@ -56,6 +59,7 @@ class Protocol_:
     cutoff: int
     relevance: str
     source: str
+    resize: str = ""
 
     @property
     def label(self) -> str:
@@ -72,8 +76,9 @@ class Protocol_:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all fields but `source`, as canonical JSON, 64 hexadecimal digits."""
-        fields = {key: value for key, value in asdict(self).items() if key != "source"}
+        """SHA-256 of all fields but the notes, as canonical JSON, 64 hexadecimal digits."""
+        notes = ("source", "resize")
+        fields = {key: value for key, value in asdict(self).items() if key not in notes}
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from results.store.run_key import Address
 
-SCHEMA: int = 4
+SCHEMA: int = 5
 KINDS = ("method", "captions", "hierarchy", "yardstick")
 """What a row counts as: an unsupervised method, one that learns from more than images, or neither.
 
@@ -58,7 +58,8 @@ class RunRecord(Address):
     curves: dict[str, dict[str, list[float]]]
     history: list[dict[str, float]]  # mean loss terms of each epoch
     trained_with: list[int]  # seeds trained together as one stack, its own among them
-    timings: dict[str, float]  # seconds
+    timings: dict[str, float]  # seconds of each stage, on the clock
+    cpu_timings: dict[str, float]  # CPU seconds of each stage that this process worked on
     peak_memory_mib: float
     versions: dict[str, str]
     device: str
@@ -66,6 +67,24 @@ class RunRecord(Address):
     command: str  # what the user called
     created: str  # ISO 8601, UTC
     schema: int = SCHEMA
+
+    @property
+    def size(self) -> str:
+        """What an item takes, "K + 64 bits" say, where it is no code for Hamming distances.
+
+        Empty for codes, which take their bits.
+        """
+        method = self.settings.get("method")
+        told = method.get("size") if isinstance(method, dict) else None
+        return str(told or ("" if self.bits else "no codes"))
+
+    def cost(self, stage: str) -> float | None:
+        """Seconds that a stage costs; None where it was not measured.
+
+        On CUDA these are seconds on the clock. On a CPU they are CPU seconds, over all threads: the
+        clock also counts what other processes of the machine took of it.
+        """
+        return (self.timings if "cuda" in self.versions else self.cpu_timings).get(stage)
 
 
 @dataclass(frozen=True)
@@ -97,7 +116,7 @@ def check_record(data: dict[str, Any]) -> None:
     >>> check_record({"schema": 0})
     Traceback (most recent call last):
     ...
-    results.store.record.SchemaError: schema 0 where this version reads schema 4; run the cell again
+    results.store.record.SchemaError: schema 0 where this version reads schema 5; run the cell again
     """
     _check_fields(RunRecord, data)
     for fault in _faults(data):
@@ -130,7 +149,7 @@ def _faults(data: dict[str, Any]) -> Iterator[str]:
     yield from _json_faults(data["protocol_info"], "protocol_info", dict)
     info = {name: data["protocol_info"].get(name) for name in _PROTOCOL_RULES}
     yield from _rule_faults(info, _PROTOCOL_RULES, "protocol_info.")
-    for name in ("metrics", "timings"):
+    for name in ("metrics", "timings", "cpu_timings"):
         yield from _map_faults(data[name], name, _is_number, "a finite number")
     if not data["metrics"]:
         yield "metrics: expected at least one, got none"
