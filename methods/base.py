@@ -469,3 +469,36 @@ class CentredMethod(HashMethod):
         """Take the mean."""
         if self.centre:
             self.mu = data.mean()
+
+
+class LinearMethod(HashMethod):
+    """A method whose scores are an affine function of its inputs, `head`, that its `fit` sets.
+
+    Parameters
+    ----------
+    in_dim, n_bits : int
+        As of `HashMethod`.
+    """
+
+    head: nn.Linear
+
+    def __init__(self, in_dim: int, n_bits: int) -> None:
+        super().__init__(in_dim, n_bits)
+        self.head = nn.Linear(in_dim, n_bits).requires_grad_(False)
+
+    def project(self, x: Tensor) -> Tensor:
+        """Affine scores, (N, D) -> (N, K)."""
+        scores: Tensor = self.head(x)
+        return scores
+
+    def set_scores(self, W: Tensor, bias: Tensor) -> None:
+        """Let the scores be x W + bias.
+
+        Parameters
+        ----------
+        W : Tensor, float64, shape (D, K)
+            A column a bit; with a bias of 0, a column of zeros is a bit that is never set.
+        bias : Tensor, float64, shape (K,)
+        """
+        self.head.weight.copy_(W.T)
+        self.head.bias.copy_(bias)

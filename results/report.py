@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from results.analysis.per_query import query_aps
 from results.gallery.view import View, Width
 from results.store.files import write_atomic
 from results.store.planned_grid import gaps, standings
+from results.store.run_key import Table
 from results.store.store import ResultStore, StoreError
 from results.tables.columns import COLUMNS
 from results.tables.comparisons import statistics_frame
@@ -56,8 +57,9 @@ def load_board(
     store: ResultStore,
     method_order: Sequence[str] = (),
     about: Mapping[str, About] = MappingProxyType({}),
+    tables: Collection[Table] | None = None,
 ) -> Board:
-    """Read the store once, arrange it and test what differs.
+    """Read the store, arrange what it holds and test what differs.
 
     Parameters
     ----------
@@ -66,6 +68,8 @@ def load_board(
         Of the rows of every table.
     about : mapping from str to About, optional
         Title, paper and BibTeX of each method of the suite, by the name of its row.
+    tables : collection of Table, optional
+        Those to take; all where left out.
 
     Raises
     ------
@@ -84,7 +88,7 @@ def load_board(
             "with --out"
         )
         raise StoreError(*(scan.outdated or [nothing]))
-    board = build(scan, method_order, about)
+    board = build(scan if tables is None else scan.of(tables), method_order, about)
     values, notes = query_aps(store, board.records)
     whole = replace(board, notes=(*board.notes, *unfinished, *notes))
     return compare(whole, values)

@@ -135,6 +135,7 @@ def _sections(
         of_table = failed.setdefault(failure.table, {})
         of_table.setdefault(failure.method, set()).add(failure.bits)
     first = {record.table: record for record in records}
+    sizes = {record.row: record.size for record in records}
     order = {kind: place for place, kind in enumerate(HEADINGS)}
     for key, rows in cells.items():
         lost = failed.get(key, {})
@@ -163,6 +164,7 @@ def _sections(
                     kind=kind_of[name],
                     cells=rows.get(name, {}),
                     failed=frozenset(lost.get(name, ())),
+                    size=sizes.get((*key, name), ""),
                 )
                 for name in sorted(names, key=lambda name: order[kind_of[name]])
             ),

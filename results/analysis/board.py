@@ -17,6 +17,8 @@ from results.store.record import RunRecord
 from results.store.run_key import Table
 
 TIES = "Equal Hamming distances count as the mean over all their orders."
+DAGGER = "†"
+COLLAPSED = "some bits are dead, that is, have one value in at least 99 % of the codes"
 HEADINGS = {
     "method": "",
     "captions": "learn from captions too, ranked apart",
@@ -54,6 +56,7 @@ class Row:
     kind: str  # one of `results.store.record.KINDS`
     cells: dict[tuple[str, int], Entry]  # by metric and bits
     failed: frozenset[int]  # bits at which a run failed
+    size: str = ""  # what an item takes, where it is no code for Hamming distances
 
     def cell(self, metric: str, bits: int) -> Entry | None:
         """Return the entry at `bits`; a yardstick without codes holds for every length."""
@@ -123,8 +126,9 @@ class Section:
         return tuple(f"{bits} bits" if bits else "no codes" for bits in self.bits)
 
     def label(self, row: Row) -> str:
-        """Return the name of a row, marked where the yardstick has no codes."""
-        return f"{row.title} (no codes)" if row.codeless and self.bits != (0,) else row.title
+        """Return the name of a row, with what an item takes where it has no codes."""
+        is_said = row.codeless and self.bits == (0,)  # by the heading of the column
+        return f"{row.title} ({row.size})" if row.size and not is_said else row.title
 
     def entry(self, row: Row, bits: int) -> str:
         """Return the main table's entry: ``0.457 ± 0.003``, ``failed`` or ``-`` (not run)."""
@@ -135,7 +139,12 @@ class Section:
         # One value of a row without codes is no gap: nothing in it depends on a seed.
         usual = cell.n == self.seeds or (row.codeless and cell.n == 1)
         count = "" if usual else f" (n={cell.n})"
-        return f"{cell.mean:.3f}{spread}{count}"
+        return f"{cell.mean:.3f}{spread}{count}{self._dagger(row, bits)}"
+
+    def _dagger(self, row: Row, bits: int) -> str:
+        """Mark an entry some of whose bits are dead in some seed."""
+        dead = row.cell("codes.dead_bits", bits)
+        return DAGGER if dead is not None and dead.mean > 0 else ""
 
     def best(self, row: Row, bits: int) -> bool:
         """Whether the entry is the best of its column: by a test, or untested by its mean.
@@ -187,7 +196,8 @@ class Section:
         else:
             why = f" (a test takes {MIN_SEEDS} seeds)" if self.seeds < MIN_SEEDS else ""
             marked = f"Best mean of a column {best}, untested{why}{by_kind}."
-        return f"{self.metric}, {spread}{other}. {marked}"
+        collapsed = f" {DAGGER}: {COLLAPSED}." if any(DAGGER in entry for entry in entries) else ""
+        return f"{self.metric}, {spread}{other}. {marked}{collapsed}"
 
 
 @dataclass(frozen=True)
