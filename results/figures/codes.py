@@ -164,14 +164,15 @@ def _scatter(
     panel: Axes, points: NDArray[np.float32], labels: NDArray[np.bool_], common: list[int]
 ) -> None:
     other = ~labels[:, common].any(1)
-    panel.scatter(points[other, 0], points[other, 1], s=5, color=GREY, linewidths=0)
+    if other.any():
+        panel.scatter(*points[other].T, s=5, color=GREY, linewidths=0, label="others")
     left = ~other
     for place, number in enumerate(common):
         chosen = labels[:, number] & left
         left &= ~chosen
-        panel.scatter(
-            points[chosen, 0], points[chosen, 1], s=6, color=CLASS_COLOURS[place], linewidths=0
-        )
+        colour = CLASS_COLOURS[place]
+        name = f"class {number}"  # by its column of the labels, which have no names here
+        panel.scatter(*points[chosen].T, s=6, color=colour, linewidths=0, label=name)
     _bare(panel)
     panel.spines[:].set_visible(False)
 
