@@ -177,6 +177,15 @@ def test_cbe_rand_is_the_circular_convolution_of_the_authors(vectors):
 
 
 @pytest.mark.parametrize("k", LENGTHS)
+def test_cbe_rand_takes_the_outputs_that_were_drawn(vectors, k):
+    z = vectors("cbe")
+    chosen = z["bit_permutation"][:k]
+    method = made("cbe", z["x_train"], k, draws_of_cbe(z, k) | {"outputs": chosen})
+    assert torch.equal(method.project(z["x_test"]) > 0, z["rand_codes_test_24"][:, chosen].bool())
+    assert len(METHODS["cbe"](24, k).outputs.unique()) == k
+
+
+@pytest.mark.parametrize("k", LENGTHS)
 def test_cbe_opt_takes_the_exact_step_of_the_authors_objective(vectors, k):
     z = vectors("cbe")
     method = METHODS["cbe"](24, k, optimise=True)
