@@ -47,6 +47,10 @@ class ImageSource(ABC):
     def subset(self, rows: Tensor) -> ImageSource:
         """Keep some rows, int64 (n,), ascending."""
 
+    def undistorted(self) -> ImageSource:
+        """Return the same images without any that was stretched to a square."""
+        return self
+
     def prepare(self, folder: Path, progress: Progress) -> None:  # noqa: B027 - nothing to do
         """Get ready to be read, keeping in `folder` what takes long to make."""
 

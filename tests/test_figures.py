@@ -49,6 +49,23 @@ def test_yardsticks_are_ink_dashed_across_and_dotted():
     assert lines["random"].get_color() == lines["float"].get_color()
 
 
+def test_yardsticks_of_several_kinds_are_told_apart_and_named_with_what_they_take():
+    sizes = {"pq": "K bits", "opq": "K bits", "rabitq": "K + 64 bits"}
+    more = [
+        make_record(method=m, kind="yardstick", bits=b, settings={"method": {"size": size}})
+        for m, size in sizes.items()
+        for b in (16, 32, 64)
+    ]
+    board = board_of([*grid(seeds=1), *more])
+    (axes,) = map_against_bits(board).axes
+    lines = lines_of(axes)
+    assert {"pq (K bits)", "rabitq (K + 64 bits)", "float", "random"} <= set(lines)
+    styles = method_styles(board)
+    rows = [*sizes, "float", "random"]
+    assert len({styles[name]["linestyle"] for name in rows}) == len(rows)
+    assert len({styles[name]["color"] for name in rows}) == 1
+
+
 def test_one_panel_a_section_and_one_legend_entry_a_method():
     board = board_of(grid(seeds=1) + grid(seeds=1, backbone="other") + grid(seeds=1, dataset="x"))
     figure = map_against_bits(board)
@@ -162,7 +179,7 @@ def with_curves(seed=0, method="lsh", bits=2):
             "distances": {"pairs": [4, 4, 2], "relevant": [3, 1, 0]},
         },
         history=[{"contrastive": 3.0 - seed, "kl": 1.0}, {"contrastive": 2.0, "kl": 0.5}],
-        timings={"fit": 2.0 + seed},
+        cpu_timings={"fit": 2.0 + seed},
         metrics={"mAP@1000": 0.4, "P@H<=2": 0.3},
     )
 
@@ -196,6 +213,15 @@ def test_cost_marks_what_nothing_beats_in_both():
     (axes,) = cost(View(board_of([*grid(), with_curves(bits=16)]))).axes
     front = lines_of(axes)["Pareto front"]
     assert set(front.get_xdata()) == {0.5}  # all cells train as long: the best of them
+    assert axes.get_xlabel() == "training time (CPU seconds)"
+
+
+def test_the_axis_of_cost_tells_seconds_on_the_clock_from_cpu_seconds():
+    on_cuda = make_record(method="itq", versions={"cuda": "13.0"})
+    (axes,) = cost(View(board_of([on_cuda]))).axes
+    assert axes.get_xlabel() == "training time (seconds)"
+    (axes,) = cost(View(board_of([make_record(), on_cuda]))).axes
+    assert axes.get_xlabel() == "training time (CPU seconds or seconds)"
 
 
 def bars(figure):

@@ -55,7 +55,9 @@ def test_best_and_worst_queries_with_what_is_nearest(stored):
         query = np.unpackbits(arrays["query_codes"][place])
         distances = (np.unpackbits(arrays["database_codes"], axis=1) != query).sum(1)
         assert answer.distances.tolist() == sorted(distances)[:10]
-        shares = (data.labels[answer.row] & data.labels[answer.found.tolist()]).any(1)
+        shares = (data.labels.dense()[answer.row] & data.labels.dense()[answer.found.tolist()]).any(
+            1
+        )
         assert answer.right.tolist() == shares.tolist()
 
 
@@ -67,7 +69,9 @@ def test_samples_are_those_rows_of_the_data_set(stored):
     rows = samples.image_rows[:5]
     expected = thumbnails(data.images.read(torch.from_numpy(rows)))
     np.testing.assert_array_equal(samples.images_of(rows), expected)
-    np.testing.assert_array_equal(samples.labels_of(rows), data.labels[rows.tolist()].numpy())
+    np.testing.assert_array_equal(
+        samples.labels_of(rows), data.labels.dense()[rows.tolist()].numpy()
+    )
     assert samples.images_of(np.array([10**6])) is None
 
 
@@ -77,7 +81,7 @@ def test_other_labels_and_data_that_are_absent_leave_no_samples(stored, tmp_path
     other = ResultStore(tmp_path)
     other.save(record, store.arrays(store.locate(record)))
     assert keep_samples(other, load_board(other), known([])) == []
-    flipped = replace(data, labels=data.labels.roll(1, 1))
+    flipped = replace(data, labels=data.labels.dense().roll(1, 1))
     (line,) = keep_samples(other, load_board(other), known([flipped]))
     assert "other labels" in line
     assert not (tmp_path / "samples").exists()

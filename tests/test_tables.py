@@ -186,6 +186,13 @@ def test_the_text_is_aligned_and_stars_the_best():
     assert lines.count("-" * len(lines[4])) == 2
 
 
+def test_a_terminal_can_be_shown_some_tables_alone():
+    board = board_of([make_record(), make_record(dataset="other")])
+    text = leaderboard_plain(board, {make_record().table})
+    assert text == leaderboard_plain(board_of([make_record()]))
+    assert "other" in leaderboard_plain(board)
+
+
 def test_latex_has_the_rules_of_booktabs_and_as_many_cells_as_columns():
     text = leaderboard_latex(board_of(grid()))
     for rule in (r"\toprule", r"\bottomrule", r"\begin{tabular}{@{}lrrr@{}}", r"\end{table}"):

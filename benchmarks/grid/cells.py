@@ -112,6 +112,7 @@ class Cell:
             "backbone": {
                 "name": backbone.name,
                 "input_size": backbone.input_size,
+                "resize": backbone.resize,
                 "digest": backbone.digest,
             },
             "extraction": extraction_digest(),
@@ -159,7 +160,7 @@ def expand(
 ) -> list[Cell]:
     """All cells of a grid, those that share features next to each other.
 
-    The yardstick `float` has no codes and no randomness: one cell a task, with 0 bits and seed 0.
+    The yardstick `float` has no length and no randomness: one cell a task, with 0 bits and seed 0.
 
     Raises
     ------
@@ -186,8 +187,8 @@ def expand(
                 if matmul != "highest" and spec.is_trained:
                     marks["matmul"] = matmul
                 labelled = replace(spec, changes=spec.changes | marks)
-                for b in bits if spec.has_codes else [0]:
-                    for seed in range(n_seeds if spec.has_codes else 1):
+                for b in spec.lengths(bits):
+                    for seed in range(n_seeds if b else 1):
                         names = (task.data.name, task.data.protocol.name, task.label)
                         key = RunKey(*names, labelled.label, b, seed)
                         yield Cell(key, task, spec, views, text_encoder, matmul)

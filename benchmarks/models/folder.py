@@ -247,7 +247,7 @@ def _tensors(folder: Path, name: str, config: ModelConfig) -> dict[str, Tensor]:
 
 def _method(folder: Path, config: ModelConfig) -> HashMethod:
     settings = config.settings["method"]
-    spec = stored_method(settings)
+    spec = stored_method(settings, config.bits)
     if spec.settings(config.bits)["source"] != settings["source"]:
         raise ModelError(
             f"model folder {folder}: made by another version of {config.method}; export the model "

@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.no_exit import no_exit
+from benchmarks.grid.yardsticks.base import VectorYardstick
 from benchmarks.machine.memory import halving
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
@@ -31,7 +32,7 @@ _ENCODE_NUMBERS = 2**25
 
 
 Encoded = tuple[PackedBits, PackedBits] | tuple[Tensor, Tensor]
-"""Queries and database as codes, (Q, K) and (M, K); as floats where a yardstick has no codes."""
+"""Queries and database as codes, (Q, K) and (M, K), or as the vectors of a yardstick."""
 
 
 OnTrained = Callable[[Cell, dict[str, Tensor]], None]
@@ -172,13 +173,14 @@ def _encoded(
             PackedBits(query.cpu().numpy(), method.n_bits),
             PackedBits(database.cpu().numpy(), method.n_bits),
         )
-    return method.project(read(data.query)), method.project(read(data.database))
+    assert isinstance(method, VectorYardstick), "all others have codes"
+    return method.project(read(data.query)), method.database(read(data.database))
 
 
 def _reader(training: TrainingSet, cell: Cell, inputs: TaskInputs) -> Callable[[Tensor], Tensor]:
     """Return what gives the inputs of the method for some rows of the data set."""
     if isinstance(training, EndToEnd):
-        return partial(_extracted, training, inputs.images())
+        return partial(_extracted, training, inputs.images(cell.task.backbone.resize))
     return partial(_gathered, inputs.features(cell.method.cls.consumes).array)
 
 

@@ -70,7 +70,9 @@ def run_again(
     """Run the cell of a record with the flags of `benchmarks.repro`; raises what `repeat` does."""
     tidy(store_of(options.record))
     env = environment(options.device, deterministic=options.deterministic)
-    network, spec = stored_setup(record, [options.method] if options.method else ["all"])
+    network, spec = stored_setup(
+        record, [options.method] if options.method else ["all", "yardsticks"]
+    )
     name = options.dataset or f"{record.dataset}/{record.protocol}"
     task = Task(load(name, load_options(options)), network)
     cell = stored_cell(record, task, spec)
@@ -98,8 +100,9 @@ def stored_setup(record: RunRecord, methods: Sequence[str]) -> tuple[Backbone, M
     if "submission" in settings:
         raise GridError(f"record of {record.method}: it was submitted as codes, nothing runs it")
     try:
-        network = backbone(settings["backbone"]["name"], settings["backbone"]["input_size"])
-        return network, stored_method(settings["method"], methods)
+        seen = settings["backbone"]
+        network = backbone(seen["name"], seen["input_size"], seen.get("resize", "stretch"))
+        return network, stored_method(settings["method"], record.bits or 8, methods)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise GridError(
             f"record of {record.method}: its settings are not as a run writes them "
@@ -116,7 +119,9 @@ def stored_cell(record: RunRecord, task: Task, spec: MethodSpec) -> Cell:
     return Cell(record.key, task, spec, views, encoder, matmul)
 
 
-def stored_method(settings: Mapping[str, Any], methods: Sequence[str] = ("all",)) -> MethodSpec:
+def stored_method(
+    settings: Mapping[str, Any], n_bits: int, methods: Sequence[str] = ("all", "yardsticks")
+) -> MethodSpec:
     """Build the method with the settings that a record holds, and check them as a call's.
 
     Raises
@@ -134,7 +139,7 @@ def stored_method(settings: Mapping[str, Any], methods: Sequence[str] = ("all",)
     if recipe := settings.get("recipe"):
         spec = replace(spec, recipe=replace(spec.recipe, **recipe, epochs_at={}))
     params = dict(settings["params"])
-    spec.cls(8, 8, **params)  # at any width: what it refuses, it refuses before anything runs
+    spec.cls(8 * n_bits, n_bits, **params)  # what it refuses, it refuses before anything runs
     return replace(spec, params=params)
 
 

@@ -39,7 +39,9 @@ class RunSettings:
     deterministic : bool
         Ask torch for its strict mode.
     threads : int or None
-        Of torch in this process; None leaves them as they are.
+        Of torch in a process that runs cells; None leaves them as they are.
+    head_threads : int or None
+        The same while a head is trained on frozen features.
     command : str
         What the user called.
     keep_models : bool
@@ -63,6 +65,7 @@ class RunSettings:
     checkpoint_every: float = 60.0
     deterministic: bool = False
     threads: int | None = None
+    head_threads: int | None = None
     command: str = ""
     keep_models: bool = False
     stack: bool = False

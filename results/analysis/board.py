@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 
@@ -28,6 +29,15 @@ HEADINGS = {
 
 
 @dataclass(frozen=True)
+class About:
+    """What a reader is told of a method, by the name of its row; a record does not hold it."""
+
+    title: str  # as its paper writes it
+    paper: str  # ends in its address
+    bibtex: str = ""  # the entry of its paper
+
+
+@dataclass(frozen=True)
 class Entry:
     """One entry of a table: a method at one number of bits under one metric."""
 
@@ -41,10 +51,12 @@ class Entry:
 class Row:
     """One method or yardstick."""
 
-    method: str
+    method: str  # as records and flags name it
+    title: str  # as tables and figures show it
     kind: str  # one of `results.store.record.KINDS`
     cells: dict[tuple[str, int], Entry]  # by metric and bits
     failed: frozenset[int]  # bits at which a run failed
+    size: str = ""  # what an item takes, where it is no code for Hamming distances
 
     def cell(self, metric: str, bits: int) -> Entry | None:
         """Return the entry at `bits`; a yardstick without codes holds for every length."""
@@ -114,8 +126,9 @@ class Section:
         return tuple(f"{bits} bits" if bits else "no codes" for bits in self.bits)
 
     def label(self, row: Row) -> str:
-        """Return the name of a row, marked where the yardstick has no codes."""
-        return f"{row.method} (no codes)" if row.codeless and self.bits != (0,) else row.method
+        """Return the name of a row, with what an item takes where it has no codes."""
+        is_said = row.codeless and self.bits == (0,)  # by the heading of the column
+        return f"{row.title} ({row.size})" if row.size and not is_said else row.title
 
     def entry(self, row: Row, bits: int) -> str:
         """Return the main table's entry: ``0.457 ± 0.003``, ``failed`` or ``-`` (not run)."""
@@ -268,5 +281,27 @@ class Board:
     notes: tuple[str, ...]  # superseded, skipped and failed, one line each
     method_order: tuple[str, ...]
     comparisons: Comparisons | None = None  # None where nothing was tested
-    about: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Name and paper of a method, as the page shows them, by its name in the tables."""
+    about: Mapping[str, About] = field(default_factory=dict)
+    """By the name of a row without settings; rows from outside the suite are not in it."""
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """What tables and figures call each row, by its name."""
+        return {row.method: row.title for section in self.sections for row in section.rows}
+
+    def title(self, name: str) -> str:
+        """Return what tables and figures call a row; other text stays as it is."""
+        return self.titles.get(name, name)
+
+
+def colour_places(board: Board) -> dict[str, int]:
+    """Return the place of each ranked row's method, by which figures and charts colour it.
+
+    Settings do not count: ``nsh(tau=1)`` has the place of ``nsh``. A method keeps its place in
+    every report, whichever others are shown.
+    """
+    rows = {row.method: row for section in board.sections for row in section.rows}
+    ranked = sorted(name for name in rows if not rows[name].yardstick)
+    bases = [name for name in board.method_order if name not in rows or not rows[name].yardstick]
+    bases = list(dict.fromkeys([*bases, *(name.split("(")[0] for name in ranked)]))
+    return {name: bases.index(name.split("(")[0]) for name in ranked}

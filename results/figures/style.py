@@ -23,7 +23,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from results.analysis.board import Board, Row, Section
+from results.analysis.board import Board, Row, Section, colour_places
 from results.analysis.frames import method_key
 from results.figures.letters import FONT, legible
 from results.gallery.view import Width
@@ -33,8 +33,8 @@ INK = "#26262a"  # text, axes and the yardsticks; on the page this one colour fo
 # with two darker colours after it. Markers differ as well, so that grey prints stay readable.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f5fc0", "#8c6d46")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">", "p", "h")
-DASHES = {"float": (0, (5, 2)), "random": (0, (1, 1.6))}  # of the yardsticks
-OTHER_DASHES = (0, (5, 2, 1, 2))
+DASHES = {"float": (0, (5, 2)), "random": (0, (1, 1.6))}  # of the yardsticks in every table
+OTHER_DASHES = ((0, (5, 2, 1, 2)), (0, (5, 2, 1, 2, 1, 2)), (0, (9, 2)), (0, (9, 2, 2, 2)))
 STYLE: Any = {
     "font.family": FONT,
     "font.size": 8.5,
@@ -170,9 +170,10 @@ def _legend(
 
 
 def label(row: Row) -> str:
-    """Name of a row in a legend, marked where it learns from more than images."""
+    """Name of a row in a legend, marked where it learns from more than images or has no codes."""
     more = "" if row.kind in ("method", "yardstick") else f" [{row.kind}]"
-    return in_legend(f"{row.method}{more}")
+    size = f" ({row.size})" if row.size and not row.codeless else ""
+    return in_legend(f"{row.title}{more}{size}")
 
 
 def in_legend(name: str) -> str:
@@ -199,18 +200,18 @@ def method_styles(board: Board) -> dict[str, dict[str, Any]]:
     """
     rows = {row.method: row for section in board.sections for row in section.rows}
     names = sorted(rows, key=lambda name: method_key(name, board.method_order))
-    bases = [name for name in board.method_order if name not in rows or not rows[name].yardstick]
-    bases += [name.split("(")[0] for name in names if not rows[name].yardstick]
-    bases = list(dict.fromkeys(bases))
+    others = [name for name in names if rows[name].yardstick and name not in DASHES]
+    dashes = DASHES | {n: OTHER_DASHES[i % len(OTHER_DASHES)] for i, n in enumerate(others)}
+    places = colour_places(board)
     marks = 0
     styles: dict[str, dict[str, Any]] = {}
     for name in names:
         if rows[name].yardstick:
-            dashes = DASHES.get(name, OTHER_DASHES)
-            styles[name] = {"color": INK, "linestyle": dashes, "linewidth": 1.2, "zorder": 1.5}
+            look = {"color": INK, "linewidth": 1.2, "zorder": 1.5}
+            styles[name] = look | {"linestyle": dashes[name]}
             continue
         base = name.split("(")[0]
-        position = bases.index(base)
+        position = places[name]
         variant = name != base
         marks += variant
         styles[name] = {

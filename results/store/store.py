@@ -24,7 +24,7 @@ from results.store.files import tensor_file, write_atomic
 from results.store.leases import SUFFIX as LEASE_SUFFIX
 from results.store.record import Failure, RunRecord, check_record
 from results.store.run_key import Address
-from results.store.scan import FAILED, UNREADABLE, Scan, read_record, reason, scan_runs
+from results.store.scan import FAILED, UNREADABLE, Reader, Scan, read_record, reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +56,7 @@ class ResultStore:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self.runs = self.root / "runs"
+        self._reader = Reader(self.runs)
 
     def check_writable(self) -> None:
         """Raise StoreError unless a file can be created in the folder of the records."""
@@ -202,8 +203,11 @@ class ResultStore:
             raise StoreError(f"{self._short(path)}: {error}; run the cell again") from error
 
     def scan(self) -> Scan:
-        """Read everything once; what cannot be read is named and left out, never raised."""
-        return scan_runs(self.runs)
+        """Read everything; what cannot be read is named and left out, never raised.
+
+        A file that has not changed since the last scan of this store is not read again.
+        """
+        return self._reader.scan()
 
     def records(self) -> list[RunRecord]:
         """Return every record that can be read, in the order of their paths."""
