@@ -25,7 +25,7 @@ from benchmarks.grid.yardsticks import YARDSTICKS, Yardstick
 from datasets.augment import AUGMENTATIONS
 from datasets.errors import lookup, one_line
 from methods import METHODS, HashMethod, Recipe
-from methods.base import Supervision
+from methods.base import LengthError, Supervision
 from results.store.record import MOST
 
 _KNOWN: dict[str, type[HashMethod]] = {**METHODS, **YARDSTICKS}
@@ -275,11 +275,30 @@ def _check_params(name: str, cls: type[HashMethod], params: Mapping[str, Any]) -
     try:
         with no_exit():
             cls(8, 8, **params)
+    except LengthError:  # which `check_length` checks at the lengths that will run
+        pass
     except ValueError as error:
         raise GridError(f"{name}: {one_line(error)}; give another value") from error
     except Exception as error:  # a layer too large for the memory, say
         told = describe(error, inspect.getfile(cls))
         raise GridError(f"{name}: {told}; give another value") from error
+
+
+def check_length(spec: MethodSpec, n_bits: int) -> None:
+    """Let a method refuse a code length before anything runs.
+
+    Raises
+    ------
+    GridError
+        With the lengths that it names.
+    """
+    try:
+        with no_exit():
+            spec.cls(8, n_bits, **spec.params)
+    except LengthError as error:
+        raise GridError(f"--bits {n_bits}: {one_line(error)}") from error
+    except Exception:  # it is shown by the cell that meets it at its own width
+        return
 
 
 def _constructor_defaults(cls: type[HashMethod]) -> dict[str, Any]:
