@@ -214,7 +214,7 @@ def _run(settings: RunSettings, taken: Sequence[_Taken], tell: Tell) -> list[Out
     learnt: dict[str, dict[str, np.ndarray]] = {}
 
     def on_trained(cell: Cell, found: dict[str, torch.Tensor]) -> None:
-        if settings.keep_models and cell.kind != "yardstick":
+        if settings.keep_models:
             learnt[cell.digest] = {name: value.numpy() for name, value in found.items()}
 
     limit = None if settings.cell_timeout is None else settings.cell_timeout * len(cells)
