@@ -14,7 +14,7 @@ from benchmarks.evaluation.float_ranking import Rule, rank_floats
 from benchmarks.evaluation.graded_relevance import Similarity
 from benchmarks.evaluation.health import code_health
 from benchmarks.evaluation.metrics import cutoff_curves, precision_recall_curve, retrieval_metrics
-from benchmarks.evaluation.packing import PIECE, PackedBits
+from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.ties import Floats, Ints
 from benchmarks.machine.memory import halving
 from datasets.base import RetrievalDataset
@@ -102,14 +102,14 @@ def score_floats(
 
 
 def _labels(data: RetrievalDataset, rows: Tensor) -> PackedBits:
-    """Pack the labels of some rows, a part of them at a time."""
-    return PackedBits.concatenate([PackedBits.of(data.labels[part]) for part in rows.split(PIECE)])
+    """Pack the labels of some rows."""
+    return PackedBits(data.labels[rows].packed().numpy(), data.labels.n_classes)
 
 
 def _gains(data: RetrievalDataset) -> list[Similarity | None]:
     """Say by what items are graded: shared labels where there are several, and the hierarchy."""
     gains: list[Similarity | None] = []
-    if (PackedBits.of(data.labels).counts() > 1).any():
+    if (data.labels.counts() > 1).any():
         gains.append("exponential")
     if data.hierarchy is not None:
         gains.append(data.hierarchy)

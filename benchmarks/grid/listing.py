@@ -14,12 +14,15 @@ from datasets.own.plugins import offers
 from datasets.protocols.table import PROTOCOLS
 from datasets.sources.facts import FACTS
 from methods import METHODS, HashMethod
+from methods.papers import bibtex
 
 
 def listing(what: str) -> list[str]:
     """Lines about every choice of a kind, one of `benchmarks.grid.flags.LISTS`."""
     if what == "methods":
         return _methods()
+    if what == "bibtex":
+        return [entry for name, entry in bibtex().items() if name in METHODS | YARDSTICKS]
     if what == "datasets":
         hidden = dict.fromkeys(DATASETS, "; hidden by the suite's own")
         plugins = (f"{n:<20} {e.value}{hidden.get(n, '')}" for n, e in offers().items())

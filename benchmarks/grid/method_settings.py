@@ -30,7 +30,7 @@ from benchmarks.grid.yardsticks.base import VectorYardstick, Yardstick
 from datasets.augment import AUGMENTATIONS
 from datasets.errors import lookup, one_line
 from methods import METHODS, HashMethod, Recipe
-from methods.base import Supervision
+from methods.base import LengthError, Supervision
 from results.store.record import MOST
 
 _KNOWN: dict[str, type[HashMethod]] = {**METHODS, **YARDSTICKS}
@@ -324,6 +324,8 @@ def _check_params(name: str, cls: type[HashMethod], params: Mapping[str, Any]) -
     try:
         with no_exit():
             cls(8, 8, **params)
+    except LengthError:  # which `check_length` checks at the lengths that will run
+        pass
     except ValueError as error:
         spec = MethodSpec(name, cls, dict(params))
         if spec.length_fault(_ANY, _ANY) is None:
@@ -332,6 +334,23 @@ def _check_params(name: str, cls: type[HashMethod], params: Mapping[str, Any]) -
     except Exception as error:  # a layer too large for the memory, say
         told = describe(error, inspect.getfile(cls))
         raise GridError(f"{name}: {told}; give another value") from error
+
+
+def check_length(spec: MethodSpec, n_bits: int) -> None:
+    """Let a method refuse a code length before anything runs.
+
+    Raises
+    ------
+    GridError
+        With the lengths that it names.
+    """
+    try:
+        with no_exit():
+            spec.cls(8, n_bits, **spec.params)
+    except LengthError as error:
+        raise GridError(f"--bits {n_bits}: {one_line(error)}") from error
+    except Exception:  # it is shown by the cell that meets it at its own width
+        return
 
 
 def _constructor_defaults(cls: type[HashMethod]) -> dict[str, Any]:

@@ -151,7 +151,8 @@ def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[
 def _task(name: str, options: argparse.Namespace, tasks: Tasks) -> Task | AbsentData:
     """Open a task, once for all grids."""
     data_options = load_options(options)
-    request = TaskRequest(full_name(name), data_options, options.backbone, options.input_size)
+    seen_through = (options.backbone, options.input_size, options.resize)
+    request = TaskRequest(full_name(name), data_options, *seen_through)
     if request not in tasks:
         try:
             tasks[request] = open_task(request)

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 import torch
 
 from benchmarks.features.backbones import backbone
-from benchmarks.features.base import Backbone, BackboneError, Kind
+from benchmarks.features.base import Backbone, BackboneError, Kind, Resize
 from benchmarks.features.extraction import extraction_digest
 from benchmarks.grid.method_settings import GridError, MethodSpec
 from benchmarks.grid.yardsticks.base import Yardstick
@@ -41,12 +41,15 @@ class TaskRequest:
         None chooses by the data set.
     input_size : int or None
         In pixels; None is what the backbone was trained at.
+    resize : "stretch" or "crop"
+        How a whole image becomes the backbone's input.
     """
 
     dataset: str
     options: LoadOptions
     backbone: str | None = None
     input_size: int | None = None
+    resize: Resize = "stretch"
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Task:
 
     @property
     def label(self) -> str:
-        """Name of the backbone and its input size; precomputed features have none."""
+        """Backbone, input size and how images come to it; precomputed features have none."""
         return "features" if self.data.features is not None else self.backbone.label
 
     def in_dim(self, kind: Kind) -> int | None:
@@ -155,7 +158,7 @@ def open_task(request: TaskRequest) -> Task:
     if data.features is not None:
         return Task(data, backbone(NO_BACKBONE, None), sent)
     chosen = request.backbone or DEFAULT_BACKBONE.get(data.name, NATURAL_BACKBONE)
-    return Task(data, backbone(chosen, request.input_size), sent)
+    return Task(data, backbone(chosen, request.input_size, request.resize), sent)
 
 
 @lru_cache(maxsize=2)
