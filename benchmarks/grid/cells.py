@@ -18,7 +18,7 @@ from typing import Any, Literal
 from benchmarks.evaluation.counters.choice import MAX_BITS
 from benchmarks.features.captions import DEFAULT_ENCODER
 from benchmarks.features.extraction import extraction_digest
-from benchmarks.grid.method_settings import GridError, MethodSpec, check_length, check_range
+from benchmarks.grid.method_settings import GridError, MethodSpec, check_range
 from benchmarks.grid.tasks import Task
 from benchmarks.training.trainer import Matmul
 from datasets.digests import code_digest
@@ -165,15 +165,11 @@ def expand(
     Raises
     ------
     GridError
-        If a code length or the number of seeds is out of range, a method cannot give a length, or
-        a setting would do nothing.
+        If a code length or the number of seeds is out of range, or a setting would do nothing.
     """
     for n_bits in bits:
         check_range("--bits", n_bits, 1, MAX_BITS)
     check_range("--seeds", n_seeds, 1, MAX_SEEDS)
-    for spec in methods:
-        for b in bits if spec.has_codes else []:
-            check_length(spec, b)
 
     def cells() -> Iterator[Cell]:
         for task in tasks:

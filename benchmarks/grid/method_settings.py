@@ -38,8 +38,6 @@ _KNOWN: dict[str, type[HashMethod]] = {**METHODS, **YARDSTICKS}
 _NO_SETTINGS = ("epochs_at", "params", "source")
 """Fields of a recipe that shape no number, or that others stand for: `epochs`, the parameters."""
 
-_ANY = 720_720
-"""A length that all numbers up to 16 divide."""
 _BUILT = 1024
 """Bits up to which a method is built to see whether it can be; beyond, it is built without memory,
 which takes torch seconds to get ready for."""
@@ -324,33 +322,13 @@ def _check_params(name: str, cls: type[HashMethod], params: Mapping[str, Any]) -
     try:
         with no_exit():
             cls(8, 8, **params)
-    except LengthError:  # which `check_length` checks at the lengths that will run
+    except LengthError:  # the plan asks at the lengths that will run
         pass
     except ValueError as error:
-        spec = MethodSpec(name, cls, dict(params))
-        if spec.length_fault(_ANY, _ANY) is None:
-            return  # 8 bits are the fault, and the plan looks at lengths
         raise GridError(f"{name}: {one_line(error)}; give another value") from error
     except Exception as error:  # a layer too large for the memory, say
         told = describe(error, inspect.getfile(cls))
         raise GridError(f"{name}: {told}; give another value") from error
-
-
-def check_length(spec: MethodSpec, n_bits: int) -> None:
-    """Let a method refuse a code length before anything runs.
-
-    Raises
-    ------
-    GridError
-        With the lengths that it names.
-    """
-    try:
-        with no_exit():
-            spec.cls(8, n_bits, **spec.params)
-    except LengthError as error:
-        raise GridError(f"--bits {n_bits}: {one_line(error)}") from error
-    except Exception:  # it is shown by the cell that meets it at its own width
-        return
 
 
 def _constructor_defaults(cls: type[HashMethod]) -> dict[str, Any]:
