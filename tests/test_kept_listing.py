@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+from benchmarks.grid import code_stamps
 from benchmarks.grid import kept_listing as kept
 from benchmarks.grid.flags import LISTS
 from benchmarks.grid.listing import listing
@@ -14,7 +15,7 @@ def code(tmp_path, monkeypatch):
     path = tmp_path / "code/methods/one.py"
     path.parent.mkdir(parents=True)
     path.write_text("1")
-    monkeypatch.setattr(kept, "HOME", tmp_path / "code")
+    monkeypatch.setattr(code_stamps, "HOME", tmp_path / "code")
     return path
 
 
