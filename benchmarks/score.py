@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, metavar="N", help="which repetition this is")
     add("--backbone", metavar="NAME", help="that the codes come from")
     add("--input-size", type=int, metavar="PX")
+    add("--resize", choices=["stretch", "crop"], default="stretch", help="of images, to that size")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--out", type=Path, metavar="DIR", help="store the record there too")
     add("--force", action="store_true", help="replace a stored record of the same codes")

@@ -276,19 +276,42 @@ def _jitter(views: Tensor, uniforms: Tensor, recipe: Augmentation) -> None:
     def factor(strength: float, column: int) -> Tensor:
         return 1 - strength + 2 * strength * uniforms[:, column]
 
-    turn = 2 * math.pi * recipe.hue * (2 * uniforms[:, _HUE] - 1)
+    turn = recipe.hue * (2 * uniforms[:, _HUE] - 1)
     # kornia has several functions of each kind; these are the ones that do as PIL does.
     steps = (
         (enhance.adjust_brightness_accumulative, factor(recipe.brightness, _BRIGHTNESS)),
         (enhance.adjust_contrast_with_mean_subtraction, factor(recipe.contrast, _CONTRAST)),
         (enhance.adjust_saturation_with_gray_subtraction, factor(recipe.saturation, _SATURATION)),
-        (enhance.adjust_hue, turn),
+        (_turn_hue, turn),
     )
     chosen = uniforms[:, _JITTER] < recipe.jitter
     order = _ORDERS[(uniforms[:, _ORDER] * len(_ORDERS)).long().clamp(max=len(_ORDERS) - 1)]
     for position in range(4):
         for i, (step, value) in enumerate(steps):
             _change(views, chosen & (order[:, position] == i), step, value)
+
+
+def _turn_hue(views: Tensor, turn: Tensor) -> Tensor:
+    """Turn the colour circle of each view, (B, 3, S, S), by so many turns, (B,).
+
+    In hue, saturation and value the turn is a sum of hues. A channel is then the value less the
+    chroma times a wave of the hue, 1 within a sixth of a turn of the opposite colour and 0 from
+    two sixths on. kornia's two conversions give the same to 1e-6 in five times the time.
+    """
+    value = views.amax(1)
+    chroma = value - views.amin(1)
+    red, green, blue = views.unbind(1)
+    in_green = torch.sub(blue, red).add_(chroma, alpha=2)
+    in_blue = torch.sub(red, green).add_(chroma, alpha=4)
+    sixths = torch.where(green == value, in_green, in_blue)
+    sixths = torch.where(red == value, green - blue, sixths)  # of a turn, times the chroma
+    sixths.div_(chroma.clamp(min=1e-30)).add_(6 * turn[:, None, None])
+    turned = torch.empty_like(views)
+    for channel, opposite in enumerate((3, 5, 1)):  # cyan, magenta, yellow
+        away = sixths - opposite
+        away.sub_(away.div(6).round_(), alpha=6).abs_()
+        torch.addcmul(value, (2 - away).clamp_(0, 1), chroma, value=-1, out=turned[:, channel])
+    return turned
 
 
 def _to_grey(views: Tensor) -> Tensor:

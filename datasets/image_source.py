@@ -17,6 +17,7 @@ class ImageSource(ABC):
     """Images by row number, wherever they lie: in memory, on disk, or still encoded."""
 
     digest: str  # 64 hexadecimal digits; identifies the images, and costs no decoding
+    size: int  # height and width of an image, in pixels
 
     @abstractmethod
     def __len__(self) -> int:
@@ -45,6 +46,10 @@ class ImageSource(ABC):
     @abstractmethod
     def subset(self, rows: Tensor) -> ImageSource:
         """Keep some rows, int64 (n,), ascending."""
+
+    def undistorted(self) -> ImageSource:
+        """Return the same images without any that was stretched to a square."""
+        return self
 
     def prepare(self, folder: Path, progress: Progress) -> None:  # noqa: B027 - nothing to do
         """Get ready to be read, keeping in `folder` what takes long to make."""
@@ -88,6 +93,7 @@ class MemoryImages(ImageSource):
                 f"{tuple(images.shape)}; scale to 0..255 and repeat a grey channel three times"
             )
         self._images = images
+        self.size = images.shape[-1]
         self.digest = tensor_digest(images)
 
     def __len__(self) -> int:

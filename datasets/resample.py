@@ -1,13 +1,19 @@
 """Scaling and cropping: one linear map along each axis, the same for the test and the training.
 
-Enlarging is bilinear. Reducing averages over the old pixels that fall into a new one (a triangle
-filter, as PIL's bilinear filter), so that nothing is skipped.
+Enlarging is bilinear, unless another filter is asked for. Reducing averages over the old pixels
+that fall into a new one (a triangle filter, as PIL's bilinear filter), so that nothing is skipped.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 import torch
 from torch import Tensor
+
+Filter = Literal["bilinear", "bicubic"]
+"""How new pixels are made of old ones, as PIL's filters of these names do."""
 
 
 def resize(images: Tensor, size: int) -> Tensor:
@@ -37,6 +43,46 @@ def resize(images: Tensor, size: int) -> Tensor:
         scaled, (size, size), mode="bilinear", align_corners=False, antialias=True
     )
     return scaled.clamp_(0, 1)
+
+
+def centre_crop(images: Tensor, size: int, share: float = 1.0, by: Filter = "bilinear") -> Tensor:
+    """Scale the short side, and cut a square out of the centre: nothing is distorted.
+
+    Sides and places are rounded as torchvision's ``Resize`` and ``CenterCrop`` round them, which
+    timm uses with ``floor(size / share)`` pixels for the short side.
+
+    Parameters
+    ----------
+    images : Tensor, uint8, shape (B, 3, H, W)
+        Images on any device.
+    size : int
+        Height and width of the result, in pixels.
+    share : float
+        Of the scaled short side, what is kept, in (0, 1].
+    by : "bilinear" or "bicubic"
+
+    Returns
+    -------
+    Tensor, float32, shape (B, 3, size, size)
+        In [0, 1].
+
+    Examples
+    --------
+    >>> images = torch.zeros(1, 3, 8, 12, dtype=torch.uint8)
+    >>> images[..., 2:10] = 255
+    >>> centre_crop(images, 8).min()
+    tensor(1.)
+    """
+    height, width = images.shape[-2:]
+    short, least = math.floor(size / share), min(height, width)
+    sides = short * height // least, short * width // least
+    scaled = images.float() / 255
+    if sides != (height, width):
+        scaled = torch.nn.functional.interpolate(
+            scaled, sides, mode=by, align_corners=False, antialias=True
+        )
+    top, left = (round((side - size) / 2) for side in sides)
+    return scaled[..., top : top + size, left : left + size].clamp(0, 1)
 
 
 def crop(

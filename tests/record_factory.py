@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -92,9 +93,9 @@ def fill(store, records):
     return [store.save(record, ARRAYS) for record in records]
 
 
-def board_of(records, order=ORDER, skipped=(), failures=()):
+def board_of(records, order=ORDER, skipped=(), failures=(), about=MappingProxyType({})):
     """What a store of these would show."""
-    return build(Scan(list(records), list(skipped), list(failures)), order)
+    return build(Scan(list(records), list(skipped), list(failures)), order, about)
 
 
 def failure(**changes):

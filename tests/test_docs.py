@@ -120,6 +120,14 @@ def test_the_page_of_data_sets_has_every_protocol():
     assert re.findall(r"^\| `\w+/.*$", page, re.MULTILINE) == rows
 
 
+def test_the_page_on_reading_says_how_papers_resize():
+    page = (ROOT / "docs/data.md").read_text()
+    known = [p for named in PROTOCOLS.values() for p in named.values() if p.resize]
+    rows = [f"| `{p.label}` | {p.resize} |" for p in known]
+    assert re.findall(r"^\| `\w+/.*$", page, re.MULTILINE) == rows
+    assert len(rows) > 5
+
+
 @pytest.mark.parametrize("package", ["benchmarks", "datasets", "results"])
 def test_the_tables_of_rooms_are_those_that_are_held(package):
     page = (ROOT / "ARCHITECTURE.md").read_text()

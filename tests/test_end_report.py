@@ -9,6 +9,7 @@ from tests.record_factory import fill, make_record
 
 RECORD = make_record()
 ADDRESS = Address(**vars(RECORD.key), digest=RECORD.digest)
+TABLES = {RECORD.table}
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def store(tmp_path, monkeypatch):
     store = ResultStore(tmp_path / "out")
     fill(store, [make_record(seed=seed) for seed in range(2)])
     write_plan(store, [])
-    report(store, [])
+    report(store, [], TABLES)
     return store
 
 
@@ -31,10 +32,10 @@ def rendered(monkeypatch):
 
 
 def test_a_report_that_is_up_to_date_is_not_rendered_again_and_says_the_same(store, rendered):
-    first = report(store, [])
+    first = report(store, [], TABLES)
     write_plan(store, [])
-    assert report(store, []) == first
-    assert "lsh" in first
+    assert report(store, [], TABLES) == first
+    assert "\nLSH " in first
     assert first.endswith("leaderboard.csv\n")
     assert rendered == []
 
@@ -55,5 +56,10 @@ def test_a_report_that_is_up_to_date_is_not_rendered_again_and_says_the_same(sto
 )
 def test_a_report_is_rendered_again_once_anything_has_changed(store, rendered, monkeypatch, change):
     change(store, monkeypatch)
-    report(store, [])
+    report(store, [], TABLES)
+    assert rendered == [store]
+
+
+def test_a_call_of_other_tables_shows_those(store, rendered):
+    assert "\nLSH " not in report(store, [], {("digits", "300-1497", "other")})
     assert rendered == [store]

@@ -40,6 +40,8 @@ def test_a_backbone_for_given_features_is_said(tmp_path, capsys, features):
     (said,) = plan(tmp_path, capsys, *flags, "--input-size", "32")[:1]
     assert said.startswith("skipped: --backbone for features-mine")
     assert said.endswith(": its features are given")
+    said = plan(tmp_path, capsys, *flags[:4], "--resize", "crop")
+    assert [line.split(" for ")[0] for line in said] == ["skipped: --resize"]
 
 
 def test_an_encoder_that_nothing_reads_is_said(tmp_path, capsys, monkeypatch):

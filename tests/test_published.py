@@ -62,7 +62,26 @@ def test_ours_stand_beside_theirs_with_the_gap():
     assert row["gap"] == pytest.approx(0.61 - row["value"])
     assert (row["method"], row["n"]) == ("cibhash", 2)
     same_frozen_vgg16 = "weights not said, ours tv_in1k; protocol of the released code"
-    assert row["differs"] == same_frozen_vgg16
+    assert row["differs"] == f"images: resizing not said, ours stretch; {same_frozen_vgg16}"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "protocol", "resize", "said"),
+    [
+        ("cifar10", "wch", "", []),
+        ("cifar10", "wch", ",crop", ["images: stretch, ours crop"]),
+        ("mscoco", "5k-10k", "", ["images: crop, no margin, ours stretch"]),
+    ],
+)
+def test_how_images_are_resized_is_a_difference(dataset, protocol, resize, said):
+    name = f"timm:vit_base_patch16_224.augreg_in21k@224{resize}"
+    metric = {"cifar10": "mAP@1000", "mscoco": "mAP@5000"}[dataset]
+    record = make_record(
+        dataset=dataset, protocol=protocol, backbone=name, method="wch", metrics={metric: 0.6}
+    )
+    row = found(board_of([record]), published="WCH", bits=16).iloc[0]
+    assert [part for part in row["differs"].split("; ") if "images: " in part] == said
+    assert "px" not in row["differs"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +89,7 @@ def test_ours_stand_beside_theirs_with_the_gap():
     [
         ({"backbone": "efficientnet_lite0@128"}, "VGG16 frozen, ours efficientnet_lite0@128"),
         ({"backbone": "timm:vgg16_bn.tv_in1k@224"}, "ours timm:vgg16_bn"),
-        ({"backbone": "timm:vgg16.tv_in1k@32"}, "input of 224 px, ours of 32; weights not said"),
+        ({"backbone": "timm:vgg16.tv_in1k@32"}, "input of 224 px, ours of 32; images: "),
         ({"method": "cibhash(tau=0.5)"}, "ours with tau=0.5"),
         ({"protocol": "1k-5k~59990"}, "incomplete copy"),
     ],

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from benchmarks.features.base import Backbone, Pixels
+from benchmarks.features.base import Backbone, Pixels, Resize
 from benchmarks.features.timm_backbone import TimmBackbone, read_weights
 from datasets.errors import lookup
 
@@ -53,8 +53,16 @@ BACKBONES: dict[str, Callable[[str, int | None], Backbone]] = {
 }
 
 
-def backbone(name: str, input_size: int | None = None) -> Backbone:
+def backbone(name: str, input_size: int | None = None, resize: Resize = "stretch") -> Backbone:
     """Build a backbone by name.
+
+    Parameters
+    ----------
+    name : str
+    input_size : int or None
+        Side of what it sees, in pixels; None takes the size that its weights were trained at.
+    resize : "stretch" or "crop"
+        How a whole image becomes that square, see `Backbone.square`.
 
     Raises
     ------
@@ -63,6 +71,7 @@ def backbone(name: str, input_size: int | None = None) -> Backbone:
     BackboneError
         If its weights are missing or do not fit.
     """
-    if name.startswith("timm:"):
-        return _timm(name, input_size)
-    return lookup("backbone", name, BACKBONES)(name, input_size)
+    make = _timm if name.startswith("timm:") else lookup("backbone", name, BACKBONES)
+    made = make(name, input_size)
+    made.resize = resize
+    return made

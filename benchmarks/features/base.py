@@ -15,11 +15,16 @@ from torch.nn import functional as F
 
 from datasets.digests import code_digest
 from datasets.errors import DatasetError
+from datasets.resample import Filter, centre_crop, resize
 
 MAX_INPUT_SIZE = 4096
 
 Kind = Literal["features", "tokens"]
 """What a backbone gives for an image: one vector, or one for each of its parts."""
+
+Resize = Literal["stretch", "crop"]
+"""How a whole image becomes the square that a network sees: all of it, stretched where it is not
+square; or its centre, undistorted."""
 
 
 class BackboneError(DatasetError):
@@ -35,7 +40,17 @@ class Backbone(ABC):
         As given by the user.
     input_size : int or None
         Side of the square input in pixels; None takes images as they are.
+    resize : "stretch" or "crop"
+        How a whole image becomes that square.
+    crop_share : float
+        Of the short side, what ``crop`` keeps; 1 for the largest square.
+    crop_filter : "bilinear" or "bicubic"
+        How ``crop`` scales; ``stretch`` is bilinear.
     """
+
+    resize: Resize = "stretch"
+    crop_share: float = 1.0
+    crop_filter: Filter = "bilinear"
 
     def __init__(self, name: str, input_size: int | None) -> None:
         if input_size is not None and not 1 <= input_size <= MAX_INPUT_SIZE:
@@ -48,13 +63,22 @@ class Backbone(ABC):
 
     @property
     def label(self) -> str:
-        """Name and input size, as tables and folders show it.
+        """Name, input size and how images come to it, as tables and folders show it.
 
         Examples
         --------
-        >>> Pixels("pixels", None).label, Pixels("pixels", 16).label
-        ('pixels', 'pixels@16')
+        >>> pixels = Pixels("pixels", 16)
+        >>> pixels.label
+        'pixels@16'
+        >>> pixels.resize = "crop"
+        >>> pixels.label
+        'pixels@16,crop'
         """
+        return self.network_label + ("" if self.resize == "stretch" else f",{self.resize}")
+
+    @property
+    def network_label(self) -> str:
+        """Name and input size alone: what augmented views depend on."""
         return self.name if self.input_size is None else f"{self.name}@{self.input_size}"
 
     @property
@@ -65,6 +89,22 @@ class Backbone(ABC):
     @abstractmethod
     def to(self, device: torch.device) -> Backbone:
         """Move to a device; returns itself."""
+
+    def square(self, images: Tensor) -> Tensor:
+        """Bring whole images to the input of the network.
+
+        Parameters
+        ----------
+        images : Tensor, uint8, shape (B, 3, H, W)
+
+        Returns
+        -------
+        Tensor, float32 in [0, 1], shape (B, 3, S, S)
+        """
+        size = self.input_size or images.shape[-1]
+        if self.resize == "stretch":
+            return resize(images, size)
+        return centre_crop(images, size, self.crop_share, self.crop_filter)
 
     @abstractmethod
     def features(self, images: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.features.base import Backbone, BackboneError, Kind
+from benchmarks.features.base import Backbone, BackboneError, Kind, Resize
 from benchmarks.features.captions import embed, encoder_digest
 from benchmarks.features.device_images import DeviceImages
 from benchmarks.features.extraction import (
@@ -85,9 +85,10 @@ class FeatureCache:
         """
         if data.features is not None and kind == "features":
             return Cached(data.features, 0.0)
-        views = whole_images(self._source(data, kind), backbone.input_size)
-        key = [data.data_digest]
-        return self._array(f"of {data.name}", key, views, backbone, kind, also)
+        views = whole_images(self._source(data, kind, backbone.resize), backbone.square)
+        key = [data.data_digest, backbone.resize]
+        stem = partial(self._stem, backbone.label, key, backbone)
+        return self._array(f"of {data.name}", stem, views, backbone, kind, also)
 
     def bank(
         self,
@@ -104,7 +105,8 @@ class FeatureCache:
         `features`.
 
         The augmentation of a view is drawn for its image and view number alone, so it does not
-        depend on the block size or the device.
+        depend on the block size or the device. Views are cut out of the images as they are kept,
+        whatever `Backbone.resize` is: both ways share a bank.
 
         Raises
         ------
@@ -118,7 +120,8 @@ class FeatureCache:
         seed = int(_digest(views_key)[:15], 16)
         views = augmented(images, data.train, recipe, n_views, seed, backbone.input_size)
         what = f"of {n_views} views of the training images of {data.name}"
-        return self._array(what, views_key, views, backbone, kind, also)
+        stem = partial(self._stem, backbone.network_label, views_key, backbone)
+        return self._array(what, stem, views, backbone, kind, also)
 
     def captions(self, captions: Sequence[Sequence[str]], encoder: str) -> Cached:
         """Embeddings of the captions of images, float32, shape (N, E), see `captions.embed`.
@@ -138,52 +141,56 @@ class FeatureCache:
         stored = disk_array(stem, what, len(captions), blocks, self.progress, mode="c")
         return Cached(torch.from_numpy(stored.array), stored.seconds)
 
-    def images(self, data: RetrievalDataset, what: str = "new views") -> ImageSource:
+    def images(self, data: RetrievalDataset, resize: Resize = "stretch") -> ImageSource:
         """Images of a data set, ready to be read; on CUDA they stay there if they fit.
+
+        With ``crop`` none of them was stretched.
 
         Raises
         ------
         FeatureError
             If the data set has none.
         """
-        images = self._source(data, what)
+        images = self._source(data, "new views", resize)
         images.prepare(self.root / "pixels", self.progress)
         return images
 
-    def _source(self, data: RetrievalDataset, what: str) -> ImageSource:
+    def _source(self, data: RetrievalDataset, what: str, resize: Resize = "stretch") -> ImageSource:
         """Images of a data set, not ready yet."""
         if data.images is None:
             raise FeatureError(
                 f"{data.name}: {what} need images, and this data set has features only; "
                 "choose a method that trains on plain features"
             )
+        images = data.images if resize == "stretch" else data.images.undistorted()
         if self.device.type != "cuda":
-            return data.images
-        kept = DeviceImages(data.images, self.device)
+            return images
+        kept = DeviceImages(images, self.device)
         return self._on_device.setdefault(kept.digest, kept)
 
     def _array(
         self,
         what: str,
-        views_key: Sequence[object],
+        stem: Callable[[Kind], Path],
         views: Views,
         backbone: Backbone,
         kind: Kind,
         also: Kind | None,
     ) -> Cached:
         """Read an array from the cache, or compute it, alone or beside the other kind."""
-        stem = partial(self._stem, views_key, backbone)
         if also is not None and not any(is_stored(stem(each)) for each in (kind, also)):
             stems = {each: stem(each) for each in _BOTH}
             with suppress(BackboneError, FeatureError):  # what is asked for may be had all the same
                 return self._pass(what, stems, views, backbone)[kind]
         return self._pass(what, {kind: stem(kind)}, views, backbone)[kind]
 
-    def _stem(self, views_key: Sequence[object], backbone: Backbone, kind: Kind) -> Path:
+    def _stem(
+        self, label: str, views_key: Sequence[object], backbone: Backbone, kind: Kind
+    ) -> Path:
         """Where an array lies: its key holds all that its numbers depend on."""
         key = [kind, *views_key, backbone.digest, backbone.input_size, extraction_digest()]
         key.append(precision(self.device))
-        folder = backbone.label.replace("/", "_").replace(":", "_")
+        folder = label.replace("/", "_").replace(":", "_")
         return self.root / folder / _digest(key)[:24]
 
     def _pass(

@@ -20,7 +20,7 @@ import datasets.augment
 import datasets.resample
 from benchmarks.features.device_images import read_ahead, to_host
 from benchmarks.features.extractor import Extractor
-from datasets.augment import Augmentation, augment, draws, resize
+from datasets.augment import Augmentation, augment, draws
 from datasets.digests import code_digest
 from datasets.image_source import ImageSource
 
@@ -56,11 +56,11 @@ class Views:
         return math.prod(self.shape)
 
 
-def whole_images(images: ImageSource, size: int | None) -> Views:
-    """Every image as it is, scaled to a square of `size` pixels; None keeps its size."""
+def whole_images(images: ImageSource, square: Callable[[Tensor], Tensor]) -> Views:
+    """Every image as a whole, brought to the input of a backbone by its `Backbone.square`."""
 
     def draw(pixels: Tensor, numbers: Tensor) -> Tensor:
-        return resize(pixels, size or pixels.shape[-1])
+        return square(pixels)
 
     return Views(images, torch.arange(len(images)), (), draw)
 

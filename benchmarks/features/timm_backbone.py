@@ -66,6 +66,8 @@ class TimmBackbone(Backbone):
         self._fixed_size = bool(config.fixed_input_size)
         self.mean: tuple[float, ...] = tuple(config.mean)
         self.std: tuple[float, ...] = tuple(config.std)
+        self.crop_share = min(config.crop_pct, 1.0)  # above 1, timm pads the image
+        self.crop_filter = "bilinear" if config.interpolation == "bilinear" else "bicubic"
         self._device = torch.device("cpu")
         self._scaling = self._scaling_on(self._device)
 
@@ -104,13 +106,14 @@ class TimmBackbone(Backbone):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over names, shapes and bytes of the weights, the scaling of inputs and the code.
+        """SHA-256 over names, shapes and bytes of the weights, what is done to inputs and the code.
 
-        The code is that of scaling, pooling, tokens and folding.
+        The code is that of inputs, pooling, tokens and folding.
         """
         modules = (base, fold_batch_norm, sys.modules[__name__])
         code = code_digest(*map(inspect.getsource, modules))
-        sha = hashlib.sha256(f"{code} {self._model_name} {self.mean} {self.std}".encode())
+        inputs = f"{self.mean} {self.std} {self.crop_share} {self.crop_filter}"
+        sha = hashlib.sha256(f"{code} {self._model_name} {inputs}".encode())
         for key, value in self.network.state_dict().items():
             sha.update(f"{key} {tuple(value.shape)}".encode())
             sha.update(value.cpu().contiguous().numpy().tobytes())

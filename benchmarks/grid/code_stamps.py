@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import HOME
 
 _PACKAGES = ("benchmarks", "datasets", "methods", "results")
-_CODE = (".py", ".toml", ".csv", ".jinja", ".css", ".js")
+_CODE = (".py", ".toml", ".bib", ".csv", ".jinja", ".css", ".js")
 _OUTPUT = ("runs", "samples", "report")
 """Folders in `results` that hold no code."""
 

@@ -14,7 +14,7 @@ from datasets.arguments import Parser, add_data_arguments, default_out
 
 EXECUTORS = ("local", "loky", "dask")
 """Where cells can run, see `benchmarks.runner.executors`."""
-LISTS = ("methods", "recipes", "datasets", "protocols", "backbones", "presets")
+LISTS = ("methods", "bibtex", "recipes", "datasets", "protocols", "backbones", "presets")
 """What `benchmarks.grid.listing` lists."""
 
 _MAX_JOBS = 1024
@@ -29,12 +29,18 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     )
     add = parser.add_argument_group("the grid").add_argument
     add("--preset", default=DEFAULT, metavar="NAME|FILE.toml", help="flags from a file")
-    add("--methods", nargs="+", metavar="NAME", help="or FILE.py:CLASS, or all")
+    add("--methods", nargs="+", metavar="NAME", help="or FILE.py:CLASS, or shallow, deep, all")
     add("--datasets", nargs="+", metavar="NAME[/PROTOCOL]", help="or KIND:PATH, your own data")
     add("--bits", nargs="+", type=int, metavar="K", help="code lengths")
     add("--seeds", type=int, metavar="N", help="a count; each cell runs N times")
     add("--backbone", metavar="NAME", help="default: by data set")
     add("--input-size", type=int, metavar="PX", help="default: what the weights were trained at")
+    add(
+        "--resize",
+        choices=["stretch", "crop"],
+        default="stretch",
+        help="how an image becomes that square: all of it, or its centre undistorted",
+    )
     add("--epochs", type=int, metavar="N", help="for every trained method; default: its recipe")
     add("--recipe", choices=["paper", "common"], default="paper", help="how trained methods train")
     add("--views", choices=["bank", "fresh"], default="bank", help="augmented views, kept or new")
@@ -72,6 +78,12 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     add("--dry-run", action="store_true", help="print the plan and stop")
     add("--force", action="store_true", help="run stored cells again")
     add("--no-report", action="store_true", help="write the records only")
+    add(
+        "--keep-models",
+        choices=("best", "all", "none"),
+        default="best",
+        help="of each column of a table, and what was fine-tuned; of every cell; of none",
+    )
     add("--list", choices=LISTS, help="and stop")
     add_data_arguments(parser)
     parser.set_defaults(**defaults)

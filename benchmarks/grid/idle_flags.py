@@ -45,6 +45,10 @@ def idle_flags(
     without = ", ".join(
         task.data.protocol.label for task in tasks if task.data.features is not None
     )
-    for flag, value in (("--backbone", options.backbone), ("--input-size", options.input_size)):
-        if value is not None and without:
+    for flag, given in (
+        ("--backbone", options.backbone is not None),
+        ("--input-size", options.input_size is not None),
+        ("--resize", options.resize != "stretch"),
+    ):
+        if given and without:
             yield f"{flag} for {without}: its features are given"

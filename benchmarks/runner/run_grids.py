@@ -15,6 +15,7 @@ from benchmarks.runner.end_report import end_report, leaderboard_of
 from benchmarks.runner.executors import local, run_all, started
 from benchmarks.runner.follower import follow
 from benchmarks.runner.progress import Display, Watcher
+from benchmarks.runner.prune_models import prune_models
 from benchmarks.runner.run_settings import Outcome, RunSettings, with_threads
 from benchmarks.training.distributed.rank_group import RankGroup
 from benchmarks.training.distributed.torchrun import joined
@@ -70,6 +71,7 @@ def run_grids(grids: Sequence[argparse.Namespace]) -> list[Outcome]:
         write_plan(store, plan.addresses())
         failed = _run_cells(plan, store, options, settings, group)
     tidy(store)
+    prune_models(store, options.keep_models)
     for outcome in failed:
         sys.stderr.write(f"failed: {outcome.key}: {outcome.note}\n")
     _report(plan, store, options)
@@ -102,12 +104,13 @@ def _run_cells(
 
 
 def _report(plan: Plan, store: ResultStore, options: argparse.Namespace) -> None:
-    """Render the report unless that is not wanted, and print the leaderboard."""
+    """Render the report unless that is not wanted, and print the tables of the plan."""
+    tables = {cell.key.table for cell in plan.cells}
     if options.no_report:
-        sys.stdout.write(leaderboard_of(store))
+        sys.stdout.write(leaderboard_of(store, tables))
     else:
         tasks = dict.fromkeys(cell.task for cell in plan.cells)
-        sys.stdout.write(end_report(store, [task.data for task in tasks]))
+        sys.stdout.write(end_report(store, [task.data for task in tasks], tables))
 
 
 def _make_cache(folder: Path) -> None:

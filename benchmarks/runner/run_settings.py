@@ -47,6 +47,8 @@ class RunSettings:
         The same while a head is trained on frozen features.
     command : str
         What the user called.
+    keep_models : bool
+        Keep what cells learn beside their records.
     stack : bool
         Train the seeds of a cell together.
     needs : Needs
@@ -68,6 +70,7 @@ class RunSettings:
     threads: int | None = None
     head_threads: int | None = None
     command: str = ""
+    keep_models: bool = False
     stack: bool = False
     needs: Needs = frozenset()
     stale: float = STALE
@@ -88,6 +91,7 @@ class RunSettings:
             checkpoint_every=options.checkpoint_every,
             deterministic=options.deterministic,
             command=here.command,
+            keep_models=options.keep_models != "none",
             stack=options.stack == "on" or (options.stack == "auto" and on_cuda),
             needs=needs_of(todo),
         )

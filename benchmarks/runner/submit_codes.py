@@ -73,7 +73,7 @@ def score(
     """
     label, inputs = UNKNOWN, hashlib.sha256(f"{UNKNOWN} {data.digest}".encode()).hexdigest()
     if options.backbone is not None:
-        task = Task(data, backbone(options.backbone, options.input_size))
+        task = Task(data, backbone(options.backbone, options.input_size, options.resize))
         label, inputs = task.label, task.digest
     scores = score_codes(codes["query"], codes["database"], data, env.device)
     packed = {f"{part}_codes": values.rows for part, values in codes.items()}

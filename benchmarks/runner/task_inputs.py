@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from benchmarks.features.base import Backbone, Kind
+from benchmarks.features.base import Backbone, Kind, Resize
 from benchmarks.features.cache import Cached, FeatureCache
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.tasks import Task
@@ -90,17 +90,18 @@ class TaskInputs:
 
         return self._once((augmentation, n_views, kind), read)
 
-    def images(self) -> ImageSource:
-        """Images of the task, ready to be read."""
-        return self._once("images", lambda: self.cache.images(self.task.data))
+    def images(self, resize: Resize) -> ImageSource:
+        """Images of the task, ready to be read, see `FeatureCache.images`."""
+        return self._once(("images", resize), lambda: self.cache.images(self.task.data, resize))
 
-    def training_images(self) -> Tensor:
+    def training_images(self, resize: Resize = "stretch") -> Tensor:
         """Training images, uint8 (N, 3, H, W), on the device of the cache; one copy for all."""
+        images = self.images(resize)
 
         def read() -> Tensor:
-            return self.images().read(self.task.data.train).to(self.cache.device)
+            return images.read(self.task.data.train).to(self.cache.device)
 
-        return self._once("training images", read)
+        return self._once(("training images", images.digest), read)
 
     def training_set(self, cell: Cell, watch: Stopwatch) -> TrainingSet:
         """Make what a cell's method trains on; `watch` is told what its features took."""
@@ -115,7 +116,8 @@ class TaskInputs:
         augmentation = AUGMENTATIONS[spec.recipe.augmentation]
         if spec.finetune:
             whole = EndToEnd if current_group().size == 1 else SharedBatch
-            return whole(self.training_images(), backbone, kind, augmentation, device, target)
+            images, plain = self.training_images(), self.training_images(backbone.resize)
+            return whole(images, backbone, kind, augmentation, device, target, plain)
         features = self.features(kind)
         watch.seconds["features"] = features.seconds
         plain = self.training_features(kind)

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from benchmarks.features.base import Backbone, Kind
 from benchmarks.features.extractor import autocast
 from benchmarks.training.targets import Target
-from datasets.augment import Augmentation, augment, draws, resize
+from datasets.augment import Augmentation, augment, draws
 
 IMAGES_PER_PASS = 256
 """Images that go through a backbone at a time where no gradient is kept."""
@@ -208,6 +208,8 @@ class EndToEnd(FreshViews):
         Where everything is kept.
     target : Target, optional
         Where the method learns from more than images.
+    whole : Tensor, uint8, shape (N, 3, H, W), optional
+        The training images unaugmented, where they are kept in another way for that.
 
     Raises
     ------
@@ -223,11 +225,13 @@ class EndToEnd(FreshViews):
         recipe: Augmentation,
         device: torch.device,
         target: Target | None = None,
+        whole: Tensor | None = None,
     ) -> None:
         self._backbone = backbone.trainable().to(device)
         self._kind, self._device = kind, device
         self.at_once: int | None = None
         super().__init__(None, images, self._backbone, kind, recipe, device, target)
+        self._whole = self._images if whole is None else whole.to(device)
         self._extract = self.extract_sparing
 
     def __len__(self) -> int:
@@ -237,16 +241,16 @@ class EndToEnd(FreshViews):
     @property
     def features(self) -> Tensor:  # type: ignore[override]  # an attribute elsewhere
         """Unaugmented inputs of the training images, float32, shape (N, ...)."""
-        return self.extract(self._images)
+        return self.extract(self._whole)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one image's input, (D,) or (T, D)."""
-        return tuple(self.extract(self._images[:1]).shape[1:])
+        return tuple(self.extract(self._whole[:1]).shape[1:])
 
     def mean(self) -> Tensor:
         """Mean of the unaugmented inputs over images and tokens, float32, shape (D,)."""
-        parts = self._images.split(IMAGES_PER_PASS)
+        parts = self._whole.split(IMAGES_PER_PASS)
         means = [self.extract(part).flatten(0, -2).mean(0) * len(part) for part in parts]
         return torch.stack(means).sum(0) / len(self)
 
@@ -283,11 +287,10 @@ class EndToEnd(FreshViews):
         ----------
         images : Tensor, uint8, shape (N, 3, H, W)
         """
-        size = self._backbone.input_size or images.shape[-1]
-        extract = getattr(self._backbone, self._kind)
+        square, extract = self._backbone.square, getattr(self._backbone, self._kind)
         with autocast(self._device):
             parts = [
-                extract(resize(part.to(self._device), size)).float()
+                extract(square(part.to(self._device))).float()
                 for part in images.split(IMAGES_PER_PASS)
             ]
         return torch.cat(parts)

@@ -46,7 +46,7 @@ class _Unreadable(Exception):
     """Why an image is not read, without its name."""
 
 
-def decode(item: Item, size: int, *, exact: bool) -> NDArray[np.uint8]:
+def decode(item: Item, size: int, *, exact: bool, centre: bool = False) -> NDArray[np.uint8]:
     """Decode one image and scale it to a square.
 
     Parameters
@@ -57,6 +57,8 @@ def decode(item: Item, size: int, *, exact: bool) -> NDArray[np.uint8]:
         bilinear filter, which averages where pixels are dropped).
     exact : bool
         Refuse an image of another size instead.
+    centre : bool
+        Scale the largest square in the centre, and not the whole image.
 
     Returns
     -------
@@ -82,8 +84,17 @@ def decode(item: Item, size: int, *, exact: bool) -> NDArray[np.uint8]:
             f"{name}: expected an image of {size} x {size} pixels, "
             f"got {pixels.shape[1]} x {pixels.shape[0]}"
         )
+    if centre:
+        pixels = _central_square(pixels)
     scaled = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(scaled)
+
+
+def _central_square(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Cut an image, (H, W, 3), to the largest square in its centre."""
+    side = min(pixels.shape[:2])
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
 
 
 def longer_side(item: Item) -> int | None:
@@ -95,11 +106,13 @@ def longer_side(item: Item) -> int | None:
         return None
 
 
-def decode_all(items: Sequence[Item], size: int, *, exact: bool) -> NDArray[np.uint8]:
+def decode_all(
+    items: Sequence[Item], size: int, *, exact: bool, centre: bool = False
+) -> NDArray[np.uint8]:
     """Decode images, uint8 (B, 3, size, size); raises as `decode` does."""
     pixels = np.empty((len(items), 3, size, size), np.uint8)
     for row, item in zip(pixels, items, strict=True):
-        row[:] = decode(item, size, exact=exact).transpose(2, 0, 1)
+        row[:] = decode(item, size, exact=exact, centre=centre).transpose(2, 0, 1)
     return pixels
 
 

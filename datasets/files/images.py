@@ -187,14 +187,24 @@ class EncodedImages(ImageSource):
         Height and width at which they are kept, in pixels.
     exact : bool
         Whether an image of another size is an error; else it is stretched.
+    centre : bool
+        Whether the largest square in its centre is scaled instead.
     """
 
-    def __init__(self, encoded: Encoded, size: int = STORED_SIZE, *, exact: bool = False) -> None:
+    def __init__(
+        self,
+        encoded: Encoded,
+        size: int = STORED_SIZE,
+        *,
+        exact: bool = False,
+        centre: bool = False,
+    ) -> None:
         self.encoded = encoded
         self.size = size
-        self._exact = exact
+        self._exact, self._centre = exact, centre
         self._pixels: NDArray[np.uint8] | Path | None = None
         text = " ".join([encoded.kind, str(size), f"rules {RULES}", *encoded.fingerprints])
+        text += " centre" if centre else ""
         self.digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
     def __len__(self) -> int:
@@ -236,7 +246,12 @@ class EncodedImages(ImageSource):
 
     def subset(self, rows: Tensor) -> EncodedImages:
         """Keep some rows."""
-        return EncodedImages(self.encoded.subset(rows), self.size, exact=self._exact)
+        how = {"exact": self._exact, "centre": self._centre}
+        return EncodedImages(self.encoded.subset(rows), self.size, **how)
+
+    def undistorted(self) -> EncodedImages:
+        """Squares from the centres of the images, where they would be stretched."""
+        return self if self._exact else EncodedImages(self.encoded, self.size, centre=True)
 
     def problems(self, progress: Progress = silent) -> dict[int, str]:
         """Decode every image and say what is wrong with which row."""
@@ -250,7 +265,8 @@ class EncodedImages(ImageSource):
         return found
 
     def _blocks(self, start: int) -> Iterator[NDArray[Any]]:
-        return self._chunks(partial(decode_all, size=self.size, exact=self._exact), start)
+        decode = partial(decode_all, size=self.size, exact=self._exact, centre=self._centre)
+        return self._chunks(decode, start)
 
     def _chunks(self, work: Callable[[Sequence[Item]], T], start: int) -> Iterator[T]:
         """Do some work on chunks of rows, by as many processes as there are cores, in order."""

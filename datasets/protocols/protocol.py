@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from torch import Tensor
 
 from datasets.errors import DatasetError, lookup
+from datasets.labels import Labels
 from datasets.protocols.rules import RULES, Split
 
 
@@ -37,6 +38,9 @@ class Protocol_:
         When a database item counts as relevant to a query.
     source : str
         Who uses this protocol. A note: it takes no part in the digest.
+    resize : str
+        How papers that use it bring a test image to the input of their network; empty where
+        nothing is known of it. A note, too.
 
     Examples
     --------
@@ -55,6 +59,7 @@ class Protocol_:
     cutoff: int
     relevance: str
     source: str
+    resize: str = ""
 
     @property
     def label(self) -> str:
@@ -71,14 +76,15 @@ class Protocol_:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all fields but `source`, as canonical JSON, 64 hexadecimal digits."""
-        fields = {key: value for key, value in asdict(self).items() if key != "source"}
+        """SHA-256 of all fields but the notes, as canonical JSON, 64 hexadecimal digits."""
+        notes = ("source", "resize")
+        fields = {key: value for key, value in asdict(self).items() if key not in notes}
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def split(
         self,
-        labels: Tensor,
+        labels: Labels | Tensor,
         parts: Mapping[str, Tensor] | None = None,
         *,
         allow_missing: bool = False,
@@ -87,7 +93,7 @@ class Protocol_:
 
         Parameters
         ----------
-        labels : Tensor, bool, shape (N, C)
+        labels : Labels, or Tensor, bool, shape (N, C)
             Labels of all rows; classes are balanced by them.
         parts : Mapping[str, Tensor] or None
             Row numbers of the parts that the data set comes in, for the rules that keep them:
@@ -102,11 +108,13 @@ class Protocol_:
 
         Raises
         ------
+        ValueError
+            If the labels are neither.
         DatasetError
             If the labels or parts cannot give the sizes of this protocol.
         """
-        rule = lookup("split rule", self.rule, RULES)
-        split = rule(self, labels, parts or {})
+        labels = Labels.of(labels)
+        split = lookup("split rule", self.rule, RULES)(self, labels, parts or {})
         for part, expected in (
             ("train", self.n_train),
             ("query", self.n_query),

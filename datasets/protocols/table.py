@@ -6,17 +6,20 @@ from datasets.protocols.protocol import Protocol_
 from datasets.protocols.rules import LABELLED_INSIDE
 
 
-def _table(dataset: str, *rows: tuple[str, int, int, int, str, int, str]) -> dict[str, Protocol_]:
+def _table(
+    dataset: str,
+    *rows: tuple[str, int, int, int, str, int, str] | tuple[str, int, int, int, str, int, str, str],
+) -> dict[str, Protocol_]:
     """One data set's protocols by name; the first is the default."""
     return {
         name: Protocol_(
-            dataset, name, n_query, n_train, n_database, rule, cutoff, "shares a label", source
+            dataset, name, n_query, n_train, n_database, rule, cutoff, "shares a label", *notes
         )
-        for name, n_query, n_train, n_database, rule, cutoff, source in rows
+        for name, n_query, n_train, n_database, rule, cutoff, *notes in rows
     }
 
 
-# Each row: name, queries, train, database, rule, cutoff k, source.
+# Each row: name, queries, train, database, rule, cutoff k, source, and what is known of resizing.
 # fmt: off
 PROTOCOLS: dict[str, dict[str, Protocol_]] = {
     "digits": _table(
@@ -26,21 +29,26 @@ PROTOCOLS: dict[str, dict[str, Protocol_]] = {
     "cifar10": _table(
         "cifar10",
         ("1k-5k", 1000, 5000, 59_000, "pooled, train inside the database", 1000,
-         "SDC (BMVC 2023); `cifar10-1` of WCH's code"),
+         "SDC (BMVC 2023); `cifar10-1` of WCH's code",
+         "SDC: resized and the centre cut out, of sizes not known; WCH: whole, 224 px"),
         ("official", 10_000, 50_000, 50_000, "official parts, train is the database", 1000,
          "GreedyHash (in its code), TBH, OH, CGHash; SPQ by others' account, its code not read"),
         # CIBHash validates on the half of the test part that is unused here.
         ("cibhash", 5000, 5000, 50_000, "official parts, train inside the database", 1000,
-         "CIBHash (IJCAI 2021), github.com/zexuanqiu/CIBHash"),
+         "CIBHash (IJCAI 2021), github.com/zexuanqiu/CIBHash",
+         "CIBHash: whole, 224 px"),
         ("wch", 1000, 5000, 54_000, "pooled, train outside the database", 1000,
-         "WCH (ACCV 2022), default of github.com/RosieYuu/WCH"),
+         "WCH (ACCV 2022), default of github.com/RosieYuu/WCH",
+         "WCH: whole, 224 px"),
         # As large as the official parts, but 1,000 queries a class of all images.
         ("10k-50k", 10_000, 50_000, 50_000, "pooled, train is the database", 1000,
-         "Bi-half's (AAAI 2021) and MeCoQ's (AAAI 2022) CIFAR-10 (I)"),
+         "Bi-half's (AAAI 2021) and MeCoQ's (AAAI 2022) CIFAR-10 (I)",
+         "Bi-half: whole, 224 px; MeCoQ: not known"),
         # The cutoff is the whole database: mAP over all.
         ("10k-5k", 10_000, 5000, 50_000, "pooled, train inside the database", 50_000,
          "CIMON (IJCAI 2021), Bi-half's CIFAR-10 (II); MeCoQ's (II) at 1,000; DistillHash by "
-         "CIMON's account"),
+         "CIMON's account",
+         "CIMON: 256 px, the centre of 224 px; Bi-half: whole, 224 px; others: not known"),
     ),
     "cifar100": _table(
         "cifar100",
@@ -83,7 +91,8 @@ PROTOCOLS: dict[str, dict[str, Protocol_]] = {
     "nuswide21": _table(
         "nuswide21",
         ("2k-10k", 2100, 10_500, 193_734, "pooled, train inside the database", 5000,
-         "WCH and the SSDH line: 100 queries and 500 training images a concept"),
+         "WCH and the SSDH line: 100 queries and 500 training images a concept",
+         "WCH: short side 224 px, the centre of 224 px"),
         ("lists", 2100, 10_500, 193_734, "as listed", 5000,
          "github.com/swuxyj/DeepHash-pytorch, nuswide_21"),
     ),
@@ -96,7 +105,8 @@ PROTOCOLS: dict[str, dict[str, Protocol_]] = {
     ),
     "mscoco": _table(
         "mscoco",
-        ("5k-10k", 5000, 10_000, 117_218, LABELLED_INSIDE, 5000, "WCH, Bi-half, DUH-EG"),
+        ("5k-10k", 5000, 10_000, 117_218, LABELLED_INSIDE, 5000, "WCH, Bi-half, DUH-EG",
+         "WCH: short side 224 px, the centre of 224 px; Bi-half, DUH-EG: not known"),
         ("lists", 5000, 10_000, 117_218, "as listed", 5000,
          "HashNet (ICCV 2017), Bi-half; github.com/thuml/HashNet"),
     ),
@@ -110,7 +120,8 @@ PROTOCOLS: dict[str, dict[str, Protocol_]] = {
         ("labelled", 2000, 5000, 22_581, LABELLED_INSIDE, 5000,
          "github.com/Dreamupers/DeepHashing; images with one of 24 labels"),
         ("ssdh", 2000, 10_000, 18_015, "as listed", 5000,
-         "SSDH (IJCAI 2018), github.com/yangerkun/IJCAI2018_SSDH; 24 labels"),
+         "SSDH (IJCAI 2018), github.com/yangerkun/IJCAI2018_SSDH; 24 labels",
+         "SSDH: stretched to 224 px"),
         ("lists", 1000, 4000, 20_000, "as listed", 20_000,
          "github.com/swuxyj/DeepHash-pytorch, mirflickr; 38 labels"),
     ),

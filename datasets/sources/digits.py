@@ -15,6 +15,7 @@ import torch
 
 from datasets.contents import Contents, LoadOptions
 from datasets.image_source import MemoryImages
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 
 
@@ -36,7 +37,7 @@ def load_digits(protocol: Protocol_, options: LoadOptions) -> Contents:
     table = np.loadtxt(_file(), delimiter=",")  # (N, 65): the pixels, then the digit
     grey = np.rint(table[:, :64].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     images = torch.from_numpy(grey)[:, None].repeat(1, 3, 1, 1)
-    labels = torch.nn.functional.one_hot(torch.from_numpy(table[:, 64]).long(), 10).bool()
+    labels = Labels.one_each(torch.from_numpy(table[:, 64]).long(), 10)
     return Contents(labels, MemoryImages(images), classes=tuple("0123456789"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,7 @@ def method_key(method: str, order: Sequence[str] = ()) -> tuple[int, str, bool, 
     return position, base, method != base, method
 
 
+@cache
 def metric_key(metric: str) -> tuple[int, list[tuple[int, str, int]]]:
     """Sort key of a metric: mAP, P, R, others, what is better when small, health of the codes.
 

@@ -2,8 +2,10 @@
 
 ``published.csv`` holds figures and where they stand, one a row: `published` is the name in print,
 `row` the method of this suite that it is (or nothing), `network` the timm model of its backbone,
-`setting` what differs from the named protocol or is not stated. Where `protocol` is empty, the
-paper follows none that has a name here.
+`resize` how a whole image comes to its input: ``stretch``, also of a square image that is taken
+whole, or ``crop``, with what is said of its margin, or, where nothing is known, nothing; `setting`
+what differs from the named protocol or is not stated. Where `protocol` is empty, the paper follows
+none that has a name here.
 """
 
 from __future__ import annotations
@@ -19,7 +21,17 @@ from results.analysis.board import Board, Row, Section
 from results.tables.markup import template
 
 SOURCE = Path(__file__).with_name("published.csv")
-TEXTS = ("dataset", "protocol", "metric", "published", "venue", "backbone", "row", "network")
+TEXTS = (
+    "dataset",
+    "protocol",
+    "metric",
+    "published",
+    "venue",
+    "backbone",
+    "row",
+    "network",
+    "resize",
+)
 COLUMNS = [
     *("dataset", "protocol", "metric", "bits", "published", "venue", "value", "published_backbone"),
     *("method", "backbone", "mean", "std", "n", "gap", "differs", "source"),
@@ -29,8 +41,7 @@ PAPERS_SIZE = "224"
 NOTE = (
     "Figures of papers and repositories beside the rows of this report, under the protocol of the "
     "same name; none of them takes part in a ranking. Gap: ours minus theirs. Papers break ties of "
-    "equal distance by the order of a sort, which alone can move a figure. Images are stretched to "
-    "the input here; papers mostly resize them and cut out the centre."
+    "equal distance by the order of a sort, which alone can move a figure."
 )
 
 
@@ -94,12 +105,16 @@ def _printed(figure: dict[Any, Any]) -> dict[str, Any]:
 
 def _differences(section: Section, row: Row, figure: dict[Any, Any]) -> Iterator[str]:
     """Name what differs between a figure and a row of ours, as far as both say."""
-    network, _, size = section.backbone.partition("@")
+    network, _, seen = section.backbone.partition("@")
+    size, _, resize = seen.partition(",")
+    resize = resize or "stretch"
     if not figure["network"] or not f"{network}.".startswith(f"{figure['network']}."):
         yield f"backbone {figure['backbone']}, ours {section.backbone}"
     else:
         if size != PAPERS_SIZE:
             yield f"input of {PAPERS_SIZE} px, ours of {size or 'another size'}"
+        if figure["resize"] != resize:
+            yield f"images: {figure['resize'] or 'resizing not said'}, ours {resize}"
         if weights := network.removeprefix(figure["network"]).removeprefix("."):
             yield f"weights not said, ours {weights}"
         if "frozen" not in figure["backbone"] and "finetune" not in row.method:
@@ -126,7 +141,8 @@ def published_markdown(board: Board) -> str:
     names = ["dataset", "protocol", "metric"]
     for (dataset, protocol, metric), table in shown.groupby(names, sort=False):
         ordered = table.sort_values(["bits", "value"], ascending=[True, False], kind="stable")
-        lines = [[*_texts(row), str(numbers[row["source"]])] for row in ordered.to_dict("records")]
+        rows = ordered.to_dict("records")
+        lines = [[*_texts(row, board), str(numbers[row["source"]])] for row in rows]
         tables[f"{dataset} / {protocol}, {metric}"] = lines
     hidden = len(frame) - len(shown)
     text = template("published.md.jinja").render(
@@ -135,11 +151,11 @@ def published_markdown(board: Board) -> str:
     return f"{text.rstrip()}\n"
 
 
-def _texts(row: dict[Any, Any]) -> list[str]:
+def _texts(row: dict[Any, Any], board: Board) -> list[str]:
     """Return what the table shows of a figure, its source aside."""
     ours = gap = "-"
     if not pd.isna(row["mean"]):
         spread = "" if pd.isna(row["std"]) else f" ± {row['std']:.3f}"
-        ours, gap = f"{row['method']} {row['mean']:.3f}{spread}", f"{row['gap']:+.3f}"
+        ours, gap = f"{board.title(row['method'])} {row['mean']:.3f}{spread}", f"{row['gap']:+.3f}"
     names = ("bits", "published", "venue", "published_backbone")
     return [*(str(row[name]) for name in names), f"{row['value']:.3f}", ours, gap, row["differs"]]
