@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.command import OK, SOME_FAILED, Parser, fail, run_command
+from benchmarks.command import OK, SOME_FAILED, Parser, fail, run_command, wait_asleep
 from datasets.arguments import add_data_arguments
 
 
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--deterministic", action="store_true", help="torch's strict mode")
     add_data_arguments(parser)
     options = parser.parse_args(arguments)
+    wait_asleep()
     from benchmarks.runner.repeat_record import USER_ERRORS, repeat  # they load torch
 
     try:

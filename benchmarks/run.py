@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, fail, run_command
+from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, fail, run_command, wait_asleep
 from benchmarks.grid.flags import make_parser, read_grids
+from benchmarks.grid.kept_listing import kept_listing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,13 +19,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Without the program's name; those of the process where left out.
     """
     call = make_parser().parse_args(arguments)
+    wait_asleep()
+    if call.list:
+        sys.stdout.write("\n".join(kept_listing(call.list, call.cache)) + "\n")
+        return OK
     # The rest loads torch, which takes seconds: help and mistyped flags do not wait for it.
-    from benchmarks.grid.listing import listing
     from benchmarks.runner.run_grids import USER_ERRORS, run_grids
 
-    if call.list:
-        sys.stdout.write("\n".join(listing(call.list)) + "\n")
-        return OK
     try:
         return SOME_FAILED if run_grids(read_grids(arguments, call.preset)) else OK
     except USER_ERRORS as error:
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     code = run_command(main)
-    from benchmarks.training.distributed.torchrun import leave
+    if "torch" in sys.modules:  # else nothing was run
+        from benchmarks.training.distributed.torchrun import leave
 
-    leave(code)
+        leave(code)
+    sys.exit(code)

@@ -50,7 +50,7 @@ def assemble(protocol: Protocol_, contents: Contents, options: LoadOptions) -> R
     if options.allow_missing:
         contents, split = _present(contents, split, options)
         protocol = _as_found(protocol, split, len(contents))
-    unlabelled = int((~contents.labels.any(1)).sum())
+    unlabelled = int((contents.labels.counts() == 0).sum())
     notes = contents.notes
     if unlabelled:
         notes = (*notes, f"{unlabelled:,} of {len(contents):,} rows have no label")

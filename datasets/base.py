@@ -17,6 +17,7 @@ from torch import Tensor
 from datasets.digests import tensor_digest
 from datasets.errors import DatasetError
 from datasets.image_source import ImageSource
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 
 
@@ -34,8 +35,9 @@ class RetrievalDataset:
         The images, where there are any.
     features : Tensor or None, float32, shape (N, D)
         Precomputed features, where the user brings them.
-    labels : Tensor, bool, shape (N, C)
-        Two items are relevant to each other if they share a label.
+    labels : Labels, shape (N, C)
+        Two items are relevant to each other if they share a label. A matrix, bool (N, C), is taken
+        too.
     train, query, database : Tensor, int64, shapes (n_train,), (Q,), (M,)
         Row numbers. No query is in the database or among the training rows.
     hierarchy : Tensor or None, float, shape (C, C)
@@ -55,7 +57,7 @@ class RetrievalDataset:
     protocol: Protocol_
     images: ImageSource | None
     features: Tensor | None
-    labels: Tensor
+    labels: Labels
     train: Tensor
     query: Tensor
     database: Tensor
@@ -90,12 +92,11 @@ class RetrievalDataset:
         raise DatasetError(f"{self.name}/{self.protocol.name}: {message}")
 
     def _check_inputs(self) -> None:
+        try:
+            object.__setattr__(self, "labels", Labels.of(self.labels))
+        except ValueError as error:
+            self._refuse(str(error))
         labels, features = self.labels, self.features
-        if labels.dtype != torch.bool or labels.ndim != 2 or labels.shape[1] < 1:
-            self._refuse(
-                f"labels must be bool (N, C), got {labels.dtype} {tuple(labels.shape)}; "
-                "turn class numbers into one-hot rows"
-            )
         if self.images is None and features is None:
             self._refuse("neither images nor features are given; give one of them")
         if self.images is not None and len(self.images) != len(labels):
@@ -132,7 +133,7 @@ class RetrievalDataset:
     def _check_hierarchy(self) -> None:
         if self.hierarchy is None:
             return
-        n_classes = self.labels.shape[1]
+        n_classes = self.labels.n_classes
         if not self.hierarchy.is_floating_point() or self.hierarchy.shape != (n_classes, n_classes):
             self._refuse(
                 f"hierarchy must be float ({n_classes}, {n_classes}), got "
@@ -163,7 +164,7 @@ class RetrievalDataset:
     @cached_property
     def digest(self) -> str:
         """What identifies protocol, rows, labels and inputs together, 64 hex digits."""
-        rest = [self.train, self.query, self.database, self.labels]
+        rest: list[Tensor | Labels] = [self.train, self.query, self.database, self.labels]
         if self.hierarchy is not None:
             rest.append(self.hierarchy)
         text = f"{self.protocol.digest} {tensor_digest(*rest)} {self.data_digest}"

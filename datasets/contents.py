@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from datasets.errors import check_class_names, printable
+from datasets.errors import DatasetError, check_class_names, printable
 from datasets.image_source import ImageSource
+from datasets.labels import Labels
 from datasets.progress import Progress, silent
 
 
@@ -52,8 +53,8 @@ class Contents:
 
     Attributes
     ----------
-    labels : Tensor, bool, shape (N, C)
-        One row an item, one column a class.
+    labels : Labels, shape (N, C)
+        A matrix, bool (N, C), is taken too.
     images : ImageSource or None
         N images, some of which may be absent.
     features : Tensor or None, float32, shape (N, D)
@@ -74,10 +75,10 @@ class Contents:
     Raises
     ------
     DatasetError
-        If the name of a class holds a NUL or is longer than any file's.
+        If labels are neither, or the name of a class holds a NUL or is longer than any file's.
     """
 
-    labels: Tensor
+    labels: Labels
     images: ImageSource | None = None
     features: Tensor | None = None
     parts: Mapping[str, Tensor] = field(default_factory=dict)
@@ -88,6 +89,10 @@ class Contents:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "labels", Labels.of(self.labels))
+        except ValueError as error:
+            raise DatasetError(f"data set: {error}") from error
         check_class_names("data set", self.classes)
         object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
         object.__setattr__(self, "notes", tuple(map(printable, self.notes)))

@@ -8,6 +8,7 @@ import io
 import re
 import tokenize
 from collections.abc import Hashable, Iterable, Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,7 +17,25 @@ _Span = tuple[int, int]
 """First character of a piece of a text, and the one after its last."""
 
 
-def tensor_digest(*tensors: Tensor) -> str:
+class InBlocks(Protocol):
+    """A tensor of which some rows at a time are made."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the whole."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the whole."""
+        ...
+
+    def blocks(self) -> Iterator[Tensor]:
+        """Yield the rows, some at a time."""
+        ...
+
+
+def tensor_digest(*tensors: Tensor | InBlocks) -> str:
     """SHA-256 over type, shape and bytes of tensors, 64 hexadecimal digits.
 
     Examples
@@ -28,7 +47,8 @@ def tensor_digest(*tensors: Tensor) -> str:
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(f"{tensor.dtype} {tuple(tensor.shape)};".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        for block in [tensor] if isinstance(tensor, Tensor) else tensor.blocks():
+            digest.update(block.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 

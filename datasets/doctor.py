@@ -127,10 +127,10 @@ def _images(contents: Contents, options: LoadOptions) -> Iterator[Check]:
 def _labels(contents: Contents) -> Iterator[Check]:
     """Compare the counts of each class with the published ones."""
     labels = contents.labels
-    names = contents.classes or tuple(f"class {c}" for c in range(labels.shape[1]))
+    names = contents.classes or tuple(f"class {c}" for c in range(labels.n_classes))
     for part, published in contents.published.items():
         rows = labels if part == "all" else labels[contents.parts.get(part, [])]
-        counts = rows.sum(0).tolist()
+        counts = rows.class_sizes().tolist()
         wrong = [
             f"{name}: expected {right:,}, found {count:,}"
             for name, right, count in zip(names, published, counts, strict=True)
@@ -138,7 +138,7 @@ def _labels(contents: Contents) -> Iterator[Check]:
         ]
         expected, found = (f"{sum(n):,} in {len(n)} classes" for n in (published, counts))
         yield Check(f"labels of {part}", expected, found, not wrong, wrong)
-    yield Check("rows without label", "", f"{int((~labels.any(1)).sum()):,}")
+    yield Check("rows without label", "", f"{int((labels.counts() == 0).sum()):,}")
 
 
 def _split(protocol: Protocol_, contents: Contents, options: LoadOptions) -> Iterator[Check]:
@@ -156,7 +156,7 @@ def _split(protocol: Protocol_, contents: Contents, options: LoadOptions) -> Ite
         ("training rows", data.train, protocol.n_train),
         ("database", data.database, protocol.n_database),
     ):
-        found = f"{len(rows):,}, a class {_range(data.labels[rows].sum(0))}"
+        found = f"{len(rows):,}, a class {_range(data.labels[rows].class_sizes())}"
         yield Check(name, f"{expected:,}", found, len(rows) == expected)
     again = repeated(data.images, data.features, data.query, data.database, options)
     what = "row {}".format if data.images is None else data.images.name
@@ -167,7 +167,7 @@ def _split(protocol: Protocol_, contents: Contents, options: LoadOptions) -> Ite
         details=[f"{what(query)} is {what(row)}" for query, row in again.items()],
     )
     yield Check("cutoff", f"{protocol.cutoff:,}", f"{data.protocol.cutoff:,}", same)
-    yield Check("labels a row", "", _range(data.labels.sum(1)))
+    yield Check("labels a row", "", _range(data.labels.counts()))
     yield Check("digest of the protocol", "", data.protocol.digest[:16])
     yield Check("digest of the data", "", data.digest[:16])
 

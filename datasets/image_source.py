@@ -17,6 +17,7 @@ class ImageSource(ABC):
     """Images by row number, wherever they lie: in memory, on disk, or still encoded."""
 
     digest: str  # 64 hexadecimal digits; identifies the images, and costs no decoding
+    size: int  # height and width of an image, in pixels
 
     @abstractmethod
     def __len__(self) -> int:
@@ -92,6 +93,7 @@ class MemoryImages(ImageSource):
                 f"{tuple(images.shape)}; scale to 0..255 and repeat a grey channel three times"
             )
         self._images = images
+        self.size = images.shape[-1]
         self.digest = tensor_digest(images)
 
     def __len__(self) -> int:

@@ -58,7 +58,7 @@ def write_rows(data: RetrievalDataset, path: Path) -> None:
         If the disk refuses.
     """
     parts = {part: getattr(data, part).numpy() for part in ("query", "train", "database")}
-    arrays = parts | {"labels": data.labels.numpy()}
+    arrays = parts | {"labels": data.labels.dense().numpy()}
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".npz":
         np.savez_compressed(path, **arrays)

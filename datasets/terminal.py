@@ -88,6 +88,9 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     return "".join(map(_letter_in_ascii, letters)), error.end
 
 
+_IN_TABLES = {"±": "+-", "†": "!"}
+
+
 def _letter_in_ascii(letter: str) -> str:
     r"""Write one letter.
 
@@ -96,8 +99,8 @@ def _letter_in_ascii(letter: str) -> str:
     >>> print("".join(map(_letter_in_ascii, "0.41 ± 0.01, été 中")))
     0.41 +- 0.01, ete \u4e2d
     """
-    if letter == "±":  # tables are full of it
-        return "+-"
+    if letter in _IN_TABLES:
+        return _IN_TABLES[letter]
     alike = unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode()
     return alike or letter.encode("ascii", "backslashreplace").decode()
 

@@ -21,6 +21,10 @@ Input = Literal["features", "tokens"]
 Supervision = Literal["none", "captions", "hierarchy"]
 
 
+class LengthError(ValueError):
+    """A code length that a method's algorithm cannot give; the message names lengths that work."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """One training step's inputs.
@@ -196,7 +200,7 @@ class HashMethod(nn.Module, ABC):
     Raises
     ------
     ValueError
-        If `n_bits` or `in_dim` is below 1.
+        If `n_bits` or `in_dim` is below 1; `LengthError` where the algorithm cannot give a length.
     """
 
     paper: ClassVar[str]
@@ -469,3 +473,36 @@ class CentredMethod(HashMethod):
         """Take the mean."""
         if self.centre:
             self.mu = data.mean()
+
+
+class LinearMethod(HashMethod):
+    """A method whose scores are an affine function of its inputs, `head`, that its `fit` sets.
+
+    Parameters
+    ----------
+    in_dim, n_bits : int
+        As of `HashMethod`.
+    """
+
+    head: nn.Linear
+
+    def __init__(self, in_dim: int, n_bits: int) -> None:
+        super().__init__(in_dim, n_bits)
+        self.head = nn.Linear(in_dim, n_bits).requires_grad_(False)
+
+    def project(self, x: Tensor) -> Tensor:
+        """Affine scores, (N, D) -> (N, K)."""
+        scores: Tensor = self.head(x)
+        return scores
+
+    def set_scores(self, W: Tensor, bias: Tensor) -> None:
+        """Let the scores be x W + bias.
+
+        Parameters
+        ----------
+        W : Tensor, float64, shape (D, K)
+            A column a bit; with a bias of 0, a column of zeros is a bit that is never set.
+        bias : Tensor, float64, shape (K,)
+        """
+        self.head.weight.copy_(W.T)
+        self.head.bias.copy_(bias)

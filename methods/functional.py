@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -32,6 +32,54 @@ def straight_through_sign(x: Tensor) -> Tensor:
     """
     sign = (x > 0).to(x.dtype) * 2 - 1
     return x + (sign - x).detach()
+
+
+def straight_through(value: Tensor, x: Tensor) -> Tensor:
+    """Give `value` in the forward pass, exactly, and hand its gradient to `x` unchanged.
+
+    Parameters
+    ----------
+    value, x : Tensor, float32, same shape
+
+    Examples
+    --------
+    >>> x = torch.tensor([0.3], requires_grad=True)
+    >>> straight_through(x.sign(), x).square().sum().backward()
+    >>> x.grad
+    tensor([2.])
+    """
+    return value.detach() + (x - x.detach())
+
+
+def half_half(scores: Tensor) -> Tensor:
+    """Codes of a batch in which every bit is set for half of the images.
+
+    It solves the optimal transport of each column to a fair coin: the ``floor(B/2)`` largest
+    scores of a bit become +1 and the others -1. Of equal scores the earlier rows are larger.
+
+    Parameters
+    ----------
+    scores : Tensor, float32, shape (B, K)
+
+    Returns
+    -------
+    Tensor, float32, shape (B, K)
+        Values -1 and +1; the gradient reaches `scores` unchanged.
+
+    References
+    ----------
+    Li and van Gemert, "Deep unsupervised image hashing by maximizing bit entropy", AAAI 2021,
+    section 3.2.
+
+    Examples
+    --------
+    >>> half_half(torch.tensor([[0.9], [0.1], [0.5]]))
+    tensor([[ 1.],
+            [-1.],
+            [-1.]])
+    """
+    place = scores.argsort(dim=0, descending=True, stable=True).argsort(dim=0)  # 0 for the largest
+    return straight_through((place < len(scores) // 2).to(scores.dtype) * 2 - 1, scores)
 
 
 def nt_xent(z_1: Tensor, z_2: Tensor, tau: float) -> Tensor:
@@ -71,6 +119,18 @@ def nt_xent(z_1: Tensor, z_2: Tensor, tau: float) -> Tensor:
     return F.cross_entropy(logits, partner)
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of (B, K) that bears a batch of one image, by the running statistics."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each column over the batch, or outside training as all batches were."""
+        if len(x) > 1 or not self.training:
+            return super().forward(x)
+        return F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
+
+
 def soft_sort(scores: Tensor, temperature: float) -> Tensor:
     """Differentiable permutation that sorts each row in falling order.
 
@@ -101,3 +161,41 @@ def soft_sort(scores: Tensor, temperature: float) -> Tensor:
     scores = scores / temperature  # here N numbers a row, below N^2
     ordered = scores.sort(1, descending=True).values
     return (-(ordered[:, :, None] - scores[:, None]).abs()).softmax(-1)
+
+
+def quantising_rotation(V: Tensor, R: Tensor, n_iter: int) -> Tensor:
+    """Turn a rotation such that V R lies near its own signs.
+
+    ``minimise ||B - V R||_F^2`` over B in {-1, +1}^(N x K) and rotations R, by turns.
+
+    Parameters
+    ----------
+    V : Tensor, float64, shape (N, K)
+    R : Tensor, float64, shape (K, K)
+        Rotation to start from.
+    n_iter : int
+        Alternations; it ends earlier where no sign changes any more.
+
+    Returns
+    -------
+    Tensor, float64, shape (K, K)
+
+    References
+    ----------
+    Gong and Lazebnik, CVPR 2011, section 2.2.
+
+    Examples
+    --------
+    >>> eighth = torch.tensor([[1.0, -1.0], [1.0, 1.0]]) / 2**0.5
+    >>> (quantising_rotation(torch.eye(2), eighth, 50).abs() * 2**0.5).round()
+    tensor([[1., 1.],
+            [1., 1.]])
+    """
+    before: Tensor | None = None
+    for _ in range(n_iter):
+        B = torch.where(V @ R > 0, 1.0, -1.0).to(V)  # (N, K)
+        if before is not None and torch.equal(B, before):
+            break
+        S, _, S_hat_t = torch.linalg.svd(B.T @ V)  # orthogonal Procrustes
+        R, before = S_hat_t.T @ S.T, B
+    return R

@@ -21,13 +21,14 @@ from __future__ import annotations
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from methods.base import Array, HashMethod, Trainer, TrainingSet
+from methods.base import Array, LinearMethod, Trainer, TrainingSet
+from methods.functional import quantising_rotation
 from methods.statistics import centred_product, principal_axes
 
 
-class ITQ(HashMethod):
+class ITQ(LinearMethod):
     """PCA followed by the rotation that loses least when signs are taken.
 
     Parameters
@@ -36,7 +37,6 @@ class ITQ(HashMethod):
         Alternations of the two steps; the paper runs 50.
     """
 
-    head: nn.Linear
     R_0: Tensor
     title = "ITQ"
     paper = "Gong and Lazebnik, CVPR 2011, https://doi.org/10.1109/CVPR.2011.5995432"
@@ -45,14 +45,8 @@ class ITQ(HashMethod):
         super().__init__(in_dim, n_bits)
         self.require_at_least(0, n_iter=n_iter)
         self.n_iter = n_iter
-        self.head = nn.Linear(in_dim, n_bits).requires_grad_(False)
         # Paper: R starts as a random rotation. Drawn here, so that fit itself is deterministic.
         self.register_buffer("R_0", torch.linalg.qr(torch.randn(n_bits, n_bits))[0])  # (K, K)
-
-    def project(self, x: Tensor) -> Tensor:
-        """Rotated principal components, (N, D) -> (N, K)."""
-        scores: Tensor = self.head(x)
-        return scores
 
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
@@ -61,11 +55,6 @@ class ITQ(HashMethod):
         axes = principal_axes(X)
         mu, W = axes.mean, axes.leading(self.n_bits)  # (D,), (D, K)
         V = centred_product(X, mu, W)  # (N, K)
-        R = self.R_0.double()
-        for _ in range(self.n_iter):
-            B = torch.where(V @ R > 0, 1.0, -1.0).to(V)  # (N, K)
-            S, _, S_hat_t = torch.linalg.svd(B.T @ V)
-            R = S_hat_t.T @ S.T
-        self.head.weight.copy_((W @ R).T)
-        self.head.bias.copy_(-mu @ W @ R)
+        R = quantising_rotation(V, self.R_0.double(), self.n_iter)
+        self.set_scores(W @ R, -mu @ W @ R)
         return self

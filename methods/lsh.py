@@ -15,31 +15,24 @@ from __future__ import annotations
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from methods.base import Array, HashMethod, Trainer, TrainingSet
+from methods.base import Array, LinearMethod, Trainer, TrainingSet
 
 
-class LSH(HashMethod):
+class LSH(LinearMethod):
     """Signs of random projections of the centred features."""
 
-    head: nn.Linear
     title = "LSH"
     paper = "Charikar, STOC 2002, https://doi.org/10.1145/509907.509965"
 
     def __init__(self, in_dim: int, n_bits: int) -> None:
         super().__init__(in_dim, n_bits)
-        self.head = nn.Linear(in_dim, n_bits).requires_grad_(False)
         nn.init.normal_(self.head.weight)  # W^T, (K, D)
-
-    def project(self, x: Tensor) -> Tensor:
-        """Signed distances to the hyperplanes, (N, D) -> (N, K)."""
-        scores: Tensor = self.head(x)
-        return scores
 
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Centre: the planes pass through the training mean."""
-        mu = self.training_set(data).features.mean(0)  # (D,)
+        mu = self.training_set(data).features.mean(0, dtype=self.head.weight.dtype)  # (D,)
         self.head.bias.copy_(-self.head.weight @ mu)
         return self

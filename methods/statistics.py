@@ -1,4 +1,4 @@
-"""What methods take of a whole training set: principal axes and anchors, each computed once.
+"""What methods take of a whole training set: principal axes and anchor graphs, each computed once.
 
 A function under `once` gives again what it gave for the same training set, so that methods, code
 lengths and seeds share the work without knowing of each other. Nothing here is of size N x N.
@@ -8,15 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any, TypeVar, TypeVarTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
 ROWS_AT_ONCE = 8192
 """Rows that are turned into float64 at a time."""
+
+ANCHOR_ROUNDS = 20
+"""Rounds of k-means that place the anchors of a graph, at most; those of AGH's demonstration."""
+
+_FAR = 1e18
+"""A coordinate that nothing is near to, and whose square float32 still holds."""
 
 _Given = TypeVarTuple("_Given")
 _Result = TypeVar("_Result")
@@ -72,8 +79,24 @@ class PrincipalAxes:
 
     def leading(self, k: int) -> Tensor:
         """Give the k leading directions as columns, (D, k); columns beyond D are zero."""
-        missing = max(0, k - self.vectors.shape[1])
-        return torch.nn.functional.pad(self.vectors[:, :k], (0, missing))
+        return F.pad(self.vectors, (0, k - self.vectors.shape[1]))
+
+    def leading_variances(self, k: int) -> Tensor:
+        """Give the variances along the k leading directions, (k,); those beyond D are zero."""
+        return F.pad(self.variances, (0, k - len(self.variances)))
+
+
+def signed(vectors: Tensor) -> Tensor:
+    """Sign columns such that the entry of largest absolute value is positive.
+
+    Examples
+    --------
+    >>> signed(torch.tensor([[0.6, 0.6], [-0.8, 0.8]]))
+    tensor([[-0.6000,  0.6000],
+            [ 0.8000,  0.8000]])
+    """
+    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
+    return vectors * torch.where(largest > 0, 1.0, -1.0)
 
 
 @once
@@ -93,12 +116,10 @@ def principal_axes(X: Tensor) -> PrincipalAxes:
         centred = rows.double() - mean
         scatter.addmm_(centred.T, centred)
     values, vectors = torch.linalg.eigh(scatter)  # ascending
-    values, vectors = values.flip(0).clamp(min=0), vectors.flip(1)
-    largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))  # (1, D)
-    signs = torch.where(largest > 0, 1.0, -1.0)
+    values, vectors = values.flip(0).clamp(min=0), signed(vectors.flip(1))
     rounding = torch.finfo(torch.float64).eps * max(X.shape) * values[0]
     varies = values > rounding
-    return PrincipalAxes(mean, values * varies / max(1, len(X) - 1), vectors * signs * varies)
+    return PrincipalAxes(mean, values * varies / max(1, len(X) - 1), vectors * varies)
 
 
 @torch.no_grad()
@@ -110,13 +131,13 @@ def centred_product(X: Tensor, mu: Tensor, W: Tensor) -> Tensor:
 @once
 @torch.no_grad()
 def anchors(X: Tensor, n_anchors: int, n_iter: int, seed: int) -> Tensor:
-    """Centres of k-means over features (N, D), from rows drawn without replacement.
+    """Centres of k-means over features (N, D), from rows drawn without replacement, no two equal.
 
     Parameters
     ----------
     X : Tensor, float32, shape (N, D)
     n_anchors : int
-        Centres m; at most N are found.
+        Centres m; fewer are found where fewer different rows are drawn.
     n_iter : int
         Rounds of Lloyd's algorithm at most.
     seed : int
@@ -126,9 +147,13 @@ def anchors(X: Tensor, n_anchors: int, n_iter: int, seed: int) -> Tensor:
     -------
     Tensor, float64, shape (min(m, N), D)
     """
-    generator = torch.Generator().manual_seed(seed)
-    start = torch.randperm(len(X), generator=generator)[:n_anchors]
-    return k_means(X, X[start.to(X.device)], n_iter)
+    return k_means(X, some_rows(X, n_anchors, seed).unique(dim=0), n_iter)
+
+
+def some_rows(X: Tensor, n: int, seed: int) -> Tensor:
+    """Draw n rows of X (N, D) without replacement, all of them where n exceeds N."""
+    drawn = torch.randperm(len(X), generator=torch.Generator().manual_seed(seed))[:n]
+    return X[drawn.to(X.device)]
 
 
 @torch.no_grad()
@@ -146,3 +171,166 @@ def k_means(X: Tensor, centres: Tensor, n_iter: int) -> Tensor:
     found = KMeans(len(centres), init=centres.cpu().numpy(), n_init=1, max_iter=n_iter, tol=0)
     found.fit(X.cpu().numpy())
     return torch.from_numpy(found.cluster_centers_).to(X.device, torch.float64)
+
+
+def squared_distances(X: Tensor, C: Tensor) -> Tensor:
+    """Squared Euclidean distances of rows (n, D) to centres (m, D), float64, (n, m).
+
+    Examples
+    --------
+    >>> squared_distances(torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
+    tensor([[25.,  0.]], dtype=torch.float64)
+    """
+    origin = C[0].double()  # near the data, so that little is lost in the difference
+    X, C = X.double() - origin, C.double() - origin
+    squares = X.square().sum(1, keepdim=True) + C.square().sum(1)
+    return squares.addmm_(X, C.T, alpha=-2).clamp_(min=0)
+
+
+@dataclass(frozen=True)
+class AnchorGraph:
+    """Rows of a training set and the s anchors nearest to each: a sparse matrix Z (N, m).
+
+    Attributes
+    ----------
+    U : Tensor, float64, shape (m, D)
+        Anchors.
+    sigma : Tensor, float64, scalar
+        Mean distance of a row to its s-th nearest anchor; 1 where that is 0.
+    nearest : Tensor, int64, shape (N, s)
+        The anchors of each row, the nearest first.
+    kernel : Tensor, float64, shape (N, s)
+        exp(-d^2 / sigma^2) of their distances d.
+    z : Tensor, float64, shape (N, s)
+        The same with rows that sum to 1: what Z has in the columns `nearest`.
+    """
+
+    U: Tensor
+    sigma: Tensor
+    nearest: Tensor
+    kernel: Tensor
+    z: Tensor
+
+    def to_rows(self, E: Tensor) -> Tensor:
+        """Give Z E, (N, k), of what anchors have, (m, k)."""
+        return F.embedding_bag(self.nearest, E, per_sample_weights=self.z, mode="sum")
+
+    def to_anchors(self, Y: Tensor) -> Tensor:
+        """Give Z^T Y, (m, k), of what rows have, float64, (N, k)."""
+        order, starts = self._by_anchor
+        weights = self.z.flatten()[order]
+        rows = order // self.z.shape[1]
+        return F.embedding_bag(rows, Y, starts, per_sample_weights=weights, mode="sum")
+
+    @cached_property
+    def _by_anchor(self) -> tuple[Tensor, Tensor]:
+        """Sort the entries of Z by their anchor, and say where each anchor's begin."""
+        anchor, order = self.nearest.flatten().sort(stable=True)
+        begin = torch.arange(len(self.U), device=anchor.device)
+        return order, torch.searchsorted(anchor, begin)
+
+    @cached_property
+    def mass(self) -> Tensor:
+        """Sums of the columns of Z, float64, (m,): the diagonal Lambda."""
+        return self.to_anchors(self.z.new_ones(len(self.z), 1)).squeeze(1)
+
+    @cached_property
+    def eigenvectors(self) -> tuple[Tensor, Tensor]:
+        """Eigenvalues of A = Z Lambda^-1 Z^T, (r,), and W (m, r) that gives its vectors as Z W.
+
+        The largest comes first, all are above 0, the constant vector and its eigenvalue 1 are left
+        out, and Z W has orthonormal columns. Each further 1 is a further part of the graph.
+
+        References
+        ----------
+        Liu et al., ICML 2011: by the m x m matrix Lambda^-1/2 Z^T Z Lambda^-1/2.
+        """
+        root = torch.where(self.mass > 0, self.mass, torch.inf).rsqrt()  # 0 without any rows
+        constant = self.mass.sqrt() / self.mass.sum().sqrt()
+        M = root[:, None] * self.product(self.z) * root - torch.outer(constant, constant)
+        values, V = torch.linalg.eigh(M)  # ascending
+        values, V = values.flip(0), without_rounding(signed(V.flip(1)))
+        r = int((values > torch.finfo(torch.float64).eps * len(M)).sum())
+        return values[:r], root[:, None] * V[:, :r] * values[:r].rsqrt()
+
+    def product(self, values: Tensor) -> Tensor:
+        """Give Z^T V, (m, m), of the matrix V (N, m) that has `values` (N, s) where Z has `z`."""
+        m = len(self.U)
+        total = self.z.new_zeros(m, m)
+        parts = (part.split(ROWS_AT_ONCE) for part in (self.nearest, self.z, values))
+        for nearest, *rows in zip(*parts, strict=True):
+            Z, V = (part.new_zeros(len(part), m).scatter_(1, nearest, part) for part in rows)
+            total.addmm_(Z.T, V)
+        return total
+
+
+@once
+@torch.no_grad()
+def anchor_graph(X: Tensor, n_anchors: int, s: int, seed: int) -> AnchorGraph:
+    """Connect features (N, D) with their s nearest of `n_anchors` centres of k-means.
+
+    Parameters
+    ----------
+    seed : int
+        As of `anchors`; the rounds of k-means are `ANCHOR_ROUNDS`.
+
+    References
+    ----------
+    Liu, Wang, Kumar, Chang, "Hashing with graphs", ICML 2011; the width of the Gaussian is that
+    of its authors' code.
+    """
+    U = anchors(X, n_anchors, ANCHOR_ROUNDS, seed)
+    s = min(s, len(U))
+    found = [squared_distances(rows, U).topk(s, largest=False) for rows in X.split(ROWS_AT_ONCE)]
+    d2 = torch.cat([d2 for d2, _ in found])
+    sigma = d2[:, -1].sqrt().mean()
+    sigma = torch.where(sigma > 0, sigma, 1.0)
+    nearest = torch.cat([nearest for _, nearest in found])
+    exponent = -d2 / sigma**2
+    return AnchorGraph(U, sigma, nearest, exponent.exp(), exponent.softmax(1))
+
+
+class AnchorWeights(nn.Module):
+    """The row z(x) of Z that any point has: a fitted anchor graph as a part of a method.
+
+    Parameters
+    ----------
+    in_dim, n_anchors, s : int
+        Width D, anchors m, and nearest anchors of a point. Where a graph has fewer anchors, the
+        others lie so far away that they weigh 0.
+    """
+
+    U: Tensor
+    sigma: Tensor
+
+    def __init__(self, in_dim: int, n_anchors: int, s: int) -> None:
+        super().__init__()
+        self.s = s
+        self.register_buffer("U", torch.full((n_anchors, in_dim), _FAR))
+        self.register_buffer("sigma", torch.ones(()))
+
+    def keep(self, graph: AnchorGraph) -> None:
+        """Take the anchors of a graph and their width."""
+        self.U.fill_(_FAR)
+        self.U[: len(graph.U)] = graph.U
+        self.sigma.copy_(graph.sigma)
+
+    def forward(self, x: Tensor, W: Tensor) -> Tensor:
+        """Give z(x) W, (N, k), of points (N, D) and weights of anchors (m, k), in W's dtype."""
+        d2, nearest = squared_distances(x, self.U).topk(min(self.s, len(self.U)), largest=False)
+        z = (-d2 / self.sigma.double() ** 2).softmax(1)
+        average = F.embedding_bag(nearest, W.double(), per_sample_weights=z, mode="sum")
+        return average.to(W.dtype)
+
+
+def without_rounding(V: Tensor) -> Tensor:
+    """Set entries of columns to 0 that are below 1e-9 of the column's largest.
+
+    Eigenvectors of a graph in several parts are 0 outside of theirs, but for rounding.
+
+    Examples
+    --------
+    >>> without_rounding(torch.tensor([[2.0], [-1e-12]])).flatten().tolist()
+    [2.0, 0.0]
+    """
+    return V * (V.abs() >= 1e-9 * V.abs().amax(0))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from results.analysis.arrange import build
-from results.analysis.board import Board
+from results.analysis.board import About, Board
 from results.analysis.comparisons import compare
 from results.analysis.per_query import query_aps
 from results.gallery.view import View, Width
 from results.store.files import write_atomic
 from results.store.planned_grid import gaps, standings
+from results.store.run_key import Table
 from results.store.store import ResultStore, StoreError
 from results.tables.columns import COLUMNS
 from results.tables.comparisons import statistics_frame
@@ -54,17 +56,20 @@ class Options:
 def load_board(
     store: ResultStore,
     method_order: Sequence[str] = (),
-    about: Mapping[str, tuple[str, str]] | None = None,
+    about: Mapping[str, About] = MappingProxyType({}),
+    tables: Collection[Table] | None = None,
 ) -> Board:
-    """Read the store once, arrange it and test what differs.
+    """Read the store, arrange what it holds and test what differs.
 
     Parameters
     ----------
     store : ResultStore
     method_order : sequence of str
         Of the rows of every table.
-    about : mapping from str to tuple of str, optional
-        Name and paper of each method, as the page shows them; a paper ends in its address.
+    about : mapping from str to About, optional
+        Title, paper and BibTeX of each method of the suite, by the name of its row.
+    tables : collection of Table, optional
+        Those to take; all where left out.
 
     Raises
     ------
@@ -83,9 +88,9 @@ def load_board(
             "with --out"
         )
         raise StoreError(*(scan.outdated or [nothing]))
-    board = build(scan, method_order)
+    board = build(scan if tables is None else scan.of(tables), method_order, about)
     values, notes = query_aps(store, board.records)
-    whole = replace(board, notes=(*board.notes, *unfinished, *notes), about=about or {})
+    whole = replace(board, notes=(*board.notes, *unfinished, *notes))
     return compare(whole, values)
 
 
@@ -134,6 +139,8 @@ def render_board(
         "published.csv": csv_file(published_frame(board)),
         "published.md": published_markdown(board).encode(),
     }
+    if bibtex := _cited(board):
+        contents["papers.bib"] = bibtex.encode()
     pictures, inlined = _draw(view, options, say)
     contents["index.html"] = page_html(
         board, inlined, tuple(contents), tuple(galleries(view))
@@ -173,6 +180,13 @@ def _draw(view: View, options: Options, say: Say) -> tuple[dict[str, bytes], dic
                 files |= stems | {f"figures/{kept.FOLDER}/{job.stem}.json": figure.note}
                 inlined[job.caption] = figure.inline
     return files, inlined
+
+
+def _cited(board: Board) -> str:
+    """Return ``papers.bib``, the entries of all methods of the suite that a board shows."""
+    names = dict.fromkeys(name.partition("(")[0] for name in board.titles)
+    entries = [board.about[name].bibtex for name in names if name in board.about]
+    return "\n".join(f"{entry}\n" for entry in entries if entry)
 
 
 def _with_costs(board: Board, columns: Sequence[str]) -> pd.DataFrame:

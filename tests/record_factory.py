@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -37,7 +38,8 @@ def make_record(**changes):
         curves={},
         history=[],
         trained_with=[0],
-        timings={"fit": 0.5},
+        timings={"fit": 0.75},
+        cpu_timings={"fit": 0.5},
         peak_memory_mib=1.0,
         versions={"numpy": "2"},
         device="cpu",
@@ -91,9 +93,9 @@ def fill(store, records):
     return [store.save(record, ARRAYS) for record in records]
 
 
-def board_of(records, order=ORDER, skipped=(), failures=()):
+def board_of(records, order=ORDER, skipped=(), failures=(), about=MappingProxyType({})):
     """What a store of these would show."""
-    return build(Scan(list(records), list(skipped), list(failures)), order)
+    return build(Scan(list(records), list(skipped), list(failures)), order, about)
 
 
 def failure(**changes):

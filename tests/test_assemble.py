@@ -145,7 +145,7 @@ def test_rows_are_left_out_after_the_split(toy, tmp_path):
     for part in ("train", "query", "database"):
         kept = [row for row in getattr(whole, part).tolist() if row not in lost]
         assert [there[row] for row in getattr(data, part).tolist()] == kept
-    assert torch.equal(data.labels, whole.labels[there])
+    assert torch.equal(data.labels.dense(), whole.labels.dense()[there])
     assert torch.equal(data.images.read(torch.arange(38)), pixels[there])
     assert (data.protocol.n_query, data.protocol.n_database) == (9, 29)
 
@@ -215,7 +215,7 @@ def test_a_cache_that_takes_nothing_is_done_without(toy, tmp_path):
     (tmp_path / "cache").write_text("no folder")
     opened = options(toy, tmp_path)
     assert list(unreadable(load_toy(TOY, opened), opened)) == [9]
-    assert len(datasets.load("toy", opened).labels) == 39
+    assert len(datasets.load("toy", opened).labels.dense()) == 39
 
 
 # ---- the same image among queries and database

@@ -208,7 +208,7 @@ def test_efficientnet_lite0_votes_as_well_as_measured(shared_data):
         )
     features = torch.nn.functional.normalize(features, dim=1)
     train, query = features[:2000], features[2000:]
-    labels = data.labels.int().argmax(1)
+    labels = data.labels.dense().int().argmax(1)
     neighbours = labels[rows[:2000]][(query @ train.T).topk(10).indices]
     right = (neighbours.mode(1).values == labels[rows[2000:]]).float().mean()
     assert right > 0.69

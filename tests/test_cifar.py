@@ -75,7 +75,10 @@ def test_rows_are_those_of_the_train_file_then_of_the_test_file(root):
     expected = torch.from_numpy(PIXELS).permute(0, 3, 1, 2)
     assert torch.equal(data.images.read(torch.tensor([29, 0, 20])), expected[[29, 0, 20]])
     assert len(data.images) == 30
-    assert data.labels.int().argmax(1).tolist() == [*[i % 10 for i in range(20)], *range(10)]
+    assert data.labels.dense().int().argmax(1).tolist() == [
+        *[i % 10 for i in range(20)],
+        *range(10),
+    ]
     assert data.query.tolist() == list(range(20, 30))
 
 
@@ -222,8 +225,8 @@ def test_another_number_of_rows_is_refused(root):
 
 def test_the_real_copy_has_its_published_counts(shared_data):
     data = datasets.load("cifar10", LoadOptions(shared_data))
-    assert data.labels[:50_000].sum(0).tolist() == [5000] * 10
-    assert data.labels[50_000:].sum(0).tolist() == [1000] * 10
+    assert data.labels.dense()[:50_000].sum(0).tolist() == [5000] * 10
+    assert data.labels.dense()[50_000:].sum(0).tolist() == [1000] * 10
     assert data.protocol.label == "cifar10/1k-5k"
 
 

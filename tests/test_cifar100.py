@@ -39,7 +39,7 @@ def load(root, name="official"):
 
 def test_fine_labels_are_the_hundred_classes(root):
     data = load(root)
-    assert data.labels.int().argmax(1).tolist() == [*range(100)] * 3
+    assert data.labels.dense().int().argmax(1).tolist() == [*range(100)] * 3
     assert torch.equal(
         data.images.read(torch.tensor([250, 3])),
         torch.from_numpy(PIXELS[[250, 3]]).permute(0, 3, 1, 2),
@@ -49,8 +49,8 @@ def test_fine_labels_are_the_hundred_classes(root):
 def test_coarse_protocols_take_the_twenty_classes_above(root):
     data = load(root, "coarse-official")
     assert data.labels.shape == (300, 20)
-    assert data.labels.int().argmax(1).tolist() == ABOVE * 3
-    assert data.labels[data.query].sum(0).tolist() == [5] * 20
+    assert data.labels.dense().int().argmax(1).tolist() == ABOVE * 3
+    assert data.labels.dense()[data.query].sum(0).tolist() == [5] * 20
     assert data.hierarchy is None
 
 

@@ -73,7 +73,9 @@ def test_rows_are_images_with_objects_by_part_and_name(root, tmp_path):
     data = contents(root)
     shown = write_official(tmp_path / "again")
     assert data.images.encoded.names == list(shown)
-    assert [set(row.nonzero()[:, 0].tolist()) for row in data.labels] == list(shown.values())
+    assert [set(row.nonzero()[:, 0].tolist()) for row in data.labels.dense()] == list(
+        shown.values()
+    )
     assert data.classes == tuple(f"thing {i}" for i in range(1, 81))
     assert {part: len(rows) for part, rows in data.parts.items()} == {"train": 36, "val": 27}
     assert data.notes == ("7 images without any object are left out",)
@@ -106,14 +108,16 @@ def test_lists_run_end_to_end(root, tmp_path, monkeypatch):
     data = contents(root)
     lines = [
         f"{name} {' '.join(str(int(x)) for x in row)}\n"
-        for name, row in zip(data.images.encoded.names, data.labels, strict=True)
+        for name, row in zip(data.images.encoded.names, data.labels.dense(), strict=True)
     ]
     (root / "annotations").rename(root / "unused")
     for part, own in {"test": lines[:9], "train": lines[9:30], "database": lines[9:]}.items():
         (root / f"{part}.txt").write_text("".join(own))
     smaller(monkeypatch, "mscoco/lists", n_query=9, n_train=21, n_database=54, cutoff=50)
     listed = datasets.load("mscoco/lists", LoadOptions(root.parent))
-    assert torch.equal(listed.labels, torch.cat([data.labels[:9], data.labels[9:]]))
+    assert torch.equal(
+        listed.labels.dense(), torch.cat([data.labels.dense()[:9], data.labels.dense()[9:]])
+    )
     assert run_lsh("mscoco/lists", root.parent, tmp_path, "--no-report") == 0
     assert any(r.startswith("mscoco/lists/pixels@8/lsh/") for r in records(tmp_path))
 
@@ -176,5 +180,5 @@ def test_files_may_begin_with_a_byte_order_mark(root):
     for path in root.rglob("*.json"):
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     after = contents(root)
-    assert torch.equal(after.labels, before.labels)
+    assert torch.equal(after.labels.dense(), before.labels.dense())
     assert after.images.encoded.names == before.images.encoded.names

@@ -18,9 +18,9 @@ def entry(section, metric):
 
 
 def test_costs_are_means_over_seeds():
-    timings = {"fit": 100.0, "encode": 2.0}
-    first = make_record(timings=timings, peak_memory_mib=1500.0)
-    other = make_record(timings={"fit": 300.0, "encode": 2.0}, seed=1)
+    spent = {"fit": 100.0, "encode": 2.0}
+    first = make_record(cpu_timings=spent, peak_memory_mib=1500.0)
+    other = make_record(cpu_timings={"fit": 300.0, "encode": 2.0}, seed=1)
     section = section_of(first, other)
     assert entry(section, "cost.fit_s") == "200"
     assert entry(section, "cost.images_per_s") == f"{(300 + 1497) / 2:,.0f}"
@@ -28,8 +28,15 @@ def test_costs_are_means_over_seeds():
 
 
 def test_what_was_not_measured_is_a_gap_and_no_zero():
-    section = section_of(make_record(timings={}, peak_memory_mib=0.0))
+    section = section_of(make_record(cpu_timings={}, peak_memory_mib=0.0))
     assert [entry(section, metric) for metric in COSTS] == ["-", "-", "-"]
+
+
+def test_costs_are_cpu_seconds_on_a_cpu_and_seconds_on_the_clock_on_cuda():
+    spent = {"timings": {"fit": 39.0}, "cpu_timings": {"fit": 1.3}}
+    on_cuda = make_record(**spent, versions={"cuda": "13.0"})
+    assert entry(section_of(make_record(**spent)), "cost.fit_s") == "1.3"
+    assert entry(section_of(on_cuda), "cost.fit_s") == "39"
 
 
 def test_bounds_of_ties_are_those_of_the_main_metric():
@@ -51,7 +58,7 @@ def test_tables_show_them_only_where_they_are_asked_for():
 
 
 def test_costs_are_not_ranked_and_one_value_stands_for_all_lengths():
-    free = replace(make_record(method="float", kind="yardstick", bits=0), timings={"fit": 3.0})
+    free = replace(make_record(method="float", kind="yardstick", bits=0), cpu_timings={"fit": 3.0})
     board = board_of([make_record(), make_record(bits=32), free])
     assert board.costs["rank"].isna().all()
     (section,) = board.sections
@@ -63,4 +70,4 @@ def test_costs_are_not_ranked_and_one_value_stands_for_all_lengths():
     ("value", "shown"), [(0.01234, "0.0123"), (12.345, "12.3"), (59000.4, "59,000")]
 )
 def test_costs_keep_three_digits(value, shown):
-    assert entry(section_of(make_record(timings={"fit": value})), "cost.fit_s") == shown
+    assert entry(section_of(make_record(cpu_timings={"fit": value})), "cost.fit_s") == shown

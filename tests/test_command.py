@@ -71,11 +71,12 @@ def test_unusable_cache_is_said_before_any_work(tmp_path, capsys):
     assert not list((tmp_path / "out").rglob("*.json"))
 
 
-@pytest.mark.parametrize("what", ["methods", "datasets", "protocols", "backbones"])
+@pytest.mark.parametrize("what", ["methods", "bibtex", "datasets", "protocols", "backbones"])
 def test_lists_name_what_there_is(capsys, what):
     assert run.main(["--list", what]) == 0
     expected = {
         "methods": ["lsh", "itq", "cibhash", "random", "float"],
+        "bibtex": ["@inproceedings{itq,", "year = {2011}"],
         "datasets": ["digits", "cifar10"],
         "protocols": ["cifar10/1k-5k", "59,000 database"],
         "backbones": ["pixels", "efficientnet_lite0", "timm:"],

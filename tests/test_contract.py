@@ -10,11 +10,19 @@ from benchmarks.contract.stand_ins import blobs, fitted
 from methods import METHODS, HashMethod
 from tests.batches import batch_of
 
-CASES = [
-    pytest.param(check, cls, id=f"{check.__name__}-{name}")
-    for name, cls in METHODS.items()
-    for check in checks_of(cls)
-]
+EXCUSED = {
+    "images_alike_get_codes_alike-pcah": "all axes weigh alike, and most hold noise",
+}
+"""Checks that a method cannot pass, being what it is, and why."""
+
+
+def case(name, cls, check):
+    label = f"{check.__name__}-{name}"
+    fails = pytest.mark.xfail(reason=EXCUSED.get(label, ""), strict=True)
+    return pytest.param(check, cls, id=label, marks=fails if label in EXCUSED else ())
+
+
+CASES = [case(name, cls, check) for name, cls in METHODS.items() for check in checks_of(cls)]
 
 
 @pytest.mark.parametrize(("check", "cls"), CASES)
@@ -30,11 +38,14 @@ def test_contract_on_cuda(check, name):
 
 
 @pytest.mark.parametrize("cls", METHODS.values(), ids=METHODS)
-def test_other_seeds_give_other_codes(cls):
-    """Each of ours draws something; a method from outside may draw nothing."""
+def test_other_seeds_give_other_codes_where_a_method_draws(cls):
     data, _ = blobs(cls)
+    draws = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        draws.append(torch.cat([t.flatten().double() for t in cls(data.shape[-1], 16).state()]))
     codes, others = (fitted(cls, seed=seed).encode(data.features) for seed in (0, 1))
-    assert not torch.equal(codes, others)
+    assert torch.equal(codes, others) == torch.equal(*draws)
 
 
 @pytest.mark.parametrize("cls", METHODS.values(), ids=METHODS)

@@ -14,13 +14,13 @@ def test_digits_are_scikit_learns_with_grey_levels_stretched():
     for channel in range(3):
         error = images[:, channel].numpy() * (16 / 255) - bunch.images
         assert np.abs(error).max() < 16 / 255 / 2 + 1e-9
-    assert data.labels.int().argmax(1).tolist() == bunch.target.tolist()
+    assert data.labels.dense().int().argmax(1).tolist() == bunch.target.tolist()
     assert data.name == "digits"
 
 
 def test_digits_have_thirty_queries_of_each_and_all_others_to_learn_from():
     data = datasets.load("digits")
-    assert data.labels[data.query].sum(0).tolist() == [30] * 10
+    assert data.labels.dense()[data.query].sum(0).tolist() == [30] * 10
     assert torch.equal(data.train, data.database)
     assert len(data.train) == 1497
 

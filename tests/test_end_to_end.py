@@ -12,7 +12,9 @@ from benchmarks import report
 from benchmarks.runner import worker as work
 from methods import METHODS
 from results.report import load_board
+from results.store import scan as scan_module
 from results.store.store import ResultStore
+from tests.record_factory import fill, make_record
 from tests.small_run import CELLS, SMALL, call
 
 pytestmark = pytest.mark.usefixtures("one_figure")
@@ -65,7 +67,7 @@ def test_leaderboard_is_printed_with_sizes_and_yardsticks(grid):
     _, done = grid
     assert "synthetic/tiny on pixels: 50 queries, 300 train, 550 database, mAP@100" in done.stdout
     assert f"{CELLS} cells, 0 stored, {CELLS} to run" in done.stdout
-    for name in ("lsh", "itq", "cibhash(epochs=2)", "random", "float", "mAP@100"):
+    for name in ("LSH", "ITQ", "CIBHash(epochs=2)", "random", "float", "mAP@100"):
         assert name in done.stdout
 
 
@@ -106,6 +108,28 @@ def test_what_is_missing_alone_runs_again_and_gives_the_same_numbers(grid, capsy
     assert json.loads(victim.read_text())["metrics"] == metrics
 
 
+@pytest.mark.parametrize("report", [(), ("--no-report",)])
+def test_a_call_prints_its_own_tables_alone_and_reads_each_record_once(
+    tmp_path, capsys, monkeypatch, report
+):
+    store = ResultStore(tmp_path / "out")
+    (other,) = fill(store, [make_record()])
+    damaged = other.with_name("damaged.json")
+    damaged.write_text("{")
+    read = []
+    real = scan_module.read_record
+    monkeypatch.setattr(scan_module, "read_record", lambda p: (read.append(p), real(p))[1])
+    monkeypatch.setattr(scan_module, "_SETTLED", -(10**18))
+    assert call(tmp_path, "--methods", "lsh", "--bits", "8", "--seeds", "1", *report) == 0
+    assert len(read) == len(set(read))
+    printed = capsys.readouterr().out
+    assert "synthetic / " in printed
+    assert "digits / " not in printed
+    assert "Skipped: runs/digits/300-1497/pixels/lsh/damaged.json" in printed
+    if not report:
+        assert "digits / " in (tmp_path / "out/report/leaderboard.md").read_text()
+
+
 def test_record_says_what_shaped_it(grid):
     folder, _ = grid
     (path,) = (folder / "out/runs").rglob("cibhash/16-0-*.json")
@@ -119,6 +143,8 @@ def test_record_says_what_shaped_it(grid):
     assert record["settings"]["method"]["recipe"]["epochs"] == 2
     assert record["settings"]["views"] == "bank"
     assert set(record["timings"]) == {"features", "fit", "encode", "evaluate"}
+    assert set(record["cpu_timings"]) == {"fit", "encode", "evaluate"}
+    assert all(seconds > 0 for seconds in record["cpu_timings"].values())
     assert len(record["history"]) == 2
     assert record["versions"]["torch"]
     assert record["command"].startswith("python -m benchmarks.run --methods all --datasets")

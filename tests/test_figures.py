@@ -9,7 +9,7 @@ from results.figures import lines as figure_lines
 from results.figures.by_name import FIGURES, draw
 from results.figures.lines import bit_balance, precision_at_n
 from results.figures.ranks import mean_ranks
-from results.figures.style import COLOURS, WIDTHS, inline_png, inline_svg, method_styles, save
+from results.figures.style import COLOURS, DPI, WIDTHS, inline_png, inline_svg, method_styles, save
 from results.figures.training import cost, loss, pareto
 from results.gallery.view import View
 from tests.record_factory import ORDER, board_of, failure, grid, make_record
@@ -47,6 +47,23 @@ def test_yardsticks_are_ink_dashed_across_and_dotted():
     dashes = {styles[name]["linestyle"] for name in ("float", "random")}
     assert len(dashes) == 2
     assert lines["random"].get_color() == lines["float"].get_color()
+
+
+def test_yardsticks_of_several_kinds_are_told_apart_and_named_with_what_they_take():
+    sizes = {"pq": "K bits", "opq": "K bits", "rabitq": "K + 64 bits"}
+    more = [
+        make_record(method=m, kind="yardstick", bits=b, settings={"method": {"size": size}})
+        for m, size in sizes.items()
+        for b in (16, 32, 64)
+    ]
+    board = board_of([*grid(seeds=1), *more])
+    (axes,) = map_against_bits(board).axes
+    lines = lines_of(axes)
+    assert {"pq (K bits)", "rabitq (K + 64 bits)", "float", "random"} <= set(lines)
+    styles = method_styles(board)
+    rows = [*sizes, "float", "random"]
+    assert len({styles[name]["linestyle"] for name in rows}) == len(rows)
+    assert len({styles[name]["color"] for name in rows}) == 1
 
 
 def test_one_panel_a_section_and_one_legend_entry_a_method():
@@ -106,6 +123,26 @@ def test_the_same_records_give_the_same_bytes(form, magic):
     assert first == second
 
 
+def test_each_form_of_a_figure_is_drawn_once(monkeypatch):
+    figure, drawn = map_against_bits(board_of(grid())), []
+    draw_figure = mpl.figure.Figure.draw
+    monkeypatch.setattr(
+        mpl.figure.Figure, "draw", lambda f, renderer: drawn.append(f) or draw_figure(f, renderer)
+    )
+    sizes = [len(save(figure, form)) for form in ("pdf", "png", "svg")]
+    assert drawn == [figure] * 3
+    assert figure.dpi == DPI
+    assert sizes[1] == len(save(map_against_bits(board_of(grid())), "png"))  # laid out alike
+
+
+def test_a_pdf_has_letters_of_the_small_font_and_others_of_the_whole():
+    records = [make_record(method=name) for name in ("lsh", "\u03bb-hash")]
+    pdf = save(map_against_bits(board_of(records)), "pdf")
+    assert b"HashBenchSans" in pdf
+    assert b"DejaVuSans" in pdf
+    assert b"DejaVuSans" not in save(map_against_bits(board_of(records[:1])), "pdf")
+
+
 def test_one_seed_one_length_and_names_with_mathematics_still_draw():
     record = make_record(method=r"a$\nope$", dataset=r"$\nope$", backbone=r"\frac{")
     figure = map_against_bits(board_of([record]))
@@ -125,7 +162,7 @@ def test_only_a_yardstick_without_codes_still_draws():
 
 
 def test_inline_svg_takes_the_colour_of_the_page_and_prefixes_its_ids():
-    svg = inline_svg(map_against_bits(board_of(grid())), "fig", "A <caption>")
+    svg = inline_svg(save(map_against_bits(board_of(grid())), "svg"), "fig", "A <caption>")
     assert svg.startswith('<svg role="img" aria-label="A &lt;caption&gt;"')
     assert "currentColor" in svg
     assert "#26262a" not in svg
@@ -162,7 +199,7 @@ def with_curves(seed=0, method="lsh", bits=2):
             "distances": {"pairs": [4, 4, 2], "relevant": [3, 1, 0]},
         },
         history=[{"contrastive": 3.0 - seed, "kl": 1.0}, {"contrastive": 2.0, "kl": 0.5}],
-        timings={"fit": 2.0 + seed},
+        cpu_timings={"fit": 2.0 + seed},
         metrics={"mAP@1000": 0.4, "P@H<=2": 0.3},
     )
 
@@ -196,6 +233,15 @@ def test_cost_marks_what_nothing_beats_in_both():
     (axes,) = cost(View(board_of([*grid(), with_curves(bits=16)]))).axes
     front = lines_of(axes)["Pareto front"]
     assert set(front.get_xdata()) == {0.5}  # all cells train as long: the best of them
+    assert axes.get_xlabel() == "training time (CPU seconds)"
+
+
+def test_the_axis_of_cost_tells_seconds_on_the_clock_from_cpu_seconds():
+    on_cuda = make_record(method="itq", versions={"cuda": "13.0"})
+    (axes,) = cost(View(board_of([on_cuda]))).axes
+    assert axes.get_xlabel() == "training time (seconds)"
+    (axes,) = cost(View(board_of([make_record(), on_cuda]))).axes
+    assert axes.get_xlabel() == "training time (CPU seconds or seconds)"
 
 
 def bars(figure):
@@ -238,8 +284,9 @@ def test_every_figure_of_curves_has_the_width_of_the_paper(name, width):
     assert bool(drawn) == (name not in needs_arrays)
     for one in drawn:
         assert one.figure.get_figwidth() == WIDTHS[width]
-        assert inline_png(one.figure, one.stem, '"').startswith('<img src="data:image/png;base64,')
-        assert 'alt="&#34;"' in inline_png(one.figure, one.stem, '"')
+        shown = inline_png(save(one.figure, "png"), '"')
+        assert shown.startswith('<img src="data:image/png;base64,')
+        assert 'alt="&#34;"' in shown
 
 
 def test_a_figure_for_each_section_has_a_stem_of_its_own():

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
@@ -8,7 +9,8 @@ from benchmarks import report, run
 from benchmarks.runner.samples import keep_samples, known, thumbnails
 from datasets import load
 from results.figures.by_name import draw
-from results.figures.codes import bit_correlation, correlation, embed
+from results.figures.codes import _common_classes, _scatter, bit_correlation, correlation, hamming
+from results.figures.tsne import embed
 from results.gallery.row_samples import Samples, read_samples, write_samples
 from results.gallery.shown_queries import exhibits, rows_needed
 from results.gallery.view import View
@@ -55,7 +57,9 @@ def test_best_and_worst_queries_with_what_is_nearest(stored):
         query = np.unpackbits(arrays["query_codes"][place])
         distances = (np.unpackbits(arrays["database_codes"], axis=1) != query).sum(1)
         assert answer.distances.tolist() == sorted(distances)[:10]
-        shares = (data.labels[answer.row] & data.labels[answer.found.tolist()]).any(1)
+        shares = (data.labels.dense()[answer.row] & data.labels.dense()[answer.found.tolist()]).any(
+            1
+        )
         assert answer.right.tolist() == shares.tolist()
 
 
@@ -67,7 +71,9 @@ def test_samples_are_those_rows_of_the_data_set(stored):
     rows = samples.image_rows[:5]
     expected = thumbnails(data.images.read(torch.from_numpy(rows)))
     np.testing.assert_array_equal(samples.images_of(rows), expected)
-    np.testing.assert_array_equal(samples.labels_of(rows), data.labels[rows.tolist()].numpy())
+    np.testing.assert_array_equal(
+        samples.labels_of(rows), data.labels.dense()[rows.tolist()].numpy()
+    )
     assert samples.images_of(np.array([10**6])) is None
 
 
@@ -77,7 +83,7 @@ def test_other_labels_and_data_that_are_absent_leave_no_samples(stored, tmp_path
     other = ResultStore(tmp_path)
     other.save(record, store.arrays(store.locate(record)))
     assert keep_samples(other, load_board(other), known([])) == []
-    flipped = replace(data, labels=data.labels.roll(1, 1))
+    flipped = replace(data, labels=data.labels.dense().roll(1, 1))
     (line,) = keep_samples(other, load_board(other), known([flipped]))
     assert "other labels" in line
     assert not (tmp_path / "samples").exists()
@@ -134,7 +140,15 @@ def test_correlation_is_pearsons_without_its_sign():
 
 def test_maps_are_the_same_each_time_and_stand_equal_codes():
     codes = np.repeat(np.eye(4, dtype=bool), 5, axis=0)
-    np.testing.assert_array_equal(embed(codes), embed(codes))
+    np.testing.assert_array_equal(embed(hamming(codes)), embed(hamming(codes)))
+
+
+def test_a_map_names_the_largest_classes_and_the_others():
+    labels = np.eye(12, dtype=bool)[np.repeat(np.arange(12), np.arange(12, 0, -1))]
+    panel = mpl.figure.Figure().add_subplot()
+    _scatter(panel, np.zeros((len(labels), 2), np.float32), labels, _common_classes(labels))
+    names = panel.get_legend_handles_labels()[1]
+    assert names == ["others", *(f"class {n}" for n in range(10))]
 
 
 def test_records_whose_arrays_are_gone_draw_nothing(tmp_path):

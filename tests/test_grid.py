@@ -130,6 +130,21 @@ def test_codes_longer_than_can_be_counted_are_refused(task):
     assert expand([task], [method_spec("lsh")], [MAX_BITS], 1)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "n_bits", "words"),
+    [
+        ("agh2", {}, 7, "--bits 7: AGH2: .* got 7; 6 and 8 work"),
+        ("kmh", {}, 18, "--bits 18: KMH: .* got 18; 16 and 20 work"),
+        ("kmh", {"b": 3}, 16, "--bits 16: KMH: .* b = 3, got 16; 15 and 18 work"),
+    ],
+)
+def test_a_length_that_a_method_cannot_give_is_refused(task, name, settings, n_bits, words):
+    spec = method_spec(name, settings)
+    with pytest.raises(GridError, match=words):
+        expand([task], [spec], [24, n_bits], 1)
+    assert expand([task], [spec, method_spec("float")], [24], 1)
+
+
 def test_size_of_a_bank_is_refused_where_views_are_fresh(task):
     spec = method_spec("nsh", {"bank_size": 4})
     with pytest.raises(GridError, match=r"--set nsh\.bank_size: does nothing with --views fresh"):

@@ -32,6 +32,12 @@ def test_buckets_are_the_unique_rows(bits):
     assert (found.n_distinct, found.largest_bucket) == (len(sizes), sizes.max())
 
 
+def test_a_bit_is_dead_where_one_code_in_a_hundred_differs():
+    codes = np.zeros((200, 4), bool)
+    codes[:2, 0], codes[:3, 1], codes[:, 2], codes[2:, 3] = True, True, True, True
+    assert code_health(codes).n_dead == 3  # bit 1 is alive: three of 200
+
+
 def test_a_case_worked_on_paper():
     """Bits 0 and 1 are opposites, bit 2 is independent of both: correlations 1, 0, 0."""
     codes = np.array([[0, 1, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1]], bool)
@@ -41,6 +47,7 @@ def test_a_case_worked_on_paper():
         "bits.activation": 0.5,
         "bits.entropy": 1.0,
         "bits.correlation": found.correlation,
+        "codes.dead_bits": 0.0,
         "codes.distinct": 4.0,
         "codes.largest_bucket": 1.0,
     }

@@ -92,3 +92,42 @@ def test_best_of_a_column_is_marked_in_each_kind():
     section = board_of(with_supervised()).sections[0]
     best = {row.method for row in section.rows if section.best(row, 16)}
     assert best == {"cibhash", "kl_hash_captions", "tree"}
+
+
+def with_quantised():
+    """The usual grid, with two yardsticks that have lengths and no codes."""
+    sizes = {"opq(b=4)": "K bits", "rabitq": "K + 64 bits"}
+    more = [
+        make_record(
+            method=method,
+            kind="yardstick",
+            bits=bits,
+            settings={"method": {"size": size}},
+            metrics={"mAP": 0.9, "mAP@1000": 0.99},
+        )
+        for method, size in sizes.items()
+        for bits in (16, 32, 64)
+    ]
+    return [*grid(seeds=1), *more]
+
+
+@pytest.mark.parametrize("form", [leaderboard_markdown, leaderboard_plain, leaderboard_latex])
+def test_a_yardstick_is_named_with_what_an_item_takes(form):
+    text = form(board_of(with_quantised()))
+    assert "opq(b=4) (K bits)" in text
+    assert "rabitq (K + 64 bits)" in text
+    assert "float (no codes)" in text
+    assert "lsh (" not in text
+    assert "random (" not in text
+
+
+def test_a_yardstick_with_lengths_is_better_than_all_and_never_ranked():
+    board = board_of(with_quantised())
+    (section,) = board.sections
+    heading, rows = section.blocks[-1]
+    assert heading == "yardsticks, not ranked"
+    assert [row.method for row in rows] == ["float", "opq(b=4)", "rabitq", "random"]
+    for row in rows:
+        assert not section.best(row, 64)
+    ranked = board.leaderboard[board.leaderboard["rank"].notna()]
+    assert not set(ranked["method"]) & {"opq(b=4)", "rabitq"}

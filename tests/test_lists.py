@@ -37,7 +37,7 @@ def split(tmp_path):
 def test_an_image_in_two_lists_is_one_row(split):
     lists = read_lists(split, "there")
     assert lists.names == ["a/1.jpg", "a/2.jpg", "a/3.jpg"]
-    assert lists.labels.tolist() == [[True, False], [False, True], [True, True]]
+    assert lists.labels.dense().tolist() == [[True, False], [False, True], [True, True]]
     assert {part: rows.tolist() for part, rows in lists.parts.items()} == {
         "test": [0],
         "train": [1],
@@ -63,7 +63,7 @@ def test_names_and_labels_may_come_in_two_files(tmp_path):
     assert has_lists(tmp_path)
     lists = read_lists(tmp_path, "there")
     assert lists.names == ["a", "b", "c"]
-    assert lists.labels.tolist() == [[True, False]] * 3
+    assert lists.labels.dense().tolist() == [[True, False]] * 3
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_real_splits_are_those_of_the_packed_copy(paper_lists, shared_data, key,
     row = {name: i for i, name in enumerate(lists.names)}
     order = [row[name] for name in names]
     assert sorted(order) == list(range(len(names)))
-    assert torch.equal(lists.labels[order], torch.from_numpy(labels).bool())
+    assert torch.equal(lists.labels.dense()[order], torch.from_numpy(labels).bool())
     for part, rows in lists.parts.items():
         assert {lists.names[i] for i in rows} == {
             n for n, p in zip(names, parts, strict=True) if p == part

@@ -35,7 +35,7 @@ def test_grey_images_become_three_equal_channels(name, tmp_path):
     data = load(tmp_path, name)
     expected = torch.from_numpy(GREY[[25, 2]])[:, None].expand(-1, 3, -1, -1)
     assert torch.equal(data.images.read(torch.tensor([25, 2])), expected)
-    assert data.labels.int().argmax(1).tolist() == [i % 10 for i in range(30)]
+    assert data.labels.dense().int().argmax(1).tolist() == [i % 10 for i in range(30)]
     assert data.query.tolist() == list(range(20, 30))
 
 

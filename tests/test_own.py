@@ -120,7 +120,7 @@ def test_a_folder_a_class(tmp_path):
     (tmp_path / "birds/loose.png").write_bytes(png())
     _, contents = read(f"folder:{tmp_path / 'birds'}", LoadOptions())
     assert contents.classes == ("crow", "owl")
-    assert contents.labels.int().sum(0).tolist() == [3, 4]
+    assert contents.labels.dense().int().sum(0).tolist() == [3, 4]
     assert contents.images.encoded.names[-1] == "owl/deeper/x.PNG"
     assert contents.images.size == 8
     assert "7 images, 2 classes, kept at 8 px" in contents.notes[0]
@@ -140,7 +140,7 @@ def test_parts_of_a_folder_are_its_split(tmp_path, queries):
     names = data.images.encoded.names
     assert all(names[i].startswith(f"{queries}/") for i in data.query.tolist())
     assert data.labels.shape == (16, 2)
-    assert data.labels[data.query].sum(0).tolist() == [2, 2]
+    assert data.labels.dense()[data.query].sum(0).tolist() == [2, 2]
     assert "would split data that come in parts already" in refusal(f"folder:{tmp_path}", n_query=3)
 
 
@@ -311,7 +311,7 @@ def test_names_of_one_file_are_one_row_of_all_its_classes(tmp_path, link):
             name.hardlink_to(file) if link == "hard" else name.symlink_to(file)
     _, contents = read(f"folder:{root}", LoadOptions())
     assert contents.classes == ("black", "crow", "owl")
-    assert contents.labels.int().unique(dim=0).tolist() == [[0, 0, 1], [1, 1, 0]]
+    assert contents.labels.dense().int().unique(dim=0).tolist() == [[0, 0, 1], [1, 1, 0]]
     assert len(contents) == len(contents.images) == 20
     assert (
         "10 names lead to files that have another, as crow/000.png to black/" in (contents.notes[1])
@@ -339,7 +339,7 @@ def test_folders_that_hold_each_other_end(tmp_path):
                 (root / x / f"to-{y}").symlink_to(root / y)
     contents = read_contents(root)
     assert len(contents) == 16
-    assert contents.labels.int().unique(dim=0).tolist() == [[0, 0, 0, 1], [1, 1, 1, 0]]
+    assert contents.labels.dense().int().unique(dim=0).tolist() == [[0, 0, 0, 1], [1, 1, 1, 0]]
 
 
 def read_contents(root):
@@ -445,7 +445,7 @@ def test_lists_are_a_split_of_images_below_them_or_below_the_data_root(tmp_path,
     assert data.protocol.rule == "as listed"
     assert (len(data.query), len(data.train), len(data.database)) == (3, 3, 6)
     assert torch.isin(data.train, data.database).all()
-    assert data.labels[data.query].int().tolist() == [[1, 0], [1, 0], [0, 1]]
+    assert data.labels.dense()[data.query].int().tolist() == [[1, 0], [1, 0], [0, 1]]
     assert data.images.read(data.query).shape == (3, 3, 8, 8)
     assert "would split data that come in parts already" in refusal(f"lists:{root}", n_train=3)
 

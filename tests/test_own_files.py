@@ -23,7 +23,7 @@ def test_columns_are_guessed_and_told(tmp_path):
     path = table(tmp_path / "x.parquet", [i % 3 + 5 for i in range(12)], text=["a b"] * 12)
     _, contents = read(f"parquet:{path}", LoadOptions())
     assert contents.classes == ("5", "6", "7")
-    assert contents.labels.int().argmax(1).tolist() == [0, 1, 2] * 4
+    assert contents.labels.dense().int().argmax(1).tolist() == [0, 1, 2] * 4
     assert "images from column 'img' kept at 8 px, labels from column 'label'" in contents.notes[0]
     assert "(3 classes: 5, 6, 7)" in contents.notes[0]
 
@@ -43,7 +43,7 @@ def test_columns_are_guessed_and_told(tmp_path):
 def test_labels_of_every_form(tmp_path, labels, classes, first):
     _, contents = read(f"parquet:{table(tmp_path / 'x.parquet', labels)}", LoadOptions())
     assert contents.classes == classes
-    assert contents.labels[0].int().tolist() == first
+    assert contents.labels.dense()[0].int().tolist() == first
 
 
 def test_class_numbers_have_the_names_that_the_file_states(tmp_path):
@@ -58,7 +58,7 @@ def test_rows_without_a_label_are_counted(tmp_path):
     labels = pa.array([0, 1, None, 1, 0, 1, 0, None, 0, 1])
     data = load(f"parquet:{table(tmp_path / 'x.parquet', labels)}")
     assert "2 of 10 rows have no label" in data.notes
-    assert data.labels[2].sum() == 0
+    assert data.labels.dense()[2].sum() == 0
 
 
 def test_files_of_a_folder_are_its_rows_or_its_parts(tmp_path):
@@ -126,13 +126,13 @@ def test_a_row_without_labels_leaves_all_others_what_they_are(tmp_path, form, em
     _, contents = read(f"parquet:{path}", LoadOptions())
     assert contents.classes == ()
     expected = [[0] * 4 if i in (0, 7) else row for i, row in enumerate(COLUMNS)]
-    assert contents.labels.int().tolist() == expected
+    assert contents.labels.dense().int().tolist() == expected
 
 
 def test_columns_of_a_fixed_length_may_have_null_rows(tmp_path):
     rows = [*COLUMNS[:-1], None]
     path = table(tmp_path / "x.parquet", pa.array(rows, pa.list_(pa.int32(), 4)))
-    labels = read(f"parquet:{path}", LoadOptions())[1].labels
+    labels = read(f"parquet:{path}", LoadOptions())[1].labels.dense()
     assert labels.int().tolist() == [*COLUMNS[:-1], [0] * 4]
 
 
@@ -188,14 +188,14 @@ def test_minus_one_is_no_class(tmp_path):
     pq.write_table(found, path)
     _, contents = read(f"parquet:{path}", LoadOptions())
     assert contents.classes == ("crow", "owl")
-    assert contents.labels.int().sum(0).tolist() == [5, 5]
-    assert not contents.labels[10:].any()
+    assert contents.labels.dense().int().sum(0).tolist() == [5, 5]
+    assert not contents.labels.dense()[10:].any()
     lists = [[3, -1], [5, 3], [-1], [5]] * 4
-    labels = read(f"parquet:{table(tmp_path / 'y.parquet', lists)}", LoadOptions())[1].labels
-    assert labels[:4].int().tolist() == [[1, 0], [1, 1], [0, 0], [0, 1]]
+    _, contents = read(f"parquet:{table(tmp_path / 'y.parquet', lists)}", LoadOptions())
+    assert contents.labels[:4].dense().int().tolist() == [[1, 0], [1, 1], [0, 0], [0, 1]]
     names = ["a", "", "b", None] * 4
-    labels = read(f"parquet:{table(tmp_path / 'z.parquet', names)}", LoadOptions())[1].labels
-    assert labels[:4].int().tolist() == [[1, 0], [0, 0], [0, 1], [0, 0]]
+    _, contents = read(f"parquet:{table(tmp_path / 'z.parquet', names)}", LoadOptions())
+    assert contents.labels[:4].dense().int().tolist() == [[1, 0], [0, 0], [0, 1], [0, 0]]
 
 
 def test_a_class_without_a_name_keeps_its_number_and_all_others_their_names(tmp_path):
@@ -298,7 +298,7 @@ def test_rows_of_features_may_have_no_label(tmp_path):
     numbers[5:9] = -1
     data = load(f"features:{features(tmp_path / 'x.npz', labels=numbers)}")
     assert data.labels.shape == (40, 4)
-    assert not data.labels[5:9].any()
+    assert not data.labels.dense()[5:9].any()
     assert "4 of 40 rows have no label" in data.notes
 
 
@@ -314,7 +314,7 @@ def test_labels_of_features_may_be_columns(tmp_path):
     labels = np.eye(4)[np.arange(40) % 4]
     labels[:, 1] = 1 - labels[:, 0]
     data = load(f"features:{features(tmp_path / 'x.npz', labels=labels)}")
-    assert data.labels.int().tolist() == labels.astype(int).tolist()
+    assert data.labels.dense().int().tolist() == labels.astype(int).tolist()
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,15 @@ from html.parser import HTMLParser
 
 import pytest
 
+from results.analysis.board import About
 from results.analysis.comparisons import compare
+from results.analysis.curves import mean_curve
+from results.figures.style import COLOURS
+from results.page.data import page_data
 from results.page.overview import overview
 from results.page.render import page_html
 from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown
+from results.tables.markup import TEMPLATES
 from tests.record_factory import ORDER, board_of, grid, make_record
 
 VOID = {"meta", "link", "br", "img", "input"}
@@ -56,7 +61,7 @@ def test_the_page_is_well_formed_and_shows_the_table():
     assert "0.520 ± 0.004" in text
     assert "yardsticks, not ranked" in text
     assert "300 queries, 1,497 training images" in text
-    assert parsed.tags.count("svg") == 1
+    assert parsed.tags.count("svg") == 2  # the figure, and the chart that a script fills
     assert parsed.attributes.count(("class", "best")) == 3
 
 
@@ -67,7 +72,7 @@ def test_only_the_scripts_of_the_page_may_run():
     scripts = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
     digests = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts]
     assert digests == allowed
-    assert len(scripts) == 2
+    assert len(scripts) == 3
     assert "default-src 'none'" in unescape(content)
 
 
@@ -76,7 +81,7 @@ def test_the_data_hold_every_entry_and_every_run_once():
     board = board_of(records)
     data = json.loads(re.search(r'id="data">(.*?)</script>', page_html(board, {}), re.DOTALL)[1])
     assert len(data["entries"]) == len(board.leaderboard)
-    entry = next(e for e in data["entries"] if data["methods"][e[1]] == ["itq", "method"])
+    entry = next(e for e in data["entries"] if data["methods"][e[1]] == ["itq", "method", "itq", 1])
     assert entry[2:] == [16, 0, pytest.approx(0.21), 0.002, 3, *entry[7:9], 2, "seeds", 0]
     assert data["metrics"][0] == "mAP"
     runs = data["runs"][f"0 {entry[1]} 16"]
@@ -90,6 +95,35 @@ def test_the_data_hold_every_entry_and_every_run_once():
     assert [e[9] for e in one_seed] == [None] * len(one_seed)
 
 
+def test_the_data_hold_the_mean_curves_of_each_entry():
+    records = grid(("lsh",), bits=(128,), seeds=2)
+    points = {"n": [1, 10], "precision": [1.0, 0.5], "recall": [0.1, 0.2]}
+    records[0].curves["cutoffs"] = points
+    records[1].curves["cutoffs"] = points | {"precision": [0.5, 0.25]}
+    data = page_data(board_of(records))
+    place = data["methods"].index(["lsh", "method", "lsh", 0])
+    curves = data["curves"][f"0 {place} 128"]
+    assert curves["cutoffs"] == [[1, 10], [0.75, 0.375], [0.1, 0.2]]
+    radius, recall, precision = curves["precision_recall"]
+    assert (len(radius), radius[0], radius[-1]) == (65, 0, 128)  # of 129, the ends among them
+    assert (recall[-1], precision[-1]) == (1, pytest.approx(0.1))
+
+
+def test_a_radius_at_which_every_ball_is_empty_is_no_point():
+    (record,) = grid(("lsh",), bits=(2,), seeds=1)[:1]
+    empty = {"radius": [0, 1, 2], "precision": [0, 0, 0.5], "recall": [0, 0, 1]}
+    record.curves["precision_recall"] = empty
+    (points,) = mean_curve([record], "precision_recall", ("radius", "recall", "precision")).T
+    assert points.tolist() == [2, 1, 0.5]
+
+
+def test_charts_have_the_colours_of_the_figures():
+    css = (TEMPLATES / "page.css").read_text()
+    light = css.partition("@media")[0]
+    assert re.findall(r"--c\d: (#\w{6});", light) == [*COLOURS]
+    assert css.count("--c7:") == 3  # light, dark by the system, dark by the switch
+
+
 def test_names_with_markup_are_escaped():
     evil = "<script>alert(1)</script>\"'&"
     html = page_of(
@@ -98,18 +132,18 @@ def test_names_with_markup_are_escaped():
         figures={'<em>"': "<svg></svg>"},
     )
     parsed = outline(html)
-    assert parsed.tags.count("script") == 3  # the theme, the data and the page's own
+    assert parsed.tags.count("script") == 4  # theme, data, page and charts
     assert not {"i", "b", "em"} & set(parsed.tags)
     assert "onload" not in {name for name, _ in parsed.attributes}
     assert evil in "".join(parsed.text)
-    assert html.count("</script>") == 3
+    assert html.count("</script>") == 4
 
 
 def test_nothing_is_fetched_from_anywhere():
     html = page_of(grid())
     parsed = outline(html)
     links = [value for name, value in parsed.attributes if name in ("src", "href", "action")]
-    parts = ["#leaderboard", "#main", "#overview", "#tables"]
+    parts = ["#charts", "#leaderboard", "#main", "#overview", "#tables"]
     assert sorted(links) == [*parts, "data:,", "runs.csv"]
     assert not re.findall(r"https?:", re.sub(r"www\.w3\.org", "", html))
     assert "url(" not in html
@@ -145,8 +179,8 @@ def test_rows_that_learn_from_captions_are_set_apart_under_a_heading():
 
 def test_the_page_opens_with_a_row_a_method_by_mean_rank():
     records = [*grid(), *grid(dataset="other", bits=(16,)), make_record(method="a(b=1)", bits=16)]
-    about = {"cibhash": ("CIBHash", "Qiu et al., 2021, https://arxiv.org/abs/2105.06138")}
-    board = compare(replace(board_of(records), about=about), {})
+    paper = "Qiu et al., 2021, https://arxiv.org/abs/2105.06138"
+    board = compare(board_of(records, about={"cibhash": About("CIBHash", paper, "@misc{<b>}")}), {})
     shown = overview(board)
     assert [line.title for line in shown.lines] == ["CIBHash", "itq", "lsh", "a(b=1)"]
     assert [line.rank for line in shown.lines] == [1, 2, 3, None]
@@ -156,12 +190,13 @@ def test_the_page_opens_with_a_row_a_method_by_mean_rank():
     html = page_html(board, {})
     link = '<a href="https://arxiv.org/abs/2105.06138" rel="noreferrer">Qiu et al., 2021</a>'
     assert link in html
+    assert "<pre>@misc{&lt;b&gt;}</pre>" in html
     assert html.index('id="overview"') < html.index('id="board"')
 
 
 def test_a_paper_that_is_no_address_is_no_link():
-    about = dict.fromkeys(ORDER, ("x", "javascript:alert(1) https://a b"))
-    assert 'rel="noreferrer"' not in page_html(replace(board_of(grid()), about=about), {})
+    about = dict.fromkeys(ORDER, About("x", "javascript:alert(1) https://a b"))
+    assert 'rel="noreferrer"' not in page_html(board_of(grid(), about=about), {})
 
 
 def test_the_statistics_of_the_leaderboard_are_on_the_page():

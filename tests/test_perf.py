@@ -8,6 +8,7 @@ import torch
 
 from benchmarks.features.backbones import backbone
 from benchmarks.grid.method_settings import method_spec
+from benchmarks.perf import closed_forms
 from benchmarks.perf.exactness import OnceBank
 from benchmarks.perf.many_records import fill
 from benchmarks.perf.steps import N_TRAIN, Setting, encoding, field_image, field_step, our_step
@@ -67,3 +68,30 @@ def test_the_large_folder_holds_whole_records_of_a_finished_grid(tmp_path):
     assert (len(scan.records), scan.skipped) == (30, [])
     assert [standing.state for standing in standings(store, scan)] == ["done"] * 30
     assert all(store.has(record) for record in scan.records)
+
+
+def test_the_features_of_closed_forms_are_as_long_as_asked_and_like_those_of_a_network():
+    X = closed_forms.features(1500, 24)
+    assert X.shape == (1500, 24)
+    assert float(X.min()) == 0
+    assert torch.equal(X[:1024], closed_forms.features(1024, 24))
+
+
+def test_the_cost_of_a_closed_form_counts_what_it_keeps_and_not_its_features():
+    class Keeps(METHODS["lsh"]):
+        def fit(self, data, trainer=None):
+            torch.ones(64 * 2**20).sum()  # 256 MiB
+            return super().fit(data)
+
+    spec = replace(method_spec("lsh"), cls=Keeps)
+    cost = closed_forms.cost(spec, rows=500, dim=8, bits=8)
+    assert 250 < cost.memory < 350
+    assert cost.fit > 0
+    assert cost.encode > 0
+
+
+def test_each_closed_form_has_a_row_by_its_settings(capsys):
+    arguments = ["--rows", "300", "--dim", "12", "--bits", "8", "--methods", "pcah", "cbe"]
+    assert closed_forms.main([*arguments, "--set", "cbe.optimise=true"]) == 0
+    rows = capsys.readouterr().out.splitlines()[4:]
+    assert [row.split(" | ")[0] for row in rows] == ["| pcah", "| cbe(optimise)"]

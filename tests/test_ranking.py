@@ -1,4 +1,4 @@
-"""The ranking of floats by cosine."""
+"""The ranking of floats by cosine and by inner product."""
 
 import numpy as np
 import pytest
@@ -221,3 +221,52 @@ def test_read_only_features_are_ranked(recwarn):
     x.flags.writeable = False
     labels = np.ones((9, 1), bool)
     assert sum(len(stats.items) for stats in rank_floats(x, labels, x, labels)) == 9
+
+
+def by_product(q, b, labels):
+    return whole(
+        rank_floats(q, np.ones((len(q), 1)), b, labels, rule="inner product", device="cpu")
+    )
+
+
+def test_the_ranking_by_inner_product_is_the_sorted_product():
+    rng = np.random.default_rng(0)
+    q, b = rng.normal(size=(5, 8)), rng.normal(size=(400, 8)) * rng.gamma(1, 9, (400, 1))
+    labels = rng.random((400, 1)) < 0.5
+    stats = by_product(q, b, labels)
+    expected = labels[:, 0][np.argsort(-(q @ b.T), axis=1)]
+    np.testing.assert_array_equal(by_rank(stats.relevant, stats), expected)
+    other = whole(rank_floats(q, np.ones((5, 1)), b, labels, device="cpu"))
+    assert not np.array_equal(other.relevant, stats.relevant)
+
+
+def test_an_item_far_away_leaves_the_others_their_places():
+    """The nearest are told apart by their distances, however far the farthest lies."""
+    rng = np.random.default_rng(1)
+    q, b = rng.normal(size=(6, 4)), rng.normal(size=(300, 4))
+    b[7] *= 1e7
+    labels = rng.random((300, 1)) < 0.5
+    squares = ((q[:, None] - b) ** 2).sum(2)
+    q = np.c_[q, np.ones(6), -(q**2).sum(1) / 2]
+    b = np.c_[b, -(b**2).sum(1) / 2, np.ones(300)]
+    stats = by_product(q, b, labels)
+    expected = labels[:, 0][np.argsort(squares, axis=1)]
+    np.testing.assert_array_equal(by_rank(stats.relevant, stats), expected)
+
+
+def test_equal_products_share_a_level_on_both_sides_of_zero():
+    b = np.array([[2.0, 1], [2, 5], [1, 0], [-0.0, 1], [0, 2], [-1, 3], [-1, 3], [-2, 0]])
+    labels = np.array([[1], [0], [0], [1], [0], [1], [0], [1]])
+    stats = by_product([[1.0, 0]], b, labels)
+    assert stats.items.tolist() == [[2, 1, 2, 2, 1]]
+    assert stats.relevant.tolist() == [[1, 0, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e30, 1e200])
+def test_the_scale_of_all_items_is_no_matter_to_their_products(scale):
+    rng = np.random.default_rng(2)
+    q, b = rng.normal(size=(6, 20)), rng.normal(size=(30, 20))
+    labels = rng.random((30, 1)) < 0.3
+    expected = by_product(q, b, labels)
+    for stats in (by_product(q, b * scale, labels), by_product(q * scale, b, labels)):
+        np.testing.assert_array_equal(stats.relevant, expected.relevant)

@@ -103,7 +103,7 @@ def test_a_method_from_a_file_is_run_again_by_the_name_of_its_class(tmp_path, ca
 
 
 def test_a_run_that_fails_is_one_line(grid, capsys, monkeypatch):
-    def diverge(*given):
+    def diverge(*given, **settings):
         raise TrainingError("CIBHash: loss term 'x' must be finite, got nan")
 
     monkeypatch.setattr(repeat_record, "run_cells", diverge)

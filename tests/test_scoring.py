@@ -27,7 +27,7 @@ def codes(data):
     """Codes of every row: noisy copies of one code a class."""
     rng = np.random.default_rng(0)
     of_class = rng.random((5, K)) < 0.5
-    classes = data.labels.float().argmax(1).numpy()
+    classes = data.labels.dense().float().argmax(1).numpy()
     return of_class[classes] ^ (rng.random((len(classes), K)) < 0.2)
 
 
@@ -76,17 +76,17 @@ def test_curves_by_cutoff_agree_with_the_metrics_and_pairs_with_the_recall(data,
 
 def test_queries_without_a_relevant_item_are_told(data):
     """Class 1 leaves the database, and items without any label come in."""
-    labels = data.labels.clone()
+    labels = data.labels.dense().clone()
     rows = data.database[labels[data.database, 1]]
     labels[rows] = False
-    without = int(data.labels[data.query, 1].sum())
+    without = int(data.labels.dense()[data.query, 1].sum())
     assert 0 < without < len(data.query)
     info = protocol_info(replace(data, labels=labels), "inputs")
     assert info["n_query_without_relevant"] == without
 
 
 def test_several_labels_an_image_give_ndcg_and_no_hierarchy_no_mahp(data, codes):
-    labels = data.labels.clone()
+    labels = data.labels.dense().clone()
     labels[:, 0] |= labels[:, 1]
     several = replace(data, labels=labels, hierarchy=None)
     scores = scored(several, codes)

@@ -14,16 +14,18 @@ def test_blobs_have_the_stated_sizes():
     images = data.images.read(torch.arange(600))
     assert images.shape == (600, 3, 8, 8)
     assert images.dtype == torch.uint8
-    assert data.labels.sum(0).tolist() == [120] * 5
-    assert data.labels[data.query].sum(0).tolist() == [10] * 5
-    assert data.labels[data.train].sum(0).tolist() == [60] * 5
+    assert data.labels.dense().sum(0).tolist() == [120] * 5
+    assert data.labels.dense()[data.query].sum(0).tolist() == [10] * 5
+    assert data.labels.dense()[data.train].sum(0).tolist() == [60] * 5
 
 
 def test_better_codes_score_better_and_all_are_above_chance():
     data = datasets.load("synthetic")
     x = data.images.read(torch.arange(600)).flatten(1).double()
     x -= x[data.train].mean(0)
-    relevant = (data.labels[data.query].int() @ data.labels[data.database].int().T) > 0
+    relevant = (
+        data.labels.dense()[data.query].int() @ data.labels.dense()[data.database].int().T
+    ) > 0
 
     def precision_at_50(scores):
         top = scores.topk(50, dim=1).indices

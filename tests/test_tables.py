@@ -186,6 +186,13 @@ def test_the_text_is_aligned_and_stars_the_best():
     assert lines.count("-" * len(lines[4])) == 2
 
 
+def test_a_terminal_can_be_shown_some_tables_alone():
+    board = board_of([make_record(), make_record(dataset="other")])
+    text = leaderboard_plain(board, {make_record().table})
+    assert text == leaderboard_plain(board_of([make_record()]))
+    assert "other" in leaderboard_plain(board)
+
+
 def test_latex_has_the_rules_of_booktabs_and_as_many_cells_as_columns():
     text = leaderboard_latex(board_of(grid()))
     for rule in (r"\toprule", r"\bottomrule", r"\begin{tabular}{@{}lrrr@{}}", r"\end{table}"):
@@ -322,3 +329,21 @@ def test_queries_without_a_relevant_item_are_reported():
     counted = make_record(protocol_info=info | {"n_query_without_relevant": 1234})
     text = leaderboard_markdown(board_of([counted]))
     assert "Queries without any relevant item, scored 0: 1,234." in text
+
+
+def test_an_entry_with_dead_bits_is_marked_wherever_it_stands():
+    metrics = {"mAP": 0.2, "mAP@1000": 0.3, "codes.dead_bits": 0.0}
+    records = [make_record(metrics=metrics), make_record(method="itq", metrics=dict(metrics))]
+    records[1].metrics["codes.dead_bits"] = 2.0
+    board = board_of(records)
+    told = "some bits are dead, that is, have one value in at least 99"
+    for text, mark in (
+        (leaderboard_plain(board), "0.300†"),
+        (leaderboard_markdown(board), "0.300†"),
+        (leaderboard_latex(board), r"0.300\dag{}"),
+    ):
+        assert text.count(mark) == 1
+        assert any(mark in line for line in rows_of(text, "itq"))
+        assert told in text
+    records[1].metrics["codes.dead_bits"] = 0.0
+    assert told not in leaderboard_plain(board_of(records))

@@ -13,6 +13,7 @@ from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.targets import CaptionTarget, HierarchyTarget, target_of
 from benchmarks.training.training_sets import ViewBank
 from datasets import load
+from datasets.labels import Labels
 
 CPU = torch.device("cpu")
 SIMILARITY = torch.tensor([[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]])
@@ -24,7 +25,7 @@ def all_distances(target, n):
 
 def test_hierarchy_distance_is_one_minus_the_similarity_of_the_nearest_labels():
     labels = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 1], [0, 0, 0]]).bool()
-    d = all_distances(HierarchyTarget(labels, SIMILARITY), 5)
+    d = all_distances(HierarchyTarget(Labels.of(labels), SIMILARITY), 5)
     assert d.tolist() == [
         [0.0, 0.5, 1.0, 0.5, 1.0],
         [0.5, 0.0, 1.0, 0.0, 1.0],
@@ -37,7 +38,7 @@ def test_hierarchy_distance_is_one_minus_the_similarity_of_the_nearest_labels():
 @pytest.mark.parametrize(
     "target",
     [
-        HierarchyTarget(torch.zeros(3, 3, dtype=torch.bool), SIMILARITY),
+        HierarchyTarget(Labels.of(torch.zeros(3, 3).bool()), SIMILARITY),
         CaptionTarget(torch.zeros(3, 2)),
     ],
 )
@@ -56,7 +57,7 @@ def test_caption_distance_is_one_minus_the_cosine():
 
 def test_rows_of_a_target_are_rows_of_the_training_set():
     data = load("synthetic")
-    classes = data.labels[data.train].float().argmax(1)
+    classes = data.labels.dense()[data.train].float().argmax(1)
     for supervision in ("captions", "hierarchy"):
         d = all_distances(target_of(data, supervision, embed), len(classes))
         same = classes[:, None] == classes

@@ -35,7 +35,7 @@ def write(root, name, metadata=None):
 
 def classes(root, part):
     contents = tiny_imagenet.load_tiny_imagenet(PROTOCOL, LoadOptions(root))
-    return [CLASSES[i] for i in contents.labels[contents.parts[part]].int().argmax(1)]
+    return [CLASSES[i] for i in contents.labels.dense()[contents.parts[part]].int().argmax(1)]
 
 
 def test_both_lists_of_classes_are_sorted_and_complete():
@@ -90,8 +90,8 @@ def test_the_real_copy_has_the_classes_listed_here(shared_data):
     contents = tiny_imagenet.load_tiny_imagenet(
         PROTOCOL, LoadOptions(shared_data, allow_missing=True)
     )
-    assert contents.labels[contents.parts["train"]].sum(0).tolist() == [100] * 200
-    assert contents.labels[contents.parts["test"]].sum(0).tolist() == [50] * 200
+    assert contents.labels.dense()[contents.parts["train"]].sum(0).tolist() == [100] * 200
+    assert contents.labels.dense()[contents.parts["test"]].sum(0).tolist() == [50] * 200
     goldfish, salamander, backpack = (
         CLASSES.index(n) for n in ("n01443537", "n01629819", "n02769748")
     )

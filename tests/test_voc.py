@@ -48,7 +48,7 @@ def test_rows_are_images_that_show_a_class(root):
     data = contents(root)
     assert len(data) == 50
     assert data.images.encoded.names[0] == "VOCdevkit/VOC2012/JPEGImages/2008_000001.jpg"
-    assert data.labels[0].nonzero()[:, 0].tolist() == [1, 4]
+    assert data.labels.dense()[0].nonzero()[:, 0].tolist() == [1, 4]
     assert data.classes[:2] == ("aeroplane", "bicycle")
 
 
@@ -63,18 +63,18 @@ def test_real_lists_and_the_same_labels_as_image_sets_agree(tmp_path, paper_list
     lists = read_lists(folder, "there")
     stems = [name.rpartition("/")[2].removesuffix(".jpg") for name in lists.names]
     root = tmp_path / "voc2012"
-    shown = (set(row.nonzero()[:, 0].tolist()) for row in lists.labels)
+    shown = (set(row.nonzero()[:, 0].tolist()) for row in lists.labels.dense())
     write_sets(root, dict(zip(stems, shown, strict=True)))
     (root / "lists").symlink_to(folder)
     write_images(root, lists.names[:3])
     listed, official = contents(root, "voc2012/lists"), contents(root)
     for data in (listed, official):
         assert len(data) == 11_540
-        assert tuple(data.labels.sum(0).tolist()) == data.published["all"]
+        assert tuple(data.labels.dense().sum(0).tolist()) == data.published["all"]
         p = datasets.protocol_of("voc2012/lists" if data is listed else "voc2012")
         assert len(p.split(data.labels, data.parts).query) == 1000
     order = sorted(range(len(listed)), key=lambda i: listed.images.encoded.names[i])
-    assert torch.equal(official.labels, listed.labels[order])
+    assert torch.equal(official.labels.dense(), listed.labels.dense()[order])
 
 
 def test_absent_image_sets_are_named(root):
@@ -96,5 +96,5 @@ def test_files_may_begin_with_a_byte_order_mark(root):
     for path in root.rglob("*.txt"):
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     after = contents(root)
-    assert torch.equal(after.labels, before.labels)
+    assert torch.equal(after.labels.dense(), before.labels.dense())
     assert after.images.encoded.names == before.images.encoded.names

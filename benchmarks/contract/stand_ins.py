@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from benchmarks.training.targets import HierarchyTarget
 from benchmarks.training.trainer import Trainer
 from benchmarks.training.training_sets import ViewBank
+from datasets.labels import Labels
 from methods.base import HashMethod, Recipe
 
 D, N, V, T = 24, 192, 4, 5
@@ -80,7 +80,7 @@ def _with_views(
     if cls.consumes == "tokens":
         plain = plain[:, None] + spread * torch.randn(N, T, D, generator=g)
     bank = plain[:, None] + 0.3 * torch.randn(N, max(V, cls.n_views), *plain.shape[1:], generator=g)
-    target = HierarchyTarget(F.one_hot(labels, 3).bool(), _SIMILARITY)
+    target = HierarchyTarget(Labels.one_each(labels, 3), _SIMILARITY)
     return Witness(plain, bank, None if cls.supervision == "none" else target)
 
 

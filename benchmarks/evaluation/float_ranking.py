@@ -1,9 +1,10 @@
-"""The yardstick without codes: a ranking by cosine similarity as counts, one level a tie."""
+"""Yardsticks without codes: a ranking by similarity of vectors as counts, one level a tie."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,6 +29,9 @@ CHUNK = 2**23  # (query, item) pairs ranked at a time
 BLOCK = 1024  # rows in float64 at a time
 UNITS = 2**30  # steps of the cosine from 0 to 1
 
+Rule = Literal["cosine", "inner product"]
+"""By what vectors are ranked, the largest first."""
+
 
 def rank_floats(
     query: Values,
@@ -35,14 +39,16 @@ def rank_floats(
     database: Values,
     database_labels: Values | PackedBits,
     *,
+    rule: Rule = "cosine",
     similarity: Similarity | None = None,
     device: str | torch.device = "auto",
 ) -> Iterator[RetrievalStats]:
-    """Rank the database by cosine similarity, exactly: the yardstick without codes.
+    """Rank the database by cosine or inner product, exactly: the yardsticks without codes.
 
     Items of equal similarity share a level, which counts as a distance of its own, so that the
-    metrics for codes apply. Similarities are computed in float64 and rounded to a multiple of
-    2^-30; items of the same features are equal wherever they lie. A vector of zeros has 0 to all.
+    metrics for codes apply. Similarities are computed in float64. Cosines are rounded to a multiple
+    of 2^-30, inner products to 24 binary digits as float32 has them. Items of the same features are
+    equal wherever they lie. A vector of zeros has 0 to all.
 
     Parameters
     ----------
@@ -50,6 +56,7 @@ def rank_floats(
         Features, finite and of any scale.
     query_labels, database_labels : Tensor, ndarray or PackedBits, shapes (Q, C) and (M, C)
         bool, or 0 and 1.
+    rule : "cosine" or "inner product"
     similarity : array, shape (C, C), or a name, optional
         Graded relevance, as for `evaluate`.
     device : str or torch.device
@@ -68,11 +75,9 @@ def rank_floats(
         If features or labels are no matrices that belong together, or features are not finite.
     """
     device = resolve(device)
-    q, q_labels = _Vectors(query, "query", device), _labels(query_labels, "query", len(query))
-    b, b_labels = (
-        _Vectors(database, "database", device),
-        _labels(database_labels, "database", len(database)),
-    )
+    q, b = _Vectors(query, "query", device, rule), _Vectors(database, "database", device, rule)
+    q_labels = _labels(query_labels, "query", len(query))
+    b_labels = _labels(database_labels, "database", len(database))
     for what, one, other in (
         ("features", q.x.shape[1], b.x.shape[1]),
         ("classes", q_labels.width, b_labels.width),
@@ -91,42 +96,44 @@ def rank_floats(
 
 
 class _Vectors:
-    """Features, with what brings each row to a length of 1 in float64 and to equal neighbours.
+    """Vectors, with what brings their products to the same range and to equal neighbours.
 
     Attributes
     ----------
     x : Tensor, shape (N, D)
         As they were given, on the device.
     scale : Tensor, float64, shape (N,)
-        The power of two that brings the largest entry near 1: nothing overflows or is lost.
+        The power of two that brings the largest entry near 1: nothing overflows or is lost. That of
+        the row for cosines, which do not know the scale, else that of all rows.
     length : Tensor, float64, shape (N,)
-        Of the scaled row; 1 where all are zeros.
+        Of the scaled row, which a cosine is divided by; 1 where all are zeros.
     repeated, first : ndarray, int64
         Numbers of the rows that equal an earlier one, and of the first that they equal.
     """
 
-    def __init__(self, features: Values, who: str, device: torch.device) -> None:
+    def __init__(self, features: Values, who: str, device: torch.device, rule: Rule) -> None:
+        self.rule = rule
         self.x = to_torch(np.asarray(features) if isinstance(features, list) else features, device)
         if self.x.ndim != 2 or 0 in self.x.shape:
             raise ValueError(
                 f"rank_floats: {who} needs at least one row of features, got shape"
                 f" {tuple(self.x.shape)}; give one row an item."
             )
-        n_rows = len(self.x)
-        self.scale = torch.ones(n_rows, dtype=torch.float64, device=device)
+        most = torch.cat([rows.double().abs().amax(1) for rows in self.x.split(BLOCK)])
+        if not (finite := most.isfinite()).all():
+            raise ValueError(
+                f"rank_floats: {who} features must be finite, got NaN or infinity in row"
+                f" {int((~finite).nonzero()[0])}; check the backbone's output."
+            )
+        if rule == "inner product":
+            most = most.amax().expand_as(most)
+        self.scale = torch.ldexp(torch.ones_like(most), -most.frexp().exponent.clamp(-1000, 1000))
         self.length = torch.ones_like(self.scale)
         known: dict[bytes, int] = {}
+        n_rows = len(self.x)
         first = np.arange(n_rows)
         for start in range(0, n_rows, BLOCK):
             rows = slice(start, start + BLOCK)
-            most = self.rows(rows).abs().amax(1)
-            if not (finite := most.isfinite()).all():
-                raise ValueError(
-                    f"rank_floats: {who} features must be finite, got NaN or infinity in row"
-                    f" {start + int((~finite).nonzero()[0])}; check the backbone's output."
-                )
-            exponent = most.frexp().exponent.clamp(-1000, 1000)
-            self.scale[rows] = torch.ldexp(torch.ones_like(most), -exponent)
             scaled = self.rows(rows)
             length = torch.linalg.vector_norm(scaled, dim=1)
             self.length[rows] = length.where(length > 0, 1)
@@ -140,16 +147,36 @@ class _Vectors:
         return self.x[rows].double() * self.scale[rows, None]
 
     def similarities(self, rows: slice, others: _Vectors) -> NDArray[np.int32]:
-        """Return cosines with the rows of others in steps of 1 / `UNITS`, int32 (rows, M)."""
+        """Return similarities to the rows of others as integers that keep their order, (rows, M).
+
+        Cosines in steps of 1 / `UNITS`; inner products as the floats of 32 bits around them,
+        counted.
+        """
         q, n_others = self.rows(rows), len(others.x)
         found = torch.empty(len(q), n_others, dtype=torch.int32, device=q.device)
         for start in range(0, n_others, BLOCK):
             block = slice(start, start + BLOCK)
-            below = self.length[rows, None] * others.length[block]  # products of signs stay exact
-            found[:, block] = (q @ others.rows(block).T / below * UNITS).round()
+            products = q @ others.rows(block).T
+            if self.rule == "cosine":
+                below = self.length[rows, None] * others.length[block]  # signs stay exact
+                found[:, block] = (products / below * UNITS).round()
+            else:
+                found[:, block] = _places(products)
         array = to_numpy(found)
         array[:, others.repeated] = array[:, others.first]
         return array
+
+
+def _places(values: Tensor) -> Tensor:
+    """Round to float32, and number these: equal ones alike, and larger ones higher; int32.
+
+    Examples
+    --------
+    >>> _places(torch.tensor([-1.0, -0.0, 0.0, 1e-45])).tolist()
+    [-1065353217, 0, 0, 1]
+    """
+    bits = (values.float() + 0.0).view(torch.int32)  # + 0.0: no negative zeros
+    return bits ^ ((bits >> 31) & 0x7FFFFFFF)  # below zero, larger bits are smaller numbers
 
 
 def _labels(labels: Values | PackedBits, who: str, n_rows: int) -> PackedBits:

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from benchmarks.evaluation.packing import PackedBits
 
+DEAD = 0.01
+"""Share of codes that may differ from all others in a bit that counts as dead."""
 _ROWS = 2**16  # codes multiplied at a time; their counts are exact in float32
 
 
@@ -44,6 +46,12 @@ class CodeHealth:
     n_distinct: int
     largest_bucket: int
 
+    @property
+    def n_dead(self) -> int:
+        """Count the bits that have one value in 99 % of the codes or more: they say nothing."""
+        rounding = 1e-12
+        return int((np.abs(self.activation - 0.5) >= 0.5 - DEAD - rounding).sum())
+
     def metrics(self) -> dict[str, float]:
         """Return the scalars of a record; the dot in their names sets them apart from scores.
 
@@ -53,6 +61,7 @@ class CodeHealth:
             "bits.activation": float(self.activation.mean()),
             "bits.entropy": float(self.entropy.mean()),
             "bits.correlation": self.correlation,
+            "codes.dead_bits": float(self.n_dead),
             "codes.distinct": float(self.n_distinct),
             "codes.largest_bucket": float(self.largest_bucket),
         }

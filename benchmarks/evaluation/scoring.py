@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
-from benchmarks.evaluation.float_ranking import rank_floats
+from benchmarks.evaluation.float_ranking import Rule, rank_floats
 from benchmarks.evaluation.graded_relevance import Similarity
 from benchmarks.evaluation.health import code_health
 from benchmarks.evaluation.metrics import cutoff_curves, precision_recall_curve, retrieval_metrics
-from benchmarks.evaluation.packing import PIECE, PackedBits
+from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.ties import Floats, Ints
 from benchmarks.machine.memory import halving
 from datasets.base import RetrievalDataset
@@ -79,14 +79,19 @@ def score_codes(
     return _scores(per_query, data, health.metrics(), curves)
 
 
-def score_floats(query: Tensor, database: Tensor, data: RetrievalDataset) -> Scores:
-    """Score the cosine ranking of the features of queries and database, (Q, D) and (M, D)."""
+def score_floats(
+    query: Tensor, database: Tensor, data: RetrievalDataset, rule: Rule = "cosine"
+) -> Scores:
+    """Score the ranking by cosine or inner product of vectors, (Q, D) and (M, D)."""
     labels = _labels(data, data.query), _labels(data, data.database)
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
         chunks, by_cutoff = [], []
         for stats in rank_floats(
-            *(query, labels[0], database, labels[1]), similarity=similarity, device=query.device
+            *(query, labels[0], database, labels[1]),
+            rule=rule,
+            similarity=similarity,
+            device=query.device,
         ):
             n = _cutoffs(stats)
             by_cutoff.append(cutoff_curves(stats, n))
@@ -97,14 +102,14 @@ def score_floats(query: Tensor, database: Tensor, data: RetrievalDataset) -> Sco
 
 
 def _labels(data: RetrievalDataset, rows: Tensor) -> PackedBits:
-    """Pack the labels of some rows, a part of them at a time."""
-    return PackedBits.concatenate([PackedBits.of(data.labels[part]) for part in rows.split(PIECE)])
+    """Pack the labels of some rows."""
+    return PackedBits(data.labels[rows].packed().numpy(), data.labels.n_classes)
 
 
 def _gains(data: RetrievalDataset) -> list[Similarity | None]:
     """Say by what items are graded: shared labels where there are several, and the hierarchy."""
     gains: list[Similarity | None] = []
-    if (PackedBits.of(data.labels).counts() > 1).any():
+    if (data.labels.counts() > 1).any():
         gains.append("exponential")
     if data.hierarchy is not None:
         gains.append(data.hierarchy)

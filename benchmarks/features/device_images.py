@@ -31,7 +31,7 @@ class DeviceImages(ImageSource):
     """
 
     def __init__(self, images: ImageSource, device: torch.device) -> None:
-        self.digest = images.digest
+        self.digest, self.size = images.digest, images.size
         self._images, self._device = images, device
         self._there = torch.zeros(len(images), dtype=torch.bool)
         self._kept: Tensor | None = None

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from benchmarks.evaluation.counters.choice import MAX_BITS
 from benchmarks.features.captions import DEFAULT_ENCODER
 from benchmarks.features.extraction import extraction_digest
-from benchmarks.grid.method_settings import GridError, MethodSpec, check_range
+from benchmarks.grid.method_settings import GridError, MethodSpec, check_length, check_range
 from benchmarks.grid.tasks import Task
 from benchmarks.training.trainer import Matmul
 from datasets.digests import code_digest
@@ -160,16 +160,20 @@ def expand(
 ) -> list[Cell]:
     """All cells of a grid, those that share features next to each other.
 
-    The yardstick `float` has no codes and no randomness: one cell a task, with 0 bits and seed 0.
+    The yardstick `float` has no length and no randomness: one cell a task, with 0 bits and seed 0.
 
     Raises
     ------
     GridError
-        If a code length or the number of seeds is out of range, or a setting would do nothing.
+        If a code length or the number of seeds is out of range, a method cannot give a length, or
+        a setting would do nothing.
     """
     for n_bits in bits:
         check_range("--bits", n_bits, 1, MAX_BITS)
     check_range("--seeds", n_seeds, 1, MAX_SEEDS)
+    for spec in methods:
+        for b in bits if spec.has_codes else []:
+            check_length(spec, b)
 
     def cells() -> Iterator[Cell]:
         for task in tasks:
@@ -187,8 +191,8 @@ def expand(
                 if matmul != "highest" and spec.is_trained:
                     marks["matmul"] = matmul
                 labelled = replace(spec, changes=spec.changes | marks)
-                for b in bits if spec.has_codes else [0]:
-                    for seed in range(n_seeds if spec.has_codes else 1):
+                for b in spec.lengths(bits):
+                    for seed in range(n_seeds if b else 1):
                         names = (task.data.name, task.data.protocol.name, task.label)
                         key = RunKey(*names, labelled.label, b, seed)
                         yield Cell(key, task, spec, views, text_encoder, matmul)

@@ -24,12 +24,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import TypeGuard, get_args
 
+from benchmarks.grid.groups import GROUPS
 from benchmarks.grid.no_exit import no_exit
+from benchmarks.grid.yardsticks import YARDSTICKS
 from methods import METHODS
 from methods.base import HashMethod, Input, Supervision
 
-GROUP = "hashbench.methods"
-"""Entry points of installed packages: a row's name, and the class behind it."""
+ENTRY_POINTS = "hashbench.methods"
+"""Their group in installed packages: a row's name, and the class behind it."""
 
 KNOWN = {"consumes": get_args(Input), "supervision": get_args(Supervision)}
 """What a class may declare: how the runner feeds it."""
@@ -73,7 +75,12 @@ def find_method(text: str) -> tuple[str, type[HashMethod]]:
         cls = load_class(text)
         own = (name for name, known in METHODS.items() if known is cls)
         return next(own, None) or row_name(cls), cls
-    offered = offers(GROUP)
+    offered = offers(ENTRY_POINTS)
+    if text in GROUPS:
+        raise OutsideError(
+            f"{text!r} names a group of methods, not one"
+            + (f"; name the class instead: {offered[text].value}" if text in offered else "")
+        )
     if text not in offered:
         raise OutsideError(f"unknown method {text!r}; {_known(text, [*METHODS, *offered])}")
     if not re.fullmatch(_ROW, text):
@@ -93,8 +100,8 @@ def installed_methods() -> dict[str, str]:
     """Say of each entry point where it comes from; nothing of it is imported."""
     return {
         name: f"{entry.value}, of the package {entry.dist.name if entry.dist else 'unknown'}"
-        + ("; hidden by the suite's own" if name in METHODS else "")
-        for name, entry in offers(GROUP).items()
+        + ("; hidden by the suite's own" if name in {*METHODS, *YARDSTICKS, *GROUPS} else "")
+        for name, entry in offers(ENTRY_POINTS).items()
     }
 
 

@@ -14,7 +14,7 @@ from datasets.arguments import Parser, add_data_arguments, default_out
 
 EXECUTORS = ("local", "loky", "dask")
 """Where cells can run, see `benchmarks.runner.executors`."""
-LISTS = ("methods", "recipes", "datasets", "protocols", "backbones", "presets")
+LISTS = ("methods", "bibtex", "recipes", "datasets", "protocols", "backbones", "presets")
 """What `benchmarks.grid.listing` lists."""
 
 _MAX_JOBS = 1024
@@ -29,7 +29,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     )
     add = parser.add_argument_group("the grid").add_argument
     add("--preset", default=DEFAULT, metavar="NAME|FILE.toml", help="flags from a file")
-    add("--methods", nargs="+", metavar="NAME", help="or FILE.py:CLASS, or all")
+    add("--methods", nargs="+", metavar="NAME", help="or FILE.py:CLASS, or shallow, deep, all")
     add("--datasets", nargs="+", metavar="NAME[/PROTOCOL]", help="or KIND:PATH, your own data")
     add("--bits", nargs="+", type=int, metavar="K", help="code lengths")
     add("--seeds", type=int, metavar="N", help="a count; each cell runs N times")
@@ -67,6 +67,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
         help="train the seeds of a cell together; auto: on CUDA",
     )
     add("--jobs", type=int, metavar="N", help="processes beside each other")
+    add("--threads", type=int, metavar="N", help="of each process; default: as measured")
     add("--scheduler", metavar="tcp://HOST:PORT", help="of a running Dask cluster")
     add("--cell-timeout", type=float, metavar="SECONDS", help="after which a cell counts as failed")
     add("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="of a training")
@@ -77,6 +78,12 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     add("--dry-run", action="store_true", help="print the plan and stop")
     add("--force", action="store_true", help="run stored cells again")
     add("--no-report", action="store_true", help="write the records only")
+    add(
+        "--keep-models",
+        choices=("best", "all", "none"),
+        default="best",
+        help="of each column of a table, and what was fine-tuned; of every cell; of none",
+    )
     add("--list", choices=LISTS, help="and stop")
     add_data_arguments(parser)
     parser.set_defaults(**defaults)
@@ -130,6 +137,8 @@ def _executor(options: argparse.Namespace) -> str:
 
     jobs = 1 if options.jobs is None else options.jobs
     check_range("--jobs", jobs, 1, _MAX_JOBS)
+    if options.threads is not None:
+        check_range("--threads", options.threads, 1, _MAX_JOBS)
     by_flags = "dask" if options.scheduler else "loky" if jobs > 1 else "local"
     name: str = options.executor or by_flags
     if options.scheduler and name != "dask":

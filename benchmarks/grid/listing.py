@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.features.backbones import BACKBONES
 from benchmarks.grid import presets
 from benchmarks.grid.find_method import installed_methods
+from benchmarks.grid.groups import GROUPS, group_of, members
 from benchmarks.grid.method_settings import MethodSpec, method_spec
 from benchmarks.grid.yardsticks import YARDSTICKS
 from datasets import DATASETS
@@ -13,14 +14,15 @@ from datasets.own.plugins import offers
 from datasets.protocols.table import PROTOCOLS
 from datasets.sources.facts import FACTS
 from methods import METHODS, HashMethod
+from methods.papers import bibtex
 
 
 def listing(what: str) -> list[str]:
     """Lines about every choice of a kind, one of `benchmarks.grid.flags.LISTS`."""
     if what == "methods":
-        lines = [f"{name:<10} {cls.paper}" for name, cls in METHODS.items()]
-        lines += [f"{name:<10} {origin}" for name, origin in installed_methods().items()]
-        return [*lines, *(f"{name:<10} {cls.paper}" for name, cls in YARDSTICKS.items())]
+        return _methods()
+    if what == "bibtex":
+        return [entry for name, entry in bibtex().items() if name in METHODS | YARDSTICKS]
     if what == "datasets":
         hidden = dict.fromkeys(DATASETS, "; hidden by the suite's own")
         plugins = (f"{n:<20} {e.value}{hidden.get(n, '')}" for n, e in offers().items())
@@ -34,6 +36,16 @@ def listing(what: str) -> list[str]:
     if what == "presets":
         return presets.names()
     return list(BACKBONES)
+
+
+def _methods() -> list[str]:
+    """Describe every method and yardstick, and what each group holds."""
+    known = {**METHODS, **YARDSTICKS}
+    rows = [(name, cls.title, group_of(cls), cls.paper) for name, cls in known.items()]
+    name, title, group = (max(map(len, column)) for column in list(zip(*rows, strict=True))[:3])
+    lines = [f"{n:<{name}}  {t:<{title}}  {g:<{group}}  {paper}" for n, t, g, paper in rows]
+    lines += [f"{n:<{name}}  {origin}" for n, origin in installed_methods().items()]
+    return [*lines, *(f"--methods {group}: {' '.join(members(group))}" for group in GROUPS)]
 
 
 def _facts(name: str) -> str:

@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
+import torch
+
+from benchmarks.evaluation.float_ranking import Rule
 from benchmarks.grid.errors import GridError as GridError
 from benchmarks.grid.errors import check_range as check_range
 from benchmarks.grid.errors import start_of
@@ -19,19 +22,27 @@ from benchmarks.grid.find_method import (
     find_method,
     load_class,
 )
+from benchmarks.grid.groups import GROUPS, is_trained, members
 from benchmarks.grid.method_source import source_digest
 from benchmarks.grid.no_exit import no_exit
-from benchmarks.grid.yardsticks import YARDSTICKS, Yardstick
+from benchmarks.grid.yardsticks import IN_EVERY_TABLE, YARDSTICKS
+from benchmarks.grid.yardsticks.base import VectorYardstick, Yardstick
 from datasets.augment import AUGMENTATIONS
 from datasets.errors import lookup, one_line
 from methods import METHODS, HashMethod, Recipe
-from methods.base import Supervision
+from methods.base import LengthError, Supervision
 from results.store.record import MOST
 
 _KNOWN: dict[str, type[HashMethod]] = {**METHODS, **YARDSTICKS}
 
 _NO_SETTINGS = ("epochs_at", "params", "source")
 """Fields of a recipe that shape no number, or that others stand for: `epochs`, the parameters."""
+
+_ANY = 720_720
+"""A length that all numbers up to 16 divide."""
+_BUILT = 1024
+"""Bits up to which a method is built to see whether it can be; beyond, it is built without memory,
+which takes torch seconds to get ready for."""
 
 RecipeName = Literal["paper", "common"]
 
@@ -99,13 +110,18 @@ class MethodSpec:
 
     @property
     def has_codes(self) -> bool:
-        """Whether it makes codes, as all but the yardstick `float` do."""
-        return not issubclass(self.cls, Yardstick) or self.cls.has_codes
+        """Whether it makes codes; else its queries and items are vectors."""
+        return not issubclass(self.cls, VectorYardstick)
+
+    @property
+    def rule(self) -> Rule:
+        """By what its vectors are ranked, where it has no codes."""
+        return self.cls.rule if issubclass(self.cls, VectorYardstick) else "cosine"
 
     @property
     def is_trained(self) -> bool:
         """Whether the shared trainer minimises a loss of it."""
-        return self.cls.loss is not HashMethod.loss
+        return is_trained(self.cls)
 
     def settings(self, n_bits: int) -> dict[str, Any]:
         """All that shapes a number of this method at a code length, as JSON data."""
@@ -115,11 +131,38 @@ class MethodSpec:
             "source": source_digest(self.cls),
             "params": self.params,
         }
+        if issubclass(self.cls, VectorYardstick):
+            settings["size"] = self.cls.size
         if self.is_trained:
             recipe = asdict(self.recipe) | {"epochs": self.recipe.epochs_for(n_bits)}
             settings["recipe"] = {k: v for k, v in recipe.items() if k not in _NO_SETTINGS}
             settings["finetune"] = self.finetune
         return settings
+
+    def lengths(self, bits: Sequence[int]) -> Sequence[int]:
+        """Give the lengths that it has cells at; of what has none, one cell at 0."""
+        one = issubclass(self.cls, VectorYardstick) and not self.cls.has_lengths
+        return [0] if one else bits
+
+    def length_fault(self, in_dim: int, n_bits: int) -> str | None:
+        """Say in one line why it gives no codes of a length, None if it does.
+
+        The constructor tells; what else goes wrong in it is left to the cell.
+
+        Parameters
+        ----------
+        in_dim : int
+            Width D of the inputs.
+        n_bits : int
+        """
+        try:
+            with no_exit(), torch.device("cpu" if n_bits <= _BUILT else "meta"):
+                self.cls(in_dim, n_bits, **self.params)
+        except ValueError as error:
+            return one_line(error)
+        except Exception:
+            return None
+        return None
 
 
 def _received(cls: str, values: dict[str, Any]) -> MethodSpec:
@@ -130,10 +173,12 @@ def _received(cls: str, values: dict[str, Any]) -> MethodSpec:
 def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod]]:
     """Classes of what the user asked for by the names of their rows, the yardsticks last.
 
+    The yardsticks of every table are among them.
+
     Parameters
     ----------
     texts : sequence of str
-        Names, ``"all"`` of METHODS, ``FILE.py:CLASS`` or ``PACKAGE.MODULE:CLASS``.
+        Names, groups of them, ``FILE.py:CLASS`` or ``PACKAGE.MODULE:CLASS``.
 
     Raises
     ------
@@ -145,23 +190,27 @@ def chosen_methods(texts: Sequence[str]) -> dict[str, type[HashMethod]]:
     >>> list(chosen_methods(["itq", "methods.lsh:LSH"]))
     ['itq', 'lsh', 'random', 'float']
     """
-    taken = {**_KNOWN, "all": None}
+    taken = {**_KNOWN, **dict.fromkeys(GROUPS)}
     chosen: dict[str, type[HashMethod]] = {}
     for text in texts:
-        if text == "all":
-            chosen |= METHODS
-        elif text not in YARDSTICKS:
+        if text in GROUPS:
+            chosen |= members(text)
+        elif text in YARDSTICKS:
+            chosen[text] = YARDSTICKS[text]
+        else:
             try:
                 name, cls = find_method(text)
             except OutsideError as error:
                 raise GridError(f"--methods: {error}") from error
             if (taken | chosen).get(name, cls) is not cls:
                 raise GridError(
-                    f"--methods: {text} would be called {name!r} in tables, as another row is; "
-                    "rename the class"
+                    f"--methods: {text} would be called {name!r} in tables, as another row or a "
+                    "group is; rename the class"
                 )
             chosen[name] = cls
-    return chosen | YARDSTICKS
+    asked = [name for name in YARDSTICKS if name in chosen or name in IN_EVERY_TABLE]
+    rows = {name: cls for name, cls in chosen.items() if name not in YARDSTICKS}
+    return rows | {name: YARDSTICKS[name] for name in asked}
 
 
 def method_spec(
@@ -275,11 +324,33 @@ def _check_params(name: str, cls: type[HashMethod], params: Mapping[str, Any]) -
     try:
         with no_exit():
             cls(8, 8, **params)
+    except LengthError:  # which `check_length` checks at the lengths that will run
+        pass
     except ValueError as error:
+        spec = MethodSpec(name, cls, dict(params))
+        if spec.length_fault(_ANY, _ANY) is None:
+            return  # 8 bits are the fault, and the plan looks at lengths
         raise GridError(f"{name}: {one_line(error)}; give another value") from error
     except Exception as error:  # a layer too large for the memory, say
         told = describe(error, inspect.getfile(cls))
         raise GridError(f"{name}: {told}; give another value") from error
+
+
+def check_length(spec: MethodSpec, n_bits: int) -> None:
+    """Let a method refuse a code length before anything runs.
+
+    Raises
+    ------
+    GridError
+        With the lengths that it names.
+    """
+    try:
+        with no_exit():
+            spec.cls(8, n_bits, **spec.params)
+    except LengthError as error:
+        raise GridError(f"--bits {n_bits}: {one_line(error)}") from error
+    except Exception:  # it is shown by the cell that meets it at its own width
+        return
 
 
 def _constructor_defaults(cls: type[HashMethod]) -> dict[str, Any]:

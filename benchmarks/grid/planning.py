@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from benchmarks.features.captions import check_encoder
 from benchmarks.grid.cells import Cell, expand
 from benchmarks.grid.forecast import forecast
+from benchmarks.grid.groups import GROUPS
 from benchmarks.grid.idle_flags import idle_flags
 from benchmarks.grid.method_settings import (
     GridError,
@@ -84,8 +85,9 @@ def make_plan(grids: Sequence[argparse.Namespace], store: ResultStore) -> Plan:
 def expand_grids(grids: Sequence[argparse.Namespace]) -> tuple[list[Cell], list[str]]:
     """Build the cells of one grid or more; each once, and those of a task next to each other.
 
-    Of all methods, those that a data set cannot feed are left out, with the reason; a method that
-    was named is an error then. With ``--skip-absent``, data sets that are not here are left out.
+    Of a group, the methods that a data set cannot feed are left out with the reason, and so is one
+    at a code length that it does not have; a method that was named is an error then. With
+    ``--skip-absent``, data sets that are not here are left out.
 
     Parameters
     ----------
@@ -131,14 +133,19 @@ def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[
     methods = [method_spec(name, overrides.get(name), *settings, known) for name in known]
     asked = [_task(name, options, tasks) for name in options.datasets]
     own = [task for task in asked if isinstance(task, Task)]
-    skipped = [reason for task in own for reason in _lacks(task, methods)]
-    if skipped and "all" not in options.methods:
-        raise GridError(f"--methods: {skipped[0]}; choose another data set, or leave it out")
     bits = list(dict.fromkeys(options.bits))
     how = (options.views, options.text_encoder, options.matmul)
     cells = expand(own, methods, bits, options.seeds, *how)
-    skipped += idle_flags(options, methods, own)
-    return [cell for cell in cells if cell.task.lacks(cell.method) is None], skipped
+    if any(spec.finetune for spec in methods):
+        for task in own:
+            task.backbone.check_trainable()
+    refused = _refused(own, methods, bits)
+    named = chosen_methods([text for text in options.methods if text not in GROUPS])
+    for (_, name, _), reason in refused.items():
+        if name in named:
+            raise GridError(f"--methods: {reason}; leave it out, or take other data or --bits")
+    kept = [cell for cell in cells if (cell.task, cell.method.name, cell.key.bits) not in refused]
+    return kept, [*refused.values(), *idle_flags(options, methods, own)]
 
 
 def _task(name: str, options: argparse.Namespace, tasks: Tasks) -> Task | AbsentData:
@@ -167,11 +174,17 @@ def _absent(tasks: Tasks, *, skip: bool) -> list[str]:
     return list(absent)
 
 
-def _lacks(task: Task, methods: Sequence[MethodSpec]) -> list[str]:
-    """Say which methods the task cannot feed, and check that its backbone can be trained."""
-    if any(spec.finetune for spec in methods):
-        task.backbone.check_trainable()
-    return [reason for spec in methods if (reason := task.lacks(spec)) is not None]
+def _refused(
+    tasks: Sequence[Task], methods: Sequence[MethodSpec], bits: Sequence[int]
+) -> dict[tuple[Task, str, int], str]:
+    """Say which methods cannot run on which task at which code length, and why."""
+    return {
+        (task, spec.name, n_bits): reason
+        for task in tasks
+        for spec in methods
+        for n_bits in spec.lengths(bits)
+        if (reason := task.refuses(spec, n_bits)) is not None
+    }
 
 
 def _check_names(tasks: Sequence[Task]) -> None:

@@ -22,8 +22,8 @@ _NOT_IN_PRESETS = ("help", "preset", "list", "dry_run", "force")
 """Flags that say what this call does, and not what its grid is."""
 
 _OF_THE_CALL = (
-    *("device", "executor", "jobs", "scheduler", "cell-timeout", "checkpoint-every"),
-    *("deterministic", "skip-absent", "out", "cache", "no-report"),
+    *("device", "executor", "jobs", "threads", "scheduler", "cell-timeout", "checkpoint-every"),
+    *("deterministic", "skip-absent", "out", "cache", "no-report", "keep-models"),
 )
 """Flags that one call has once, however many grids it runs."""
 

@@ -8,13 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
+import torch
+
 from benchmarks.features.backbones import backbone
-from benchmarks.features.base import Backbone, Resize
+from benchmarks.features.base import Backbone, BackboneError, Kind, Resize
 from benchmarks.features.extraction import extraction_digest
 from benchmarks.grid.method_settings import GridError, MethodSpec
+from benchmarks.grid.yardsticks.base import Yardstick
 from datasets import load
 from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
+from datasets.image_source import MemoryImages
 from datasets.progress import silent
 
 DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}
@@ -77,12 +81,55 @@ class Task:
         """Backbone, input size and how images come to it; precomputed features have none."""
         return "features" if self.data.features is not None else self.backbone.label
 
+    def in_dim(self, kind: Kind) -> int | None:
+        """Width D of what a method is given; None where images would have to be decoded for it.
+
+        Raises
+        ------
+        BackboneError
+            If the backbone gives nothing of the kind.
+        """
+        if kind not in self._in_dims:
+            self._in_dims[kind] = self._measured(kind)
+        return self._in_dims[kind]
+
+    @cached_property
+    def _in_dims(self) -> dict[Kind, int | None]:
+        return {}
+
+    def _measured(self, kind: Kind) -> int | None:
+        if self.data.features is not None:
+            return self.data.features.shape[-1]
+        side = self.backbone.input_size
+        if side is None and isinstance(self.data.images, MemoryImages):
+            side = self.data.images.read(torch.tensor([0])).shape[-1]
+        if side is None:
+            return None
+        give = self.backbone.features if kind == "features" else self.backbone.tokens
+        with torch.no_grad():
+            return give(torch.zeros(1, 3, side, side)).shape[-1]
+
+    def refuses(self, spec: MethodSpec, n_bits: int) -> str | None:
+        """Say why a method cannot run here at a code length, None if it can."""
+        if (missing := self.lacks(spec)) is not None:
+            return missing
+        try:
+            in_dim = self.in_dim(spec.cls.consumes)
+        except BackboneError as error:
+            return f"{spec.name}: {error}"
+        fits = 8 * max(n_bits, 1)  # all parts of K divide it
+        fault = spec.length_fault(in_dim or fits, n_bits)
+        return fault and f"{spec.name} at {n_bits} bits: {fault}"
+
     def lacks(self, spec: MethodSpec) -> str | None:
         """Say what a method needs and this task cannot give; None if nothing is missing."""
         data, cls = self.data, spec.cls
         wanted = {"captions": data.captions, "hierarchy": data.hierarchy}
         if cls.supervision != "none" and wanted[cls.supervision] is None:
             return f"{spec.name} learns from {cls.supervision}, and {data.name} has none"
+        if issubclass(cls, Yardstick):
+            missing = cls.lacks(data.protocol.n_train, spec.params)
+            return missing and f"{spec.name} {missing}"
         if data.images is not None:
             return None
         if cls.consumes == "tokens":

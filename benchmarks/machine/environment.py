@@ -119,7 +119,7 @@ def environment(
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if deterministic or torch.are_deterministic_algorithms_enabled():  # the call takes seconds
         torch.use_deterministic_algorithms(deterministic)
-    chosen = _device(device)
+    chosen = choose_device(device)
     versions = {name: found for name in _PACKAGES if (found := _version(name))}
     versions["python"] = platform.python_version()
     if chosen.type == "cuda":
@@ -139,7 +139,14 @@ def _called() -> str:
     return shlex.join([*program, *sys.argv[1:]])
 
 
-def _device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
+    """Find a device by the name that `environment` takes.
+
+    Raises
+    ------
+    DeviceError
+        If there is no such device.
+    """
     if name == "auto":
         return torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     kind, _, index = name.partition(":")

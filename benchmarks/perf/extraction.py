@@ -40,6 +40,7 @@ from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
 from datasets.files.images import EncodedImages, FileItems
 from datasets.image_source import ImageSource, MemoryImages
+from datasets.labels import Labels
 from datasets.progress import silent
 from datasets.protocols.protocol import Protocol_
 
@@ -160,7 +161,7 @@ def _data(images: ImageSource) -> RetrievalDataset:
     """Images with one query and one class: nothing here looks at labels."""
     rows, n = torch.arange(len(images)), len(images) - 1
     protocol = Protocol_("perf", "all", 1, n, n, "none", 1, "the same class", "this script")
-    labels = torch.ones(len(rows), 1, dtype=torch.bool)
+    labels = Labels.one_each(torch.zeros_like(rows), 1)
     return RetrievalDataset(
         "perf", protocol, images, None, labels, train=rows[1:], query=rows[:1], database=rows[1:]
     )

@@ -1,7 +1,8 @@
 """How long a large results folder takes: ``python -m benchmarks.perf.many_records``.
 
 Makes a folder of records that look like those of a long grid, and prints the seconds of a reading,
-of `benchmarks.status` and of a report with its tables and page, each in a process of its own.
+of `benchmarks.status`, of a report with its tables and page, and of a small run into that folder
+and the same run again, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -24,19 +25,25 @@ import numpy as np
 from datasets.terminal import run_command
 from results.store import ResultStore, RunRecord
 from results.store.files import tensor_file
-from results.store.planned_grid import write_plan
+from results.store.planned_grid import read_plan, write_plan
 from results.store.run_key import Address
 
 BITS = (16, 24, 32, 48, 64)
 METHODS = 20
 SEEDS = 10
 QUERIES = 20
+_RUN = (
+    "import sys; from benchmarks.run import main; main(['--methods', 'lsh', '--bits', '16',"
+    "'--seeds', '1', '--no-report', '--out', sys.argv[1]])"
+)
 PARTS = {
     "a reading": "from pathlib import Path; from results.store import ResultStore; import sys;"
     "print(len(ResultStore(Path(sys.argv[1])).scan().records))",
     "status": "import sys; from benchmarks.status import main; main(['--out', sys.argv[1]])",
     "report": "import sys; from benchmarks.report import main;"
     "main(['--out', sys.argv[1], '--figures', 'map_against_bits', '--format', 'png'])",
+    "a run": _RUN,
+    "the same": _RUN,
 }
 """What is timed."""
 
@@ -71,6 +78,7 @@ def records(count: int) -> Iterator[RunRecord]:
             history=[{"loss": 1 / epoch} for epoch in range(1, 21)],
             trained_with=[seed],
             timings={"features": 1.0, "fit": 10.0 + value, "encode": 0.1, "evaluate": 0.2},
+            cpu_timings={"fit": 20.0 + value, "encode": 0.2, "evaluate": 0.4},
             peak_memory_mib=1000.0,
             versions={"numpy": "2", "torch": "2"},
             device="cpu (1 threads)",
@@ -121,11 +129,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         store = ResultStore(options.out or Path(temporary))
         if not store.runs.is_dir():
             fill(store, options.records)
+        planned = read_plan(store)
         for name, code in PARTS.items():
             began, used = time.perf_counter(), _cpu()
             subprocess.run([sys.executable, "-c", code, str(store.root)], check=True, stdout=-3)
             wall, cpu = time.perf_counter() - began, _cpu() - used
             print(f"{name:<10} {wall:6.1f} s, {cpu:6.1f} s of CPU", flush=True)
+        write_plan(store, planned)  # for another call: the runs have planned their own
     return 0
 
 

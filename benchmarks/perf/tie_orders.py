@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         data = load(f"{record.dataset}/{record.protocol}", load_options(options))
     except (DatasetError, StoreError) as error:
         return fail(error)
-    k, labels = data.protocol.cutoff, data.labels.numpy()
+    k, labels = data.protocol.cutoff, data.labels.dense().numpy()
     query, database = (
         Codes(PackedBits(arrays[f"{part}_codes"], record.bits), labels[rows.numpy()])
         for part, rows in (("query", data.query), ("database", data.database))

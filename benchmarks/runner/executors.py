@@ -14,7 +14,6 @@ cell that workers die of is found by running it alone.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import sys
 import time
@@ -27,7 +26,7 @@ from itertools import chain
 from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, cpu_count, delayed, parallel_config
 from joblib.externals.loky import process_executor
 
 from benchmarks.grid.cells import Cell, stacks
@@ -61,13 +60,18 @@ def local(settings: RunSettings, todo: Sequence[Stack], tell: Tell) -> Iterator[
 
 def in_processes(jobs: int) -> Executor:
     """Run cells in `jobs` processes of this machine."""
-    threads = max(1, (os.cpu_count() or 1) // jobs)
 
     def run(settings: RunSettings, todo: Sequence[Stack], tell: Tell) -> Iterator[Outcome]:
+        threads = settings.threads or threads_of_a_job(jobs)
         with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=threads):
             yield from _parallel(replace(settings, threads=threads), todo)
 
     return run
+
+
+def threads_of_a_job(jobs: int) -> int:
+    """Divide the cores that this process may use among `jobs` processes."""
+    return max(1, int(cpu_count()) // jobs)
 
 
 @contextmanager
@@ -85,12 +89,12 @@ def on_dask(scheduler: str | None, jobs: int) -> Iterator[Executor]:
         raise GridError(
             "--executor dask: needs dask.distributed; pip install 'hashbench[cluster]'"
         ) from error
-    threads = max(1, (os.cpu_count() or 1) // jobs) if scheduler is None else None
+    share = threads_of_a_job(jobs) if scheduler is None else None
     with _client(Client, scheduler, jobs) as client:
 
         def run(settings: RunSettings, todo: Sequence[Stack], tell: Tell) -> Iterator[Outcome]:
             with parallel_config("dask", client=client):
-                yield from _parallel(replace(settings, threads=threads), todo)
+                yield from _parallel(replace(settings, threads=settings.threads or share), todo)
 
         yield run
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.no_exit import no_exit
+from benchmarks.grid.yardsticks.base import VectorYardstick
 from benchmarks.machine.memory import halving
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
@@ -24,16 +25,26 @@ from datasets.image_source import ImageSource
 from methods import HashMethod
 from methods.base import TrainingSet
 
+N_GOLDEN = 8
+"""Training images whose scores are kept beside a model, to check it by."""
 _ENCODE_NUMBERS = 2**25
 """Numbers gathered at a time when images are encoded."""
 
 
 Encoded = tuple[PackedBits, PackedBits] | tuple[Tensor, Tensor]
-"""Queries and database as codes, (Q, K) and (M, K); as floats where a yardstick has no codes."""
+"""Queries and database as codes, (Q, K) and (M, K), or as the vectors of a yardstick."""
+
+
+OnTrained = Callable[[Cell, dict[str, Tensor]], None]
+"""Told what a cell learnt, see `learnt`."""
 
 
 def fit_and_encode(
-    cells: Sequence[Cell], inputs: TaskInputs, watch: Stopwatch, trainers: Sequence[Trainer]
+    cells: Sequence[Cell],
+    inputs: TaskInputs,
+    watch: Stopwatch,
+    trainers: Sequence[Trainer],
+    on_trained: OnTrained | None = None,
 ) -> list[Encoded]:
     """Fit the methods of some cells from their seeds, and encode.
 
@@ -46,6 +57,8 @@ def fit_and_encode(
     watch : Stopwatch
     trainers : sequence of Trainer
         One a cell.
+    on_trained : callable, optional
+        Told of each cell that was trained.
 
     Returns
     -------
@@ -56,8 +69,34 @@ def fit_and_encode(
     group = current_group() if cells[0].method.finetune else RankGroup()
     with group.cell(cells[0].digest), no_exit():
         methods, training = _fitted(cells, inputs, watch, trainers, group)
+        if on_trained is not None:
+            for cell, method in zip(cells, methods, strict=True):
+                on_trained(cell, learnt(method, training, cell, inputs))
         with watch("encode"):
             return [_encoded(method, training, cells[0], inputs, group) for method in methods]
+
+
+def learnt(
+    method: HashMethod, training: TrainingSet, cell: Cell, inputs: TaskInputs
+) -> dict[str, Tensor]:
+    """Say what a cell learnt, as tensors on the CPU.
+
+    Returns
+    -------
+    dict of str to Tensor
+        ``method.NAME`` of its parameters and buffers; ``backbone.NUMBER`` of the backbone's where
+        they were trained too; ``golden.inputs`` and ``golden.scores`` of the first eight training
+        images; ``image_size``, the side of its images in pixels, where there are any.
+    """
+    data = cell.task.data
+    found = {f"method.{name}": value for name, value in method.state_dict().items()}
+    found |= {f"backbone.{i:05d}": value for i, value in enumerate(training.parameters())}
+    with torch.no_grad():
+        golden = _reader(training, cell, inputs)(data.train[:N_GOLDEN]).float()
+        found |= {"golden.inputs": golden, "golden.scores": method.eval().project(golden)}
+    if data.images is not None:
+        found["image_size"] = torch.tensor(data.images.size)
+    return {name: value.detach().cpu().contiguous() for name, value in found.items()}
 
 
 def _fitted(
@@ -117,12 +156,7 @@ def _encoded(
     method: HashMethod, training: TrainingSet, cell: Cell, inputs: TaskInputs, group: RankGroup
 ) -> Encoded:
     """Encode queries and database, a chunk at a time: tokens of all rows may not fit."""
-    if isinstance(training, EndToEnd):
-        read: Callable[[Tensor], Tensor] = partial(
-            _extracted, training, inputs.images(cell.task.backbone.resize)
-        )
-    else:
-        read = partial(_gathered, inputs.features(cell.method.cls.consumes).array)
+    read = _reader(training, cell, inputs)
     data, device = cell.task.data, inputs.cache.device
     size = max(1, _ENCODE_NUMBERS // math.prod(training.shape))
 
@@ -139,7 +173,15 @@ def _encoded(
             PackedBits(query.cpu().numpy(), method.n_bits),
             PackedBits(database.cpu().numpy(), method.n_bits),
         )
-    return method.project(read(data.query)), method.project(read(data.database))
+    assert isinstance(method, VectorYardstick), "all others have codes"
+    return method.project(read(data.query)), method.database(read(data.database))
+
+
+def _reader(training: TrainingSet, cell: Cell, inputs: TaskInputs) -> Callable[[Tensor], Tensor]:
+    """Return what gives the inputs of the method for some rows of the data set."""
+    if isinstance(training, EndToEnd):
+        return partial(_extracted, training, inputs.images(cell.task.backbone.resize))
+    return partial(_gathered, inputs.features(cell.method.cls.consumes).array)
 
 
 def _extracted(training: EndToEnd, images: ImageSource, rows: Tensor) -> Tensor:

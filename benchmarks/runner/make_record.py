@@ -15,7 +15,7 @@ from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import Scores, protocol_info, score_codes, score_floats
 from benchmarks.grid.cells import Cell
 from benchmarks.machine.environment import Environment
-from benchmarks.runner.fit_and_encode import Encoded, fit_and_encode
+from benchmarks.runner.fit_and_encode import Encoded, OnTrained, fit_and_encode
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.checkpoint import Checkpoint
@@ -30,6 +30,8 @@ def run_cells(
     environment: Environment,
     on_epoch: OnEpoch,
     checkpoints: Sequence[Checkpoint] | None = None,
+    on_trained: OnTrained | None = None,
+    head_threads: int | None = None,
 ) -> list[tuple[RunRecord, dict[str, np.ndarray]]]:
     """Fit, encode, evaluate.
 
@@ -45,6 +47,10 @@ def run_cells(
         Told after each training epoch.
     checkpoints : sequence of Checkpoint, optional
         Where each training is kept, and goes on from.
+    on_trained : callable, optional
+        Told what each cell learnt, before it is encoded.
+    head_threads : int, optional
+        Threads of torch where a head is trained; as they are where left out.
 
     Returns
     -------
@@ -61,19 +67,19 @@ def run_cells(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     watch = Stopwatch(device=device)
+    threads = None if cells[0].method.finetune else head_threads  # a network gains from all
     trainers = [
-        Trainer(cell.method.recipe, cell.seed, on_epoch, matmul=cell.matmul) for cell in cells
+        Trainer(cell.method.recipe, cell.seed, on_epoch, matmul=cell.matmul, threads=threads)
+        for cell in cells
     ]
     for trainer, checkpoint in zip(trainers, checkpoints or (), strict=bool(checkpoints)):
         trainer.checkpoint = checkpoint
-    encoded = fit_and_encode(cells, inputs, watch, trainers)
-    for stage in ("fit", "encode"):
-        watch.seconds[stage] /= len(cells)
-    before = watch.seconds
+    encoded = fit_and_encode(cells, inputs, watch, trainers, on_trained)
+    watch.share(("fit", "encode"), len(cells))
     results = []
     for cell, trainer, codes in zip(cells, trainers, encoded, strict=True):
-        watch.seconds = dict(before)
-        scores, arrays = _score(cell, codes, inputs, watch)
+        own = watch.copy()
+        scores, arrays = _score(cell, codes, inputs, own)
         record = RunRecord(
             **vars(cell.address),
             kind=cell.kind,
@@ -83,7 +89,8 @@ def run_cells(
             curves=scores.curves,
             history=trainer.history,
             trained_with=[cell.key.seed for cell in cells],
-            timings=watch.seconds,
+            timings=own.seconds,
+            cpu_timings=own.cpu,
             peak_memory_mib=_peak_memory_mib(device),
             versions=environment.versions,
             device=_device_name(cell, environment),
@@ -107,7 +114,7 @@ def _score(
                 scores = score_codes(query, database, data, inputs.cache.device)
                 arrays |= {"query_codes": query.rows, "database_codes": database.rows}
             case (Tensor() as query, Tensor() as database):
-                scores = score_floats(query, database, data)
+                scores = score_floats(query, database, data, cell.method.rule)
     arrays["query_ap"] = scores.query_ap
     return scores, arrays
 

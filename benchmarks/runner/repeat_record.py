@@ -19,6 +19,7 @@ from benchmarks.grid.no_exit import ExitError
 from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import DeviceError, environment
 from benchmarks.runner.compare_records import differences, read_record, store_of
+from benchmarks.runner.fit_and_encode import OnTrained
 from benchmarks.runner.make_record import run_cells
 from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.trainer import Matmul, TrainingError
@@ -57,21 +58,31 @@ def repeat(options: argparse.Namespace) -> tuple[list[str], list[str]]:
         If the record cannot be read, or its cell cannot be run.
     """
     record = read_record(options.record)
-    store = store_of(options.record)
-    tidy(store)
-    stored = store.arrays(options.record)
+    stored = store_of(options.record).arrays(options.record)
+    again, arrays = run_again(record, options)
+    lines = [f"differs: {name}: {a} | {b}" for name, a, b in differences(record, again)]
+    return lines, list(changes(record, again, stored, arrays))
+
+
+def run_again(
+    record: RunRecord, options: argparse.Namespace, on_trained: OnTrained | None = None
+) -> tuple[RunRecord, dict[str, np.ndarray]]:
+    """Run the cell of a record with the flags of `benchmarks.repro`; raises what `repeat` does."""
+    tidy(store_of(options.record))
     env = environment(options.device, deterministic=options.deterministic)
-    network, spec = stored_setup(record, [options.method] if options.method else ["all"])
+    network, spec = stored_setup(
+        record, [options.method] if options.method else ["all", "yardsticks"]
+    )
     name = options.dataset or f"{record.dataset}/{record.protocol}"
     task = Task(load(name, load_options(options)), network)
     cell = stored_cell(record, task, spec)
     inputs = TaskInputs(task, FeatureCache(options.cache, env.device))
     seeds = record.trained_with
     cells = [replace(cell, key=replace(cell.key, seed=seed)) for seed in seeds]
-    results = run_cells(cells, inputs, env, lambda epoch, epochs, losses: None)
-    again, arrays = results[seeds.index(record.seed)]
-    lines = [f"differs: {name}: {a} | {b}" for name, a, b in differences(record, again)]
-    return lines, list(_changes(record, again, stored, arrays))
+    results = run_cells(
+        cells, inputs, env, lambda epoch, epochs, losses: None, on_trained=on_trained
+    )
+    return results[seeds.index(record.seed)]
 
 
 def stored_setup(record: RunRecord, methods: Sequence[str]) -> tuple[Backbone, MethodSpec]:
@@ -91,7 +102,7 @@ def stored_setup(record: RunRecord, methods: Sequence[str]) -> tuple[Backbone, M
     try:
         seen = settings["backbone"]
         network = backbone(seen["name"], seen["input_size"], seen.get("resize", "stretch"))
-        return network, _spec(settings["method"], methods)
+        return network, stored_method(settings["method"], record.bits or 8, methods)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise GridError(
             f"record of {record.method}: its settings are not as a run writes them "
@@ -108,8 +119,16 @@ def stored_cell(record: RunRecord, task: Task, spec: MethodSpec) -> Cell:
     return Cell(record.key, task, spec, views, encoder, matmul)
 
 
-def _spec(settings: Mapping[str, Any], methods: Sequence[str]) -> MethodSpec:
-    """Build the method with the settings that a record holds, and check them as a call's."""
+def stored_method(
+    settings: Mapping[str, Any], n_bits: int, methods: Sequence[str] = ("all", "yardsticks")
+) -> MethodSpec:
+    """Build the method with the settings that a record holds, and check them as a call's.
+
+    Raises
+    ------
+    GridError
+        If the method is none of `methods`, or refuses the settings.
+    """
     name, known = settings["name"], chosen_methods(methods)
     if name not in known:
         raise GridError(
@@ -120,16 +139,17 @@ def _spec(settings: Mapping[str, Any], methods: Sequence[str]) -> MethodSpec:
     if recipe := settings.get("recipe"):
         spec = replace(spec, recipe=replace(spec.recipe, **recipe, epochs_at={}))
     params = dict(settings["params"])
-    spec.cls(8, 8, **params)  # at any width: what it refuses, it refuses before anything runs
+    spec.cls(8 * n_bits, n_bits, **params)  # what it refuses, it refuses before anything runs
     return replace(spec, params=params)
 
 
-def _changes(
+def changes(
     record: RunRecord,
     again: RunRecord,
     stored: Mapping[str, np.ndarray],
     arrays: Mapping[str, np.ndarray],
 ) -> Iterator[str]:
+    """Say which numbers and codes of a record came out otherwise."""
     for name in sorted(record.metrics.keys() | again.metrics.keys()):
         old, new = (r.metrics.get(name, float("nan")) for r in (record, again))
         if old != new:

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from methods import METHODS
-from results.analysis.board import Board
+from methods.papers import bibtex
+from results.analysis.board import About, Board
 from results.report import load_board
+from results.store.run_key import Table
 from results.store.store import ResultStore
 
 
-def read_board(store: ResultStore) -> Board:
-    """Read a results folder, with the methods in their order and what the page says of them."""
-    about = {name: (method.__name__, method.paper) for name, method in METHODS.items()}
-    return load_board(store, list(METHODS), about)
+def read_board(store: ResultStore, tables: Collection[Table] | None = None) -> Board:
+    """Read a results folder, with the methods in their order and what the page says of them.
+
+    Parameters
+    ----------
+    store : ResultStore
+    tables : collection of Table, optional
+        Those to take; all where left out.
+    """
+    about = {
+        name: About(method.title, method.paper, bibtex().get(name, ""))
+        for name, method in METHODS.items()
+    }
+    return load_board(store, list(METHODS), about, tables)
 
 
 def say(text: str) -> None:

@@ -67,7 +67,7 @@ def _rescore(store: ResultStore, options: argparse.Namespace, device: torch.devi
     data: dict[str, RetrievalDataset | DatasetError] = {d.protocol.label: d for d in own}
     counts = {"changed": 0, "unchanged": 0, "codeless": 0, "left": len(unread)}
     for record in records:
-        if record.bits == 0:  # the yardstick `float`: --force ranks its features anew
+        if record.size:  # a yardstick without codes: --force ranks its vectors anew
             counts["codeless"] += 1
             continue
         name = f"{record.dataset}/{record.protocol}"

@@ -14,9 +14,11 @@ from benchmarks.machine.environment import DeviceError, environment, place
 from benchmarks.runner.executors import local, run_all, started
 from benchmarks.runner.follower import follow
 from benchmarks.runner.progress import Display, Watcher
+from benchmarks.runner.prune_models import prune_models
 from benchmarks.runner.reporting import read_board, report_written, say
 from benchmarks.runner.run_settings import Outcome, RunSettings
 from benchmarks.runner.samples import keep_samples, known
+from benchmarks.runner.thread_choice import with_threads
 from benchmarks.training.distributed.rank_group import RankGroup
 from benchmarks.training.distributed.torchrun import joined
 from datasets.errors import DatasetError
@@ -62,6 +64,10 @@ def run_grids(grids: Sequence[argparse.Namespace]) -> list[Outcome]:
         return []
     _make_cache(options.cache)
     settings = RunSettings.of(options, here, plan.todo)
+    settings, threads = with_threads(settings, options, plan.todo, here.device)
+    if leads and threads:
+        sys.stdout.write(f"{threads}\n")
+    sys.stdout.flush()  # a run takes hours, and its plan is read before
     with joined(options.device) as group:
         if not leads:
             follow(settings, plan.cells, group)
@@ -69,6 +75,7 @@ def run_grids(grids: Sequence[argparse.Namespace]) -> list[Outcome]:
         write_plan(store, plan.addresses())
         failed = _run_cells(plan, store, options, settings, group)
     tidy(store)
+    prune_models(store, options.keep_models)
     for outcome in failed:
         sys.stderr.write(f"failed: {outcome.key}: {outcome.note}\n")
     _report(plan, store, options)
@@ -101,13 +108,14 @@ def _run_cells(
 
 
 def _report(plan: Plan, store: ResultStore, options: argparse.Namespace) -> None:
-    """Render the report unless that is not wanted, and print the leaderboard."""
-    board = read_board(store)
+    """Render the report unless that is not wanted, and print the tables of the plan."""
+    tables = {cell.key.table for cell in plan.cells}
+    board = read_board(store, tables if options.no_report else None)
     if not options.no_report:
         tasks = dict.fromkeys(cell.task for cell in plan.cells)
         keep_samples(store, board, known([task.data for task in tasks]))
         render_board(board, store, say=say)
-    sys.stdout.write(f"{leaderboard_plain(board)}\n")
+    sys.stdout.write(f"{leaderboard_plain(board, tables)}\n")
     if not options.no_report:
         sys.stdout.write(f"{report_written(store.root)}\n")
 

@@ -39,9 +39,13 @@ class RunSettings:
     deterministic : bool
         Ask torch for its strict mode.
     threads : int or None
-        Of torch in this process; None leaves them as they are.
+        Of torch in a process that runs cells; None leaves them as they are.
+    head_threads : int or None
+        The same while a head is trained on frozen features.
     command : str
         What the user called.
+    keep_models : bool
+        Keep what cells learn beside their records.
     stack : bool
         Train the seeds of a cell together.
     needs : Needs
@@ -61,7 +65,9 @@ class RunSettings:
     checkpoint_every: float = 60.0
     deterministic: bool = False
     threads: int | None = None
+    head_threads: int | None = None
     command: str = ""
+    keep_models: bool = False
     stack: bool = False
     needs: Needs = frozenset()
     stale: float = STALE
@@ -82,6 +88,7 @@ class RunSettings:
             checkpoint_every=options.checkpoint_every,
             deterministic=options.deterministic,
             command=here.command,
+            keep_models=options.keep_models != "none",
             stack=options.stack == "on" or (options.stack == "auto" and on_cuda),
             needs=needs_of(todo),
         )

@@ -63,7 +63,7 @@ def samples_of(data: RetrievalDataset, need: NeededRows) -> Samples:
     images: NDArray[np.uint8] = np.zeros((0, 1, 1, 3), np.uint8)
     if data.images is not None and len(image_rows):
         images = thumbnails(data.images.read(torch.from_numpy(image_rows)))
-    labels = data.labels[torch.from_numpy(need.rows)].bool().numpy()
+    labels = data.labels[torch.from_numpy(need.rows)].dense().numpy()
     return Samples(need.rows, labels, image_rows, images)
 
 

@@ -104,6 +104,7 @@ def score(
         history=[],
         trained_with=[options.seed],
         timings={},
+        cpu_timings={},
         peak_memory_mib=0.0,
         versions=env.versions,
         device=env.device_name,

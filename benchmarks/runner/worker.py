@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -106,17 +106,26 @@ class _Taken:
         path = self._store.checkpoint_path(cell.address)
         self.checkpoint = Checkpoint(path, cell.digest, settings.checkpoint_every)
 
-    def save(self, record: RunRecord, arrays: dict[str, np.ndarray]) -> Outcome:
-        """Store the record, unless the cell is another runner's by now."""
+    def save(
+        self,
+        record: RunRecord,
+        arrays: dict[str, np.ndarray],
+        learnt: Mapping[str, np.ndarray] | None,
+    ) -> Outcome:
+        """Store the record and what was learnt, unless the cell is another runner's by now."""
         if (theirs := self._of_another_runner()) is not None:
             return theirs
         try:
+            if learnt is not None:
+                self._store.keep_model(self.cell.address, learnt)
             self._store.save(record, arrays, force=self._force)
         except StoreError as error:
             return self.fail(error)
         self.checkpoint.clear()
         metric = f"mAP@{self.cell.task.data.protocol.cutoff}"
-        return _outcome(self.cell, "done", f"{metric} {record.metrics[metric]:.4f}")
+        dead = int(record.metrics.get("codes.dead_bits", 0))
+        warning = f"; warning: {dead} of {record.bits} bits are dead" if dead else ""
+        return _outcome(self.cell, "done", f"{metric} {record.metrics[metric]:.4f}{warning}")
 
     def fail(self, error: Exception) -> Outcome:
         """Note the error, unless the cell is another runner's by now."""
@@ -203,11 +212,22 @@ def _run(settings: RunSettings, taken: Sequence[_Taken], tell: Tell) -> list[Out
     env = _environment(settings)
     inputs = inputs_of(settings, task)
     inputs.cache.progress = teller.extraction
+    learnt: dict[str, dict[str, np.ndarray]] = {}
+
+    def on_trained(cell: Cell, found: dict[str, torch.Tensor]) -> None:
+        if settings.keep_models and cell.kind != "yardstick":
+            learnt[cell.digest] = {name: value.numpy() for name, value in found.items()}
+
     limit = None if settings.cell_timeout is None else settings.cell_timeout * len(cells)
     with time_limit(limit):
         checkpoints = [one.checkpoint for one in taken]
-        results = run_cells(cells, inputs, env, teller.epoch, checkpoints)
-    return [one.save(*result) for one, result in zip(taken, results, strict=True)]
+        results = run_cells(
+            cells, inputs, env, teller.epoch, checkpoints, on_trained, settings.head_threads
+        )
+    return [
+        one.save(*result, learnt.get(one.cell.digest))
+        for one, result in zip(taken, results, strict=True)
+    ]
 
 
 @lru_cache(maxsize=1)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from datasets.base import RetrievalDataset
+from datasets.labels import Labels
 from datasets.sources.class_tree import set_similarity
 from methods.base import Supervision
 
@@ -60,16 +62,17 @@ class HierarchyTarget:
 
     Parameters
     ----------
-    labels : Tensor, bool, shape (N, C)
+    labels : Labels, shape (N, C)
         Kept here, and never handed out.
     similarity : Tensor, float, shape (C, C)
         Of classes, in [0, 1].
     """
 
-    def __init__(self, labels: Tensor, similarity: Tensor) -> None:
+    def __init__(self, labels: Labels, similarity: Tensor) -> None:
         # Images with the same labels are at the same distances from all others.
-        sets, self._set = labels.unique(dim=0, return_inverse=True)
-        best = set_similarity(sets.numpy(), sets.numpy(), similarity.numpy())
+        packed, self._set = labels.packed().unique(dim=0, return_inverse=True)
+        sets = np.unpackbits(packed.numpy(), axis=1, count=labels.n_classes).view(np.bool_)
+        best = set_similarity(sets, sets, similarity.numpy())
         self._distance = 1 - torch.from_numpy(best).float()  # (S, S)
 
     def to(self, device: torch.device) -> Self:

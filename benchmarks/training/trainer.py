@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from benchmarks.machine.threads import threads
 from benchmarks.training.checkpoint import Checkpoint, History, random_state, restore_random_state
 from benchmarks.training.optimizer import SeedGroupOptimizer
 from benchmarks.training.stacked_seeds import seed_group
@@ -83,6 +84,8 @@ class Trainer:
         parameters as one that was never interrupted.
     matmul : Matmul
         Precision of its matrix products.
+    threads : int or None
+        Of torch while it trains; None leaves them as they are.
     """
 
     recipe: Recipe
@@ -91,6 +94,7 @@ class Trainer:
     history: History = field(default_factory=list)
     checkpoint: Checkpoint | None = None
     matmul: Matmul = "highest"
+    threads: int | None = None
 
     @property
     def seeds(self) -> Seeds:
@@ -136,7 +140,7 @@ def train_together(
             for trainer, method, found in zip(trainers, methods, kept, strict=True)
             if len(found[1]) == done
         ]
-        with _products(trainers[0].matmul):
+        with _products(trainers[0].matmul), threads(trainers[0].threads):
             _Training(members, data).run(done)
 
 

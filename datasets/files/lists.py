@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from datasets.errors import DatasetError, one_line
+from datasets.labels import Labels
 
 _MOST_LETTERS = 4096
 """Letters that the path of an image may have; no file system takes more."""
@@ -33,13 +34,13 @@ class Lists:
     ----------
     names : list of str
         Path of each image as it is written in the lists, with ``/``; every image once, N of them.
-    labels : Tensor, bool, shape (N, C)
+    labels : Labels, shape (N, C)
     parts : dict of Tensor, int64
         Row numbers of ``"test"``, ``"train"`` and ``"database"``.
     """
 
     names: list[str]
-    labels: Tensor
+    labels: Labels
     parts: dict[str, Tensor]
 
 
@@ -167,7 +168,7 @@ def _merged(read: dict[str, tuple[Path, list[str], Tensor]]) -> Lists:
                 "of this split; an image has the same labels everywhere"
             )
         merged[rows], known[rows] = labels, True
-    return Lists(list(row_of), merged, parts)
+    return Lists(list(row_of), Labels.of(merged), parts)
 
 
 def _lines(path: Path) -> list[bytes]:

@@ -140,13 +140,6 @@ def read_parts(
     return torch.cat(classes), rows
 
 
-def one_hot(classes: Tensor, n_classes: int) -> Tensor:
-    """Class numbers, int64 (N,), as labels, bool (N, C)."""
-    labels = torch.zeros(len(classes), n_classes, dtype=torch.bool)
-    labels[torch.arange(len(classes)), classes] = True  # a byte a label, never int64
-    return labels
-
-
 class ParquetItems(Encoded):
     """Encoded images in a column of parquet files.
 

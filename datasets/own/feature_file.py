@@ -21,6 +21,7 @@ from torch import Tensor
 
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError, one_line
+from datasets.labels import Labels
 from datasets.own.labels import from_matrix, from_values
 from datasets.own.parts import kind_of, split_by_name
 
@@ -78,7 +79,7 @@ def load_features(path: Path, options: LoadOptions) -> Contents:
     )
 
 
-def _labels(who: str, labels: Array) -> tuple[Tensor, tuple[str, ...]]:
+def _labels(who: str, labels: Array) -> tuple[Labels, tuple[str, ...]]:
     if labels.ndim == 1 and labels.dtype.kind in "iuU":
         return from_values(who, labels, np.arange(len(labels)), len(labels))
     if labels.ndim == 2 and labels.dtype.kind in "biuf" and labels.shape[1]:

@@ -106,6 +106,19 @@ def load_folder(path: Path, options: LoadOptions) -> Contents:
     )
 
 
+def image_names(path: Path, cache: Path | None = None) -> list[str]:
+    """List the images of a folder, at any depth, by their paths below it, sorted.
+
+    Hidden names and what this benchmark writes are left out, as of a data set.
+
+    Raises
+    ------
+    DatasetError
+        If the folder cannot be read.
+    """
+    return [name for name in _walk(f"folder {path}", path, cache).files if _is_image(name)]
+
+
 class _Image(NamedTuple):
     """Path of an image, and the folders that say what it is; empty text where there is none."""
 

@@ -24,9 +24,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from torch import Tensor
+
 from datasets.contents import Contents, LoadOptions
 from datasets.digests import tensor_digest
 from datasets.errors import DatasetError, OptionError, lookup, one_line, printable
+from datasets.labels import Labels
 from datasets.own.feature_file import load_features
 from datasets.own.folder import load_folder
 from datasets.own.list_files import load_lists
@@ -100,7 +103,7 @@ def read_own(name: str, options: LoadOptions) -> tuple[Protocol_, Contents]:
     contents = OWN[kind](path, options)
     if "train" in contents.parts:
         contents = replace(contents, parts={"database": contents.parts["train"], **contents.parts})
-    everywhere = contents.labels.all(0).nonzero()
+    everywhere = (contents.labels.class_sizes() == len(contents)).nonzero()
     if len(everywhere):
         c = int(everywhere[0, 0])
         raise DatasetError(
@@ -161,7 +164,10 @@ def _short_name(kind: str, path: Path) -> str:
 def _content(contents: Contents) -> str:
     """Six digits that tell data from others of the same name, wherever they lie."""
     inputs = contents.images.digest if contents.images is not None else ""
-    tensors = [contents.labels, *(contents.parts[part] for part in sorted(contents.parts))]
+    tensors: list[Tensor | Labels] = [
+        contents.labels,
+        *(contents.parts[part] for part in sorted(contents.parts)),
+    ]
     if contents.features is not None:
         tensors.append(contents.features)
     return hashlib.sha256(f"{inputs} {tensor_digest(*tensors)}".encode()).hexdigest()[:6]

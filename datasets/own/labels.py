@@ -1,10 +1,11 @@
-"""Labels of the user's own data: class names or numbers, or 0/1 columns, to one boolean matrix.
+"""Labels of the user's own data, from class names or numbers, or 0/1 columns.
 
 A row may have none: an empty name says so, and the number -1, as in the hub's files.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.errors import DatasetError, check_class_names
+from datasets.labels import Labels, rows_of
 
 NO_LABEL = -1
 """Class number of a row that has no label."""
@@ -20,7 +22,7 @@ NO_LABEL = -1
 
 def from_values(
     who: str, values: NDArray[Any], rows: NDArray[np.int64], n: int
-) -> tuple[Tensor, tuple[str, ...]]:
+) -> tuple[Labels, tuple[str, ...]]:
     """Labels of rows that name their classes.
 
     Parameters
@@ -36,8 +38,8 @@ def from_values(
 
     Returns
     -------
-    Tensor, bool, shape (N, C)
-        One column for each value that occurs, in their order.
+    Labels, shape (N, C)
+        One class for each value that occurs, in their order.
     tuple of str
         Names of the C classes.
 
@@ -50,7 +52,7 @@ def from_values(
     Examples
     --------
     >>> labels, classes = from_values("doc", np.array([7, 3, 7, 3]), np.arange(4), 4)
-    >>> classes, labels.int().tolist()
+    >>> classes, labels.dense().int().tolist()
     (('3', '7'), [[0, 1], [1, 0], [0, 1], [1, 0]])
     """
     named = values != ("" if values.dtype.kind in "OU" else NO_LABEL)
@@ -70,12 +72,11 @@ def from_values(
         )
     names = tuple(map(str, classes.tolist()))
     check_class_names(who, names)
-    labels = torch.zeros(n, len(classes), dtype=torch.bool)
-    labels[torch.from_numpy(rows), torch.from_numpy(column.reshape(-1))] = True
-    return labels, names
+    pairs = torch.from_numpy(rows), torch.from_numpy(column.reshape(-1))
+    return Labels.from_pairs(*pairs, n, len(classes)), names
 
 
-def from_matrix(who: str, matrix: NDArray[Any], numbers: NDArray[np.int64] | None = None) -> Tensor:
+def from_matrix(who: str, matrix: NDArray[Any], numbers: NDArray[np.int64] | None = None) -> Labels:
     """Labels given as 0/1 columns.
 
     Parameters
@@ -88,27 +89,35 @@ def from_matrix(who: str, matrix: NDArray[Any], numbers: NDArray[np.int64] | Non
 
     Returns
     -------
-    Tensor, bool, shape (N, C)
+    Labels, shape (N, C)
 
     Raises
     ------
     DatasetError
         If a value is neither 0 nor 1, with the first row that has one.
     """
-    wrong = ~np.isin(matrix, (0, 1))
-    if wrong.any():
-        row, column = (int(i[0]) for i in wrong.nonzero())
-        number = row if numbers is None else numbers[row]
-        raise DatasetError(
-            f"{who}: labels of shape {matrix.shape} must be 0 or 1, got {matrix[row, column]} in "
-            f"row {number}; class numbers are of shape ({len(matrix)},)"
-        )
-    return torch.from_numpy(matrix.astype(bool))
+    height = rows_of(matrix.shape[1])
+
+    def checked() -> Iterator[Tensor]:
+        for start in range(0, len(matrix), height):
+            block = matrix[start : start + height]
+            wrong = (block != 0) & (block != 1)
+            if wrong.any():
+                row, column = (int(i[0]) for i in wrong.nonzero())
+                number = start + row if numbers is None else numbers[start + row]
+                raise DatasetError(
+                    f"{who}: labels of shape {matrix.shape} must be 0 or 1, got "
+                    f"{block[row, column]} in row {number}; class numbers are of shape "
+                    f"({len(matrix)},)"
+                )
+            yield torch.from_numpy(block.astype(bool))
+
+    return Labels.of_blocks(checked(), matrix.shape[1])
 
 
 def from_lists(
     who: str, flat: NDArray[Any], lengths: NDArray[np.int64]
-) -> tuple[Tensor, tuple[str, ...]]:
+) -> tuple[Labels, tuple[str, ...]]:
     """Labels of rows that have a list each, of classes or of a 0 or 1 for every class.
 
     The lists are 0/1 columns if most of those that are not empty have one length, above 1, and
@@ -126,7 +135,7 @@ def from_lists(
 
     Returns
     -------
-    Tensor, bool, shape (N, C)
+    Labels, shape (N, C)
     tuple of str
         Names of the C classes; none of columns.
 
@@ -137,7 +146,8 @@ def from_lists(
 
     Examples
     --------
-    >>> from_lists("doc", np.array([0, 1, 1, 1, 0, 1]), np.array([3, 0, 3]))[0].int().tolist()
+    >>> labels, _ = from_lists("doc", np.array([0, 1, 1, 1, 0, 1]), np.array([3, 0, 3]))
+    >>> labels.dense().int().tolist()
     [[0, 1, 1], [0, 0, 0], [1, 0, 1]]
     """
     rows = np.repeat(np.arange(len(lengths)), lengths)
@@ -157,6 +167,5 @@ def from_lists(
             f"{who}: row {wrong[0]} has {lengths[wrong[0]]} values, most rows have 0 or 1 in each "
             f"of {width} columns; a row without labels has an empty list"
         )
-    labels = torch.zeros(len(lengths), width, dtype=torch.bool)
-    labels[torch.from_numpy(filled)] = from_matrix(who, flat.reshape(-1, width), filled)
-    return labels, ()
+    row, column = from_matrix(who, flat.reshape(-1, width), filled).pairs()
+    return Labels.from_pairs(torch.from_numpy(filled)[row], column, len(lengths), width), ()

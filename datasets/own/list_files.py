@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError
 from datasets.files.images import EncodedImages, FileItems, image_size
@@ -43,7 +45,9 @@ def load_lists(path: Path, options: LoadOptions) -> Contents:
     root = next((root for root in roots if (root / names[0]).is_file()), path)
     items = FileItems(root, names)
     first = items.same_files()
-    other = (lists.labels != lists.labels[first]).any(1).nonzero()[:, 0]
+    again = (first != torch.arange(len(first))).nonzero()[:, 0]
+    differ = lists.labels[again].dense() != lists.labels[first[again]].dense()
+    other = again[differ.any(1)]
     if len(other):
         a, b = (names[i] for i in (int(other[0]), int(first[other[0]])))
         raise DatasetError(f"{who}: {a} and {b} are one file, and have other labels")

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from datasets.errors import DatasetError
 from datasets.files.images import FileItems
+from datasets.labels import Labels
 
 
 def one_row_a_file(
-    who: str, items: FileItems, labels: Tensor, parts: dict[str, Tensor]
-) -> tuple[FileItems, Tensor, dict[str, Tensor], tuple[str, ...]]:
+    who: str, items: FileItems, labels: Labels, parts: dict[str, Tensor]
+) -> tuple[FileItems, Labels, dict[str, Tensor], tuple[str, ...]]:
     """Make one row of all names of a file: links, and other ways to write its path.
 
     Parameters
@@ -20,7 +21,7 @@ def one_row_a_file(
         The data, for messages.
     items : FileItems
         N names.
-    labels : Tensor, bool, shape (N, C)
+    labels : Labels, shape (N, C)
     parts : dict of Tensor, int64
         Row numbers of each part.
 
@@ -28,8 +29,8 @@ def one_row_a_file(
     -------
     FileItems
         The first name of each of M files.
-    Tensor, bool, shape (M, C)
-        Labels of all names of a file.
+    Labels, shape (M, C)
+        Of all names of a file.
     dict of Tensor, int64
         Row numbers of the files, ascending; a file may be of several parts.
     tuple of str
@@ -48,9 +49,8 @@ def one_row_a_file(
     place[rows] = torch.arange(len(rows))
     row_of = place[first]
     again = (first != torch.arange(len(items))).nonzero()[:, 0]
-    row, column = labels[again].nonzero().unbind(1)
-    merged = labels[rows]
-    merged[row_of[again[row]], column] = True
+    row, column = labels.pairs()
+    merged = Labels.from_pairs(row_of[row], column, len(rows), labels.n_classes)
     one_each = {part: row_of[own].unique() for part, own in parts.items()}
     for part in ("train", "database"):
         both = one_each.get("test", rows[:0])

@@ -21,6 +21,7 @@ from datasets.errors import DatasetError
 from datasets.files.hub import LocalFile, file_sha256
 from datasets.files.images import EncodedImages, image_size
 from datasets.files.parquet import ParquetItems, class_names, opened
+from datasets.labels import Labels
 from datasets.own.labels import from_lists, from_values
 from datasets.own.parts import Parts, split_by_name
 
@@ -63,7 +64,7 @@ def load_parquet(path: Path, options: LoadOptions) -> Contents:
     items = ParquetItems([LocalFile(file, file_sha256(file)) for file in paths], image)
     size = image_size(items)
     shown = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
-    what = f"{labels.shape[1]} classes" + (f": {shown}" if classes else "")
+    what = f"{labels.n_classes} classes" + (f": {shown}" if classes else "")
     return Contents(
         labels=labels,
         images=EncodedImages(items, size),
@@ -161,7 +162,7 @@ def _read_column(path: Path, column: str, schema: pa.Schema) -> pa.ChunkedArray:
         return file.read(columns=[column])[column]
 
 
-def _labels(who: str, tables: Sequence[pa.ChunkedArray]) -> tuple[Tensor, tuple[str, ...]]:
+def _labels(who: str, tables: Sequence[pa.ChunkedArray]) -> tuple[Labels, tuple[str, ...]]:
     """Labels of all rows; a row without a value has none."""
     import pyarrow as pa
     import pyarrow.compute as pc

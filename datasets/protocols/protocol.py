@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from torch import Tensor
 
 from datasets.errors import DatasetError, lookup
+from datasets.labels import Labels
 from datasets.protocols.rules import RULES, Split
 
 
@@ -83,7 +84,7 @@ class Protocol_:
 
     def split(
         self,
-        labels: Tensor,
+        labels: Labels | Tensor,
         parts: Mapping[str, Tensor] | None = None,
         *,
         allow_missing: bool = False,
@@ -92,7 +93,7 @@ class Protocol_:
 
         Parameters
         ----------
-        labels : Tensor, bool, shape (N, C)
+        labels : Labels, or Tensor, bool, shape (N, C)
             Labels of all rows; classes are balanced by them.
         parts : Mapping[str, Tensor] or None
             Row numbers of the parts that the data set comes in, for the rules that keep them:
@@ -107,11 +108,13 @@ class Protocol_:
 
         Raises
         ------
+        ValueError
+            If the labels are neither.
         DatasetError
             If the labels or parts cannot give the sizes of this protocol.
         """
-        rule = lookup("split rule", self.rule, RULES)
-        split = rule(self, labels, parts or {})
+        labels = Labels.of(labels)
+        split = lookup("split rule", self.rule, RULES)(self, labels, parts or {})
         for part, expected in (
             ("train", self.n_train),
             ("query", self.n_query),

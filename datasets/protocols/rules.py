@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from datasets.errors import DatasetError
+from datasets.labels import Labels
 
 _KEY = 0x48617368  # of the shuffle; another key would be another split under the same name
 
@@ -51,7 +52,7 @@ class Sizes(Protocol):
         ...
 
 
-Rule = Callable[[Sizes, Tensor, Mapping[str, Tensor]], Split]
+Rule = Callable[[Sizes, Labels, Mapping[str, Tensor]], Split]
 
 
 def _shuffled(n: int) -> Tensor:
@@ -76,16 +77,16 @@ def _shuffled_part(protocol: Sizes, n: int, parts: Mapping[str, Tensor], name: s
     return order[torch.isin(order, parts[name])]
 
 
-def _balanced(labels: Tensor, rows: Tensor, n: int) -> Tensor:
+def _balanced(labels: Labels, rows: Tensor, n: int) -> Tensor:
     """Draw n of `rows`, the first of each class in turn, equally many of every class.
 
     A remainder goes to the first classes. A row with several labels is taken once, for the first
     of its classes that still wants rows. A class with too few rows gives all it has.
     """
-    n_classes = labels.shape[1]
+    n_classes = labels.n_classes
     place = torch.full((len(labels),), -1)
     place[rows] = torch.arange(len(rows))
-    row, column = labels.nonzero().unbind(1)
+    row, column = labels.pairs()
     row, column = row[place[row] >= 0], column[place[row] >= 0]
     order = (column * len(labels) + place[row]).argsort()  # by class, then in the order of `rows`
     sizes = column.bincount(minlength=n_classes).tolist()
@@ -99,7 +100,7 @@ def _balanced(labels: Tensor, rows: Tensor, n: int) -> Tensor:
     return torch.cat(drawn)
 
 
-def _pooled_inside(p: Sizes, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+def _pooled_inside(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
     """Pool all rows; balanced queries; all others are the database; train balanced inside it."""
     rows = _shuffled(len(labels))
     query = _balanced(labels, rows, p.n_query)
@@ -107,13 +108,13 @@ def _pooled_inside(p: Sizes, labels: Tensor, parts: Mapping[str, Tensor]) -> Spl
     return Split(_balanced(labels, rest, p.n_train), query, rest)
 
 
-def _pooled_apart(p: Sizes, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+def _pooled_apart(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
     """As `pooled, train inside the database`, but the training rows leave the database."""
     train, query, rest = _pooled_inside(p, labels, parts)
     return Split(train, query, _without(rest, train))
 
 
-def _pooled_same(p: Sizes, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+def _pooled_same(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
     """Pool all rows; balanced queries; all others are both training rows and database."""
     rows = _shuffled(len(labels))
     query = _balanced(labels, rows, p.n_query)
@@ -121,7 +122,7 @@ def _pooled_same(p: Sizes, labels: Tensor, parts: Mapping[str, Tensor]) -> Split
     return Split(rest, query, rest)
 
 
-def _official_inside(p: Sizes, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+def _official_inside(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
     """Query n rows of the official test part; database the train part; train balanced inside it.
 
     Where the protocol asks for fewer queries than the test part has, they are drawn from it
@@ -132,21 +133,21 @@ def _official_inside(p: Sizes, labels: Tensor, parts: Mapping[str, Tensor]) -> S
     return Split(_balanced(labels, database, p.n_train), query, database)
 
 
-def _official_same(p: Sizes, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+def _official_same(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
     """Query the whole official test part; its train part is both training rows and database."""
     database = _shuffled_part(p, len(labels), parts, "train")
     return Split(database, _shuffled_part(p, len(labels), parts, "test"), database)
 
 
-def _random_inside(p: Sizes, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+def _random_inside(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
     """Draw queries from all rows; all others are the database; train drawn inside it."""
     return _drawn(p, _shuffled(len(labels)))
 
 
-def _labelled_inside(p: Sizes, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+def _labelled_inside(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
     """As `at random`, after the rows without any label have been dropped."""
     rows = _shuffled(len(labels))
-    return _drawn(p, rows[labels[rows].any(1)])
+    return _drawn(p, rows[labels.counts()[rows] > 0])
 
 
 def _drawn(p: Sizes, rows: Tensor) -> Split:
@@ -154,7 +155,7 @@ def _drawn(p: Sizes, rows: Tensor) -> Split:
     return Split(database[: p.n_train], rows[: p.n_query], database)
 
 
-def _listed(p: Sizes, labels: Tensor, parts: Mapping[str, Tensor]) -> Split:
+def _listed(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
     """Keep the lists of queries, training and database rows that came with the data."""
     for name in ("train", "test", "database"):
         if name not in parts:

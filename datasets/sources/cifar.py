@@ -12,7 +12,8 @@ from __future__ import annotations
 from datasets.contents import Contents, LoadOptions
 from datasets.files.hub import HubFile, HubSource, fetch
 from datasets.files.images import EncodedImages
-from datasets.files.parquet import ParquetItems, one_hot, read_parts
+from datasets.files.parquet import ParquetItems, read_parts
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 from datasets.sources.class_tree import lcs_similarity, nested_tree
 
@@ -79,7 +80,7 @@ def load_cifar10(protocol: Protocol_, options: LoadOptions) -> Contents:
     items = ParquetItems(files, "img")
     classes, parts = read_parts(files, PARTS, "label", len(CLASSES), options)
     return Contents(
-        labels=one_hot(classes, len(CLASSES)),
+        labels=Labels.one_each(classes, len(CLASSES)),
         images=EncodedImages(items, SIZE, exact=True),
         parts=parts,
         classes=CLASSES,

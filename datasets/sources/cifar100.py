@@ -17,7 +17,8 @@ from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError
 from datasets.files.hub import HubFile, HubSource, fetch
 from datasets.files.images import EncodedImages
-from datasets.files.parquet import ParquetItems, one_hot, read_parts
+from datasets.files.parquet import ParquetItems, read_parts
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 from datasets.sources.published_trees import CIFAR100 as TREE
 from datasets.sources.published_trees import tree_similarity
@@ -94,7 +95,7 @@ def load_cifar100(protocol: Protocol_, options: LoadOptions) -> Contents:
     _require_nested(fine, coarse)
     if protocol.name.startswith("coarse-"):
         return Contents(
-            labels=one_hot(coarse, len(COARSE)),
+            labels=Labels.one_each(coarse, len(COARSE)),
             images=images,
             parts=parts,
             classes=tuple(COARSE),
@@ -103,7 +104,7 @@ def load_cifar100(protocol: Protocol_, options: LoadOptions) -> Contents:
     leaves = [str(number) for number in range(len(FINE))]
     hierarchy, notes = tree_similarity(TREE, "cifar100", leaves, options)
     return Contents(
-        labels=one_hot(fine, len(FINE)),
+        labels=Labels.one_each(fine, len(FINE)),
         images=images,
         parts=parts,
         classes=FINE,

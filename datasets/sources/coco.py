@@ -21,6 +21,7 @@ from torch import Tensor
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError, one_line
 from datasets.files.places import Place, tails
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 
 PLACE = Place("mscoco", ("mscoco", "coco", "COCO_2014"), "cocodataset.org (2014 train and val)")
@@ -66,7 +67,7 @@ def load_mscoco(protocol: Protocol_, options: LoadOptions) -> Contents:
         labels.append(found[members])
         dropped += len(own) - len(parts[part])
     return Contents(
-        labels=torch.cat(labels),
+        labels=Labels.of(torch.cat(labels)),
         images=PLACE.images(root, ([prefix + n for n in names] for prefix in ("", "images/"))),
         parts=parts,
         classes=classes,

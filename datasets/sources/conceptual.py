@@ -35,6 +35,7 @@ from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError, one_line
 from datasets.files.images import EncodedImages, FileItems
 from datasets.files.places import Place
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 
 PLACE = Place(
@@ -95,7 +96,7 @@ def load_conceptual_captions(protocol: Protocol_, options: LoadOptions) -> Conte
         )
     words, labels = _labels(captions, counts)
     return Contents(
-        labels=labels,
+        labels=Labels.of(labels),
         images=EncodedImages(FileItems(root, names)),
         parts=parts,
         classes=words,

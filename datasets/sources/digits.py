@@ -12,6 +12,7 @@ import torch
 
 from datasets.contents import Contents, LoadOptions
 from datasets.image_source import MemoryImages
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 
 
@@ -35,5 +36,5 @@ def load_digits(protocol: Protocol_, options: LoadOptions) -> Contents:
     bunch = sklearn_datasets.load_digits()
     grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)  # (N, 8, 8)
     images = torch.from_numpy(grey)[:, None].repeat(1, 3, 1, 1)
-    labels = torch.nn.functional.one_hot(torch.from_numpy(bunch.target).long(), 10).bool()
+    labels = Labels.one_each(torch.from_numpy(bunch.target), 10)
     return Contents(labels, MemoryImages(images), classes=tuple("0123456789"))

@@ -23,6 +23,7 @@ from torch import Tensor
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError, one_line
 from datasets.files.places import Place, tails
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 
 PLACE = Place(
@@ -76,7 +77,7 @@ def load_flickr25k(protocol: Protocol_, options: LoadOptions) -> Contents:
     names = [f"im{number}.jpg" for number in range(1, N_IMAGES + 1)]
     labels = torch.stack([_marked(folder / f"{label}.txt") for label in POTENTIAL], dim=1)
     return Contents(
-        labels=labels,
+        labels=Labels.of(labels),
         images=PLACE.images(folder.parent, ([prefix + n for n in names] for prefix in PREFIXES)),
         classes=tuple(POTENTIAL),
         published={"all": tuple(POTENTIAL.values())},
@@ -85,7 +86,7 @@ def load_flickr25k(protocol: Protocol_, options: LoadOptions) -> Contents:
 
 def _listed(protocol: Protocol_, options: LoadOptions) -> Contents:
     contents = PLACE.listed(protocol, options, lambda lists: tails(lists.names, "", *PREFIXES[:2]))
-    if contents.labels.shape[1] != len(ALL_38):
+    if contents.labels.n_classes != len(ALL_38):
         return contents
     return replace(contents, classes=tuple(ALL_38), published={"all": tuple(ALL_38.values())})
 

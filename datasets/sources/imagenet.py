@@ -23,8 +23,8 @@ from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError
 from datasets.files.images import EncodedImages, FileItems
 from datasets.files.lists import Lists
-from datasets.files.parquet import one_hot
 from datasets.files.places import Place, tails
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 from datasets.sources.published_trees import ILSVRC, tree_similarity
 
@@ -80,7 +80,7 @@ def load_imagenet(protocol: Protocol_, options: LoadOptions) -> Contents:
             )
     hierarchy, notes = tree_similarity(ILSVRC, IMAGENET.name, wnids, options)
     return Contents(
-        labels=one_hot(torch.tensor(classes), len(wnids)),
+        labels=Labels.one_each(torch.tensor(classes), len(wnids)),
         images=EncodedImages(FileItems(root, names)),
         parts=parts,
         classes=wnids,
@@ -118,7 +118,7 @@ def _readings(lists: Lists) -> Iterator[Sequence[str]]:
     """As the lists have them; below ``train/<wnid>`` and ``val``; below ``val/<wnid>`` too."""
     yield from tails(lists.names, "")
     files = [PurePosixPath(name).name for name in lists.names]
-    columns = lists.labels.int().argmax(1).tolist()
+    columns = lists.labels.dense().int().argmax(1).tolist()
     # A training image is named n01440764_7250.JPEG: it tells the class of its label's column.
     wnid_of = {c: f[:9] for c, f in zip(columns, files, strict=True) if _WNID.match(f)}
     for val in ("val/", "val/{}/"):

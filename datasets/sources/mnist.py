@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from datasets.contents import Contents, LoadOptions
 from datasets.files.hub import HubFile, HubSource, fetch
 from datasets.files.images import EncodedImages
-from datasets.files.parquet import ParquetItems, one_hot, read_parts
+from datasets.files.parquet import ParquetItems, read_parts
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 
 MNIST = HubSource(
@@ -95,7 +96,7 @@ def _load(
     files = fetch(source, options.data_root)
     numbers, parts = read_parts(files, PARTS, "label", len(classes), options)
     return Contents(
-        labels=one_hot(numbers, len(classes)),
+        labels=Labels.one_each(numbers, len(classes)),
         images=EncodedImages(ParquetItems(files, "image"), SIZE, exact=True),
         parts=parts,
         classes=classes,

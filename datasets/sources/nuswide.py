@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError, one_line
 from datasets.files.places import Place, tails
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 
 PAGE = "lms.comp.nus.edu.sg/research/NUS-WIDE.htm (github.com/NExTplusplus/NUS-WIDE)"
@@ -74,7 +75,7 @@ def _load(place: Place, protocol: Protocol_, options: LoadOptions) -> Contents:
         raise DatasetError(f"{root / CONCEPTS}: no image has any of the {len(concepts)} concepts")
     readings = ([prefix + path for path in paths] for prefix in PREFIXES)
     return Contents(
-        labels=torch.from_numpy(labels[members]),
+        labels=Labels.of(torch.from_numpy(labels[members])),
         images=place.images(root, readings),
         classes=concepts,
         notes=(f"{len(names) - len(paths):,} of {len(names):,} images have none of the concepts",),

@@ -16,6 +16,7 @@ import torch
 
 from datasets.contents import Contents, LoadOptions
 from datasets.image_source import MemoryImages
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 from datasets.sources.class_tree import lcs_similarity, nested_tree
 
@@ -63,7 +64,7 @@ def load_synthetic(protocol: Protocol_, options: LoadOptions) -> Contents:
     """
     classes = np.arange(N_IMAGES) % len(_CLASSES)
     images = torch.from_numpy(_render(classes))
-    labels = torch.nn.functional.one_hot(torch.from_numpy(classes), len(_CLASSES)).bool()
+    labels = Labels.one_each(torch.from_numpy(classes), len(_CLASSES))
     captions = [
         (f"a blob at the {_PLACES[c]} of the picture", f"something {_NAMES[c]} on grey")
         for c in classes

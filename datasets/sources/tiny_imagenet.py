@@ -20,7 +20,8 @@ from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError
 from datasets.files.hub import HubFile, HubSource, fetch
 from datasets.files.images import EncodedImages
-from datasets.files.parquet import ParquetItems, class_names, one_hot, read_parts
+from datasets.files.parquet import ParquetItems, class_names, read_parts
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 from datasets.sources.published_trees import ILSVRC, tree_similarity
 
@@ -101,7 +102,7 @@ def load_tiny_imagenet(protocol: Protocol_, options: LoadOptions) -> Contents:
         numbers[rows] = _numbering(file.path, options)[numbers[rows]]
     hierarchy, notes = tree_similarity(ILSVRC, "tiny_imagenet", CLASSES, options)
     return Contents(
-        labels=one_hot(numbers, len(CLASSES)),
+        labels=Labels.one_each(numbers, len(CLASSES)),
         images=EncodedImages(ParquetItems(files, "image"), SIZE, exact=True),
         parts=parts,
         classes=CLASSES,

@@ -27,6 +27,7 @@ from datasets.errors import AbsentData, DatasetError
 from datasets.files.hub import LocalFile, file_sha256, folders_of
 from datasets.files.images import EncodedImages, image_size
 from datasets.files.parquet import ParquetItems, read_column
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 
 FILE = "train-00000-of-00001.parquet"
@@ -69,7 +70,7 @@ def load_ucmerced(protocol: Protocol_, options: LoadOptions) -> Contents:
     by_scene = protocol.name == "scene"
     items = ParquetItems([LocalFile(path, file_sha256(path))], "image")
     return Contents(
-        labels=scenes if by_scene else labels,
+        labels=Labels.of(scenes if by_scene else labels),
         images=EncodedImages(items, image_size(items)),
         parts={"train": torch.arange(len(labels))},
         classes=SCENES if by_scene else LABELS,

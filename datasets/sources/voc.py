@@ -19,6 +19,7 @@ import torch
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError, one_line
 from datasets.files.places import Place, tails
+from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
 
 PLACE = Place(
@@ -68,7 +69,7 @@ def load_voc2012(protocol: Protocol_, options: LoadOptions) -> Contents:
     labels = torch.tensor([[name in of_class for of_class in shown] for name in names])
     paths = [f"{DEVKIT}/JPEGImages/{name}.jpg" for name in names]
     return Contents(
-        labels=labels,
+        labels=Labels.of(labels),
         images=PLACE.images(root, [paths]),
         classes=tuple(CLASSES),
         published=published,

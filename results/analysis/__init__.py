@@ -15,5 +15,17 @@ from results.analysis.board import Board, Entry, Row, Section
 from results.analysis.comparisons import compare
 from results.analysis.frames import runs_frame
 from results.analysis.per_query import query_aps
+from results.analysis.statistics import Difference, difference
 
-__all__ = ["Board", "Entry", "Row", "Section", "build", "compare", "query_aps", "runs_frame"]
+__all__ = [
+    "Board",
+    "Difference",
+    "Entry",
+    "Row",
+    "Section",
+    "build",
+    "compare",
+    "difference",
+    "query_aps",
+    "runs_frame",
+]

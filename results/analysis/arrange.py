@@ -10,10 +10,11 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 import pandas as pd
 
-from results.analysis.board import HEADINGS, Board, Entry, Row, Section
+from results.analysis.board import HEADINGS, About, Board, Entry, Row, Section
 from results.analysis.frames import (
     OPTIONAL,
     costs_frame,
@@ -27,8 +28,12 @@ from results.store.run_key import Table
 from results.store.scan import Scan
 
 
-def build(scan: Scan, method_order: Sequence[str] = ()) -> Board:
-    """Arrange one reading of the store for the report."""
+def build(
+    scan: Scan,
+    method_order: Sequence[str] = (),
+    about: Mapping[str, About] = MappingProxyType({}),
+) -> Board:
+    """Arrange one reading of the store for the report; see `results.report.load_board`."""
     shown, superseded = select(scan.records)
     runs_of_rows: list[RunRecord | Failure] = [*scan.failures, *shown]
     kinds: dict[tuple[str, ...], str] = {run.row: run.kind for run in runs_of_rows}
@@ -36,15 +41,37 @@ def build(scan: Scan, method_order: Sequence[str] = ()) -> Board:
     table = leaderboard(runs, method_order, kinds)
     costs = leaderboard(costs_frame(shown, method_order), method_order, kinds)
     cells = pd.concat([table, costs], ignore_index=True)
+    titles = display_names({run.method for run in runs_of_rows}, about)
     return Board(
         records=tuple(shown),
         runs=runs,
         leaderboard=table,
         costs=costs,
-        sections=tuple(_sections(shown, cells, scan.failures, kinds, method_order)),
+        sections=tuple(_sections(shown, cells, scan.failures, kinds, method_order, titles)),
         notes=tuple(_notes(superseded, scan)),
         method_order=tuple(method_order),
+        about=about,
     )
+
+
+def display_names(methods: Iterable[str], about: Mapping[str, About]) -> dict[str, str]:
+    """Return what tables and figures call each row: the title of its method, then its settings.
+
+    A row from outside the suite keeps its name, and so do rows whose titles would be the same.
+
+    Examples
+    --------
+    >>> about = {"kl_hash": About("KL-hash", "Arponen and Bishop, 2020")}
+    >>> display_names(["kl_hash(tau=0.5)", "mine"], about)
+    {'kl_hash(tau=0.5)': 'KL-hash(tau=0.5)', 'mine': 'mine'}
+    """
+    titles = {}
+    for name in methods:
+        base, opened, settings = name.partition("(")
+        title = about[base].title if base in about else base
+        titles[name] = f"{title}{opened}{settings}"
+    count = Counter(titles.values())
+    return {name: title if count[title] == 1 else name for name, title in titles.items()}
 
 
 def select(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
@@ -91,6 +118,7 @@ def _sections(
     failures: Sequence[Failure],
     kinds: Mapping[tuple[str, ...], str],
     method_order: Sequence[str],
+    titles: Mapping[str, str],
 ) -> Iterable[Section]:
     cells: dict[Table, dict[str, dict[tuple[str, int], Entry]]] = {}
     for entry in table.itertuples(index=False, name=None):
@@ -107,6 +135,7 @@ def _sections(
         of_table = failed.setdefault(failure.table, {})
         of_table.setdefault(failure.method, set()).add(failure.bits)
     first = {record.table: record for record in records}
+    sizes = {record.row: record.size for record in records}
     order = {kind: place for place, kind in enumerate(HEADINGS)}
     for key, rows in cells.items():
         lost = failed.get(key, {})
@@ -131,9 +160,11 @@ def _sections(
             rows=tuple(
                 Row(
                     name,
+                    titles[name],
                     kind=kind_of[name],
                     cells=rows.get(name, {}),
                     failed=frozenset(lost.get(name, ())),
+                    size=sizes.get((*key, name), ""),
                 )
                 for name in sorted(names, key=lambda name: order[kind_of[name]])
             ),

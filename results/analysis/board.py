@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 
@@ -16,6 +17,8 @@ from results.store.record import RunRecord
 from results.store.run_key import Table
 
 TIES = "Equal Hamming distances count as the mean over all their orders."
+DAGGER = "†"
+COLLAPSED = "some bits are dead, that is, have one value in at least 99 % of the codes"
 HEADINGS = {
     "method": "",
     "captions": "learn from captions too, ranked apart",
@@ -23,6 +26,15 @@ HEADINGS = {
     "yardstick": "yardsticks, not ranked",
 }
 """What stands above the rows of each kind, in the order of a table."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a reader is told of a method, by the name of its row; a record does not hold it."""
+
+    title: str  # as its paper writes it
+    paper: str  # ends in its address
+    bibtex: str = ""  # the entry of its paper
 
 
 @dataclass(frozen=True)
@@ -39,10 +51,12 @@ class Entry:
 class Row:
     """One method or yardstick."""
 
-    method: str
+    method: str  # as records and flags name it
+    title: str  # as tables and figures show it
     kind: str  # one of `results.store.record.KINDS`
     cells: dict[tuple[str, int], Entry]  # by metric and bits
     failed: frozenset[int]  # bits at which a run failed
+    size: str = ""  # what an item takes, where it is no code for Hamming distances
 
     def cell(self, metric: str, bits: int) -> Entry | None:
         """Return the entry at `bits`; a yardstick without codes holds for every length."""
@@ -112,8 +126,9 @@ class Section:
         return tuple(f"{bits} bits" if bits else "no codes" for bits in self.bits)
 
     def label(self, row: Row) -> str:
-        """Return the name of a row, marked where the yardstick has no codes."""
-        return f"{row.method} (no codes)" if row.codeless and self.bits != (0,) else row.method
+        """Return the name of a row, with what an item takes where it has no codes."""
+        is_said = row.codeless and self.bits == (0,)  # by the heading of the column
+        return f"{row.title} ({row.size})" if row.size and not is_said else row.title
 
     def entry(self, row: Row, bits: int) -> str:
         """Return the main table's entry: ``0.457 ± 0.003``, ``failed`` or ``-`` (not run)."""
@@ -124,7 +139,12 @@ class Section:
         # One value of a row without codes is no gap: nothing in it depends on a seed.
         usual = cell.n == self.seeds or (row.codeless and cell.n == 1)
         count = "" if usual else f" (n={cell.n})"
-        return f"{cell.mean:.3f}{spread}{count}"
+        return f"{cell.mean:.3f}{spread}{count}{self._dagger(row, bits)}"
+
+    def _dagger(self, row: Row, bits: int) -> str:
+        """Mark an entry some of whose bits are dead in some seed."""
+        dead = row.cell("codes.dead_bits", bits)
+        return DAGGER if dead is not None and dead.mean > 0 else ""
 
     def best(self, row: Row, bits: int) -> bool:
         """Whether the entry is the best of its column: by a test, or untested by its mean.
@@ -176,7 +196,8 @@ class Section:
         else:
             why = f" (a test takes {MIN_SEEDS} seeds)" if self.seeds < MIN_SEEDS else ""
             marked = f"Best mean of a column {best}, untested{why}{by_kind}."
-        return f"{self.metric}, {spread}{other}. {marked}"
+        collapsed = f" {DAGGER}: {COLLAPSED}." if any(DAGGER in entry for entry in entries) else ""
+        return f"{self.metric}, {spread}{other}. {marked}{collapsed}"
 
 
 @dataclass(frozen=True)
@@ -260,5 +281,27 @@ class Board:
     notes: tuple[str, ...]  # superseded, skipped and failed, one line each
     method_order: tuple[str, ...]
     comparisons: Comparisons | None = None  # None where nothing was tested
-    about: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Name and paper of a method, as the page shows them, by its name in the tables."""
+    about: Mapping[str, About] = field(default_factory=dict)
+    """By the name of a row without settings; rows from outside the suite are not in it."""
+
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        """What tables and figures call each row, by its name."""
+        return {row.method: row.title for section in self.sections for row in section.rows}
+
+    def title(self, name: str) -> str:
+        """Return what tables and figures call a row; other text stays as it is."""
+        return self.titles.get(name, name)
+
+
+def colour_places(board: Board) -> dict[str, int]:
+    """Return the place of each ranked row's method, by which figures and charts colour it.
+
+    Settings do not count: ``nsh(tau=1)`` has the place of ``nsh``. A method keeps its place in
+    every report, whichever others are shown.
+    """
+    rows = {row.method: row for section in board.sections for row in section.rows}
+    ranked = sorted(name for name in rows if not rows[name].yardstick)
+    bases = [name for name in board.method_order if name not in rows or not rows[name].yardstick]
+    bases = list(dict.fromkeys([*bases, *(name.split("(")[0] for name in ranked)]))
+    return {name: bases.index(name.split("(")[0]) for name in ranked}

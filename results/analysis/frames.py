@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,7 @@ def method_key(method: str, order: Sequence[str] = ()) -> tuple[int, str, bool, 
     return position, base, method != base, method
 
 
+@cache
 def metric_key(metric: str) -> tuple[int, list[tuple[int, str, int]]]:
     """Sort key of a metric: mAP, P, R, others, what is better when small, health of the codes.
 
@@ -64,15 +66,16 @@ def runs_frame(records: Iterable[RunRecord], method_order: Sequence[str] = ()) -
 def costs_frame(records: Iterable[RunRecord], method_order: Sequence[str] = ()) -> pd.DataFrame:
     """Return what runs cost, as `runs_frame` returns their metrics.
 
-    ``cost.fit_s`` is training in seconds, without features; ``cost.images_per_s`` counts queries
-    and database over the seconds from features to codes; ``cost.memory_mib`` is the peak.
+    Seconds are those of `RunRecord.cost`. ``cost.fit_s`` is training, without features;
+    ``cost.images_per_s`` counts queries and database over the seconds from features to codes;
+    ``cost.memory_mib`` is the peak.
     """
     return _frame(((record, _costs(record)) for record in records), method_order)
 
 
 def _costs(record: RunRecord) -> dict[str, float]:
-    costs = {"cost.fit_s": record.timings.get("fit", 0.0)}
-    if seconds := record.timings.get("encode"):
+    costs = {"cost.fit_s": record.cost("fit") or 0.0}
+    if seconds := record.cost("encode"):
         info = record.protocol_info
         costs["cost.images_per_s"] = (info["n_query"] + info["n_database"]) / seconds
     costs["cost.memory_mib"] = record.peak_memory_mib

@@ -168,6 +168,50 @@ def pair_errors(samples: Sequence[Sample]) -> tuple[Floats, Errors]:
     return np.round(means[first] - means[second], 12), errors
 
 
+def difference(first: NDArray[Any], second: NDArray[Any]) -> Difference:
+    """Compare two methods by their values on the same queries.
+
+    Parameters
+    ----------
+    first, second : ndarray, shapes (S, Q) and (T, Q)
+        A row a seed, a column a query; AP, say, as `query_ap` of stored runs or of
+        `benchmarks.evaluation.average_precision` holds it.
+
+    Returns
+    -------
+    Difference
+        The mean of the first over that of the second, its 95 % interval, and p.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three seeds of either or two queries, or the queries differ in
+        number.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> ap = rng.uniform(0.2, 0.6, 500)
+    >>> runs = ap + 0.01 * rng.normal(size=(5, 500))
+    >>> difference(runs + 0.02, ap + 0.01 * rng.normal(size=(5, 500))).p < 0.05
+    True
+    """
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+        raise ValueError(
+            "difference: expected values (seeds, queries) of the same queries, got "
+            f"{first.shape} and {second.shape}"
+        )
+    if min(len(first), len(second)) < MIN_SEEDS or first.shape[1] < 2:
+        raise ValueError(
+            f"difference: needs at least {MIN_SEEDS} seeds and 2 queries, got {first.shape} and "
+            f"{second.shape}; run more seeds"
+        )
+    value, errors = pair_errors([summary(first), summary(second)])
+    half = half_width(errors)
+    p = two_sided_p(value, errors)
+    return Difference(*(float(x[0]) for x in (value, value - half, value + half, p)))
+
+
 def _columns(groups: Sequence[Sequence[Sample]]) -> tuple[Floats, Floats, Floats, int]:
     """Return A, E and the degrees of freedom of A, each (N, 1 or 2), and the number of queries."""
     table = [[(one.seeds, one.rest, one.n_seeds - 1) for one in group] for group in groups]

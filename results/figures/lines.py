@@ -9,9 +9,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from results.analysis.board import Row, Section
+from results.analysis.curves import Points, mean_curve
 from results.figures.style import (
     INK,
     finish,
@@ -23,7 +23,6 @@ from results.figures.style import (
 from results.gallery.view import View
 
 RADIUS_2 = "P@H<=2"
-Points = NDArray[np.float64]  # (2, P): abscissae and ordinates
 
 
 def map_against_bits(view: View) -> Figure | None:
@@ -166,10 +165,4 @@ def _mean_points(
 ) -> Points | None:
     """Mean of a curve over seeds, at the longest codes or of a row that has none."""
     runs = view.longest(section, row) or view.runs(section).get((row.method, 0), [])
-    curves = [run.curves[curve] for run in runs if set(names) <= set(run.curves.get(curve, ()))]
-    points = [np.array([c[names[0]], c[names[1]]], dtype=np.float64) for c in curves]
-    same = [p for p in points if p.shape == points[0].shape]
-    if not same:
-        return None
-    mean: Points = np.mean(same, axis=0)
-    return mean[:, mean.any(axis=0)]  # no point for a radius at which every ball is empty
+    return mean_curve(runs, curve, names)

@@ -11,11 +11,10 @@ from __future__ import annotations
 import textwrap
 
 import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from results.analysis.ranking import rank
-from results.figures.style import DPI, INK, STYLE, WIDTHS, method_styles
+from results.figures.style import INK, STYLE, WIDTHS, blank, method_styles
 from results.gallery.view import View
 
 
@@ -28,6 +27,7 @@ def mean_ranks(view: View) -> Figure | None:
     if ranking is None or len(ranking.methods) < 3:
         return None
     names, ranks = ranking.methods, ranking.mean_ranks
+    titles = [view.board.title(name) for name in names]
     styles = method_styles(view.board)
     half = (len(names) + 1) // 2
     bars = [(ranks[names.index(g[0])], ranks[names.index(g[-1])]) for g in ranking.alike]
@@ -35,12 +35,11 @@ def mean_ranks(view: View) -> Figure | None:
     depth = 0.55 + 0.32 * len(bars)
     height = 0.9 + 0.24 * half + 0.16 * len(bars)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
-        FigureCanvasAgg(figure)
+        figure = blank(width, height)
         axes = figure.add_subplot()
         axes.set_axis_off()
         low, high = 1, len(names)
-        share = (0.075 * max(map(len, names)) + 0.5) / width  # of a name, in the figure's width
+        share = (0.075 * max(map(len, titles)) + 0.5) / width  # of a name, in the figure's width
         margin = (high - low) * share / (1 - 2 * min(share, 0.45))
         axes.set_xlim(low - margin, high + margin)
         axes.set_ylim(depth + 0.55 * half + 0.3, -1.1)
@@ -58,7 +57,7 @@ def mean_ranks(view: View) -> Figure | None:
             end = low - 0.04 * margin if left else high + 0.04 * margin
             colour = styles[name]["color"]
             axes.plot([of_name, of_name, end], [0, at, at], color=colour, linewidth=1.1)
-            text = f"{name} {of_name:.2f}"
+            text = f"{titles[place]} {of_name:.2f}"
             axes.text(
                 end - 0.1 * margin if left else end + 0.1 * margin,
                 at,
@@ -68,7 +67,7 @@ def mean_ranks(view: View) -> Figure | None:
                 fontsize=8,
                 parse_math=False,
             )
-        gaps = ", ".join(ranking.left_out)
+        gaps = ", ".join(map(view.board.title, ranking.left_out))
         left_out = f" Left out, since not all have an entry: {gaps}." if gaps else ""
         n = len(ranking.datasets)
         over = f"{n} data sets" if n > 1 else "one data set"

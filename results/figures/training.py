@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import matplotlib as mpl
@@ -69,7 +70,9 @@ def loss(view: View, section: Section) -> Figure | None:
 
 
 def cost(view: View) -> Figure | None:
-    """Draw retrieval quality against training seconds, a point per method and code length.
+    """Draw retrieval quality against seconds of training, a point per method and code length.
+
+    They are CPU seconds on a CPU and seconds on the clock on CUDA, see `RunRecord.cost`.
 
     What no other point beats in both lies on the Pareto front, which is drawn as a step.
     """
@@ -98,7 +101,7 @@ def cost(view: View) -> Figure | None:
             label="Pareto front",
         )
         panel.set_xscale("log")
-        panel.set_xlabel("training time (seconds)")
+        panel.set_xlabel(f"training time ({_seconds(view, section)})")
         panel.set_ylabel(section.metric)
     note = "Larger markers: longer codes. Training alone, without the features that all share."
     return finish(figure, axes, note)
@@ -127,7 +130,14 @@ def _costs(view: View, section: Section) -> list[tuple[Row, int, float, float]]:
         for bits in section.bits:
             cell = row.cells.get((section.metric, bits))
             of_cell = runs.get((row.method, bits), [])
-            seconds = [r.timings["fit"] for r in of_cell if r.timings.get("fit", 0) > 0]
+            seconds = [spent for r in of_cell if (spent := r.cost("fit") or 0.0) > 0]
             if cell is not None and seconds and not row.yardstick:
                 points.append((row, bits, float(np.mean(seconds)), cell.mean))
     return points
+
+
+def _seconds(view: View, section: Section) -> str:
+    """Name the seconds of a panel, whose runs may come from both kinds of device."""
+    runs = chain.from_iterable(view.runs(section).values())
+    of = {"seconds" if "cuda" in run.versions else "CPU seconds" for run in runs}
+    return " or ".join(sorted(of))

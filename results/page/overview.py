@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from results.analysis.board import Board, Section
+from results.analysis.board import About, Board, Section
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Line:
     title: str
     paper: str
     link: str
+    bibtex: str
     kind: str
     rank: float | None
     means: tuple[float | None, ...]
@@ -53,13 +54,12 @@ def overview(board: Board) -> Overview:
 
 
 def _line(board: Board, method: str, kind: str, rank: float | None, lengths: list[int]) -> Line:
-    base, opened, rest = method.partition("(")
-    title, paper = board.about.get(base, (base, ""))
-    text, found, address = paper.partition("https://")
+    about = board.about.get(method.partition("(")[0], About("", ""))
+    text, found, address = about.paper.partition("https://")
     link = f"https://{address}" if found and re.fullmatch(r"[!-~]+", address) else ""
     means = tuple(_mean(board, method, bits) for bits in lengths)
-    shown = text.rstrip(" ,") if link else paper
-    return Line(method, f"{title}{opened}{rest}", shown, link, kind, rank, means)
+    paper = text.rstrip(" ,") if link else about.paper
+    return Line(method, board.title(method), paper, link, about.bibtex, kind, rank, means)
 
 
 def _mean(board: Board, method: str, bits: int) -> float | None:

@@ -1,6 +1,6 @@
 """The report as one self-contained page: tables, figures and gallery in a single file, no network.
 
-The page forbids itself any request, and any script but its own two, by a content security policy
+The page forbids itself any request, and any script but its own, by a content security policy
 that names their digests.
 """
 
@@ -20,7 +20,7 @@ from results.page.thumbnails import Gallery
 from results.tables.comparisons import statistics_markdown
 from results.tables.markup import EMPTY, TEMPLATES, template
 
-SCRIPTS = ("theme.js", "page.js")
+SCRIPTS = ("theme.js", "page.js", "charts.js")
 """The first runs before the page is drawn, so that no theme flashes by."""
 
 

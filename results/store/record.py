@@ -11,7 +11,7 @@ from typing import Any
 
 from results.store.run_key import Address
 
-SCHEMA: int = 4
+SCHEMA: int = 5
 KINDS = ("method", "captions", "hierarchy", "yardstick")
 """What a row counts as: an unsupervised method, one that learns from more than images, or neither.
 
@@ -58,7 +58,8 @@ class RunRecord(Address):
     curves: dict[str, dict[str, list[float]]]
     history: list[dict[str, float]]  # mean loss terms of each epoch
     trained_with: list[int]  # seeds trained together as one stack, its own among them
-    timings: dict[str, float]  # seconds
+    timings: dict[str, float]  # seconds of each stage, on the clock
+    cpu_timings: dict[str, float]  # CPU seconds of each stage that this process worked on
     peak_memory_mib: float
     versions: dict[str, str]
     device: str
@@ -66,6 +67,24 @@ class RunRecord(Address):
     command: str  # what the user called
     created: str  # ISO 8601, UTC
     schema: int = SCHEMA
+
+    @property
+    def size(self) -> str:
+        """What an item takes, "K + 64 bits" say, where it is no code for Hamming distances.
+
+        Empty for codes, which take their bits.
+        """
+        method = self.settings.get("method")
+        told = method.get("size") if isinstance(method, dict) else None
+        return str(told or ("" if self.bits else "no codes"))
+
+    def cost(self, stage: str) -> float | None:
+        """Seconds that a stage costs; None where it was not measured.
+
+        On CUDA these are seconds on the clock. On a CPU they are CPU seconds, over all threads: the
+        clock also counts what other processes of the machine took of it.
+        """
+        return (self.timings if "cuda" in self.versions else self.cpu_timings).get(stage)
 
 
 @dataclass(frozen=True)
@@ -77,6 +96,11 @@ class Failure(Address):
     traceback: str
     created: str  # ISO 8601, UTC
     schema: int = SCHEMA
+
+
+_FIELDS: dict[type[Address], frozenset[str]] = {
+    form: frozenset(field.name for field in fields(form)) for form in (RunRecord, Failure)
+}
 
 
 def check_record(data: dict[str, Any]) -> None:
@@ -92,7 +116,7 @@ def check_record(data: dict[str, Any]) -> None:
     >>> check_record({"schema": 0})
     Traceback (most recent call last):
     ...
-    results.store.record.SchemaError: schema 0 where this version reads schema 4; run the cell again
+    results.store.record.SchemaError: schema 0 where this version reads schema 5; run the cell again
     """
     _check_fields(RunRecord, data)
     for fault in _faults(data):
@@ -111,8 +135,8 @@ def _check_fields(form: type[Address], data: dict[str, Any]) -> None:
     schema = data.get("schema")
     if isinstance(schema, int) and schema != SCHEMA:
         raise SchemaError(schema)
-    names = {field.name for field in fields(form)}
-    if odd := sorted(names ^ set(data)):
+    names = _FIELDS[form]
+    if odd := sorted(names ^ data.keys()):
         raise ValueError(f"field {odd[0]!r} is {'missing' if odd[0] in names else 'unknown'}")
 
 
@@ -125,7 +149,7 @@ def _faults(data: dict[str, Any]) -> Iterator[str]:
     yield from _json_faults(data["protocol_info"], "protocol_info", dict)
     info = {name: data["protocol_info"].get(name) for name in _PROTOCOL_RULES}
     yield from _rule_faults(info, _PROTOCOL_RULES, "protocol_info.")
-    for name in ("metrics", "timings"):
+    for name in ("metrics", "timings", "cpu_timings"):
         yield from _map_faults(data[name], name, _is_number, "a finite number")
     if not data["metrics"]:
         yield "metrics: expected at least one, got none"
@@ -136,7 +160,9 @@ def _faults(data: dict[str, Any]) -> Iterator[str]:
     if not isinstance(data["history"], list):
         yield f"history: expected a list, got {type(data['history']).__name__}"
     for epoch, terms in enumerate(data["history"], start=1):
-        yield from _map_faults(terms, f"history of epoch {epoch}", _is_number, "a finite number")
+        if not _is_map(terms, _is_number):
+            name = f"history of epoch {epoch}"
+            yield from _map_faults(terms, name, _is_number, "a finite number")
     yield from _map_faults(data["curves"], "curves", lambda value: isinstance(value, dict), "dict")
     for name, curve in data["curves"].items():
         yield from _map_faults(curve, f"curves.{name}", _is_numbers, "a list of finite numbers")
@@ -158,9 +184,16 @@ def _rule_faults(data: dict[str, Any], rules: _Rules, where: str = "") -> Iterat
             yield f"{where}{name}: expected {rule}, got {data[name]!r:.80}"
 
 
+def _is_map(value: object, right: Callable[[Any], bool]) -> bool:
+    """Whether it is a dict from text to what is right: `_map_faults` finds nothing in it."""
+    return isinstance(value, dict) and all(map(_is_text, value)) and all(map(right, value.values()))
+
+
 def _map_faults(value: object, name: str, right: Callable[[Any], bool], rule: str) -> Iterator[str]:
     if not isinstance(value, dict):
         yield f"{name}: expected a dict, got {type(value).__name__}"
+        return
+    if _is_map(value, right):
         return
     for key, item in value.items():
         if not _is_text(key) or not right(item):
@@ -185,12 +218,12 @@ def _json_faults(
             if not _is_text(key):
                 yield f"{name}: expected names that are text, got {key!r}"
             yield from _json_faults(item, f"{name}.{key}", depth=depth + 1)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             yield from _json_faults(item, f"{name}[{index}]", depth=depth + 1)
     elif isinstance(value, str) and not _is_text(value):
         yield f"{name}: expected text, got {value!r:.80}"
-    elif not (value is None or isinstance(value, str | bool | int | float)):
+    elif not (value is None or isinstance(value, (str, bool, int, float))):
         yield f"{name}: expected a JSON value, got {type(value).__name__}"
     elif isinstance(value, float) and not math.isfinite(value):
         yield f"{name}: expected a finite number, got {value!r}"
@@ -230,14 +263,17 @@ def _is_count(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and type(value) is not bool and abs(value) <= LARGEST
+    return isinstance(value, (int, float)) and type(value) is not bool and abs(value) <= LARGEST
+
+
+_NUMBERS = frozenset((int, float))
 
 
 def _is_numbers(value: object) -> bool:
     """Whether it is a list of finite numbers. Records hold hundreds, so each pass is one of C's."""
     if not isinstance(value, list) or not value:
         return value == []
-    usual = {*map(type, value)} <= {int, float} and -LARGEST <= min(value) <= max(value) <= LARGEST
+    usual = _NUMBERS.issuperset(map(type, value)) and max(map(abs, value)) <= LARGEST
     return (usual and not math.isnan(sum(value))) or all(map(_is_number, value))
 
 

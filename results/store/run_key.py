@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,6 +100,7 @@ class Address(RunKey):
         return Path(*map(folder_name, names), f"{self.bits}-{self.seed}-{self.digest[:8]}.json")
 
 
+@lru_cache(maxsize=1000)
 def folder_name(part: str) -> str:
     """Return `part` as one safe path component.
 

@@ -24,12 +24,13 @@ from results.store.files import tensor_file, write_atomic
 from results.store.leases import SUFFIX as LEASE_SUFFIX
 from results.store.record import Failure, RunRecord, check_record
 from results.store.run_key import Address
-from results.store.scan import FAILED, UNREADABLE, Scan, read_record, reason, scan_runs
+from results.store.scan import FAILED, UNREADABLE, Reader, Scan, read_record, reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CHECKPOINT_SUFFIX = ".checkpoint"
+MODEL_SUFFIX = ".model"
 
 
 class StoreError(Exception):
@@ -55,6 +56,7 @@ class ResultStore:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self.runs = self.root / "runs"
+        self._reader = Reader(self.runs)
 
     def check_writable(self) -> None:
         """Raise StoreError unless a file can be created in the folder of the records."""
@@ -78,6 +80,40 @@ class ResultStore:
     def checkpoint_path(self, address: Address) -> Path:
         """Path at which a cell's training is kept while it goes on."""
         return self.locate(address).with_suffix(CHECKPOINT_SUFFIX)
+
+    def keep_model(self, address: Address, learnt: Mapping[str, np.ndarray]) -> None:
+        """Write what a cell learnt beside its record.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses.
+        """
+        path = self.locate(address).with_suffix(MODEL_SUFFIX)
+        try:
+            write_atomic(path, tensor_file(learnt))
+        except OSError as error:
+            raise StoreError(
+                f"{self._short(path)} could not be written ({reason(error)})"
+            ) from error
+
+    def model(self, path: Path) -> dict[str, np.ndarray] | None:
+        """Return what was learnt by the cell of a record, by its JSON file; None if not kept.
+
+        Raises
+        ------
+        StoreError
+            If the file is there and cannot be read.
+        """
+        path = path.with_suffix(MODEL_SUFFIX)
+        if not path.is_file():
+            return None
+        try:
+            return dict(safetensors.numpy.load_file(path))
+        except (OSError, safetensors.SafetensorError) as error:
+            raise StoreError(
+                f"{self._short(path)}: {error}; remove it, and the cell is trained again"
+            ) from error
 
     def has(self, address: Address) -> bool:
         """Whether the cell is stored: a record that can be read, and whole arrays beside it."""
@@ -167,8 +203,11 @@ class ResultStore:
             raise StoreError(f"{self._short(path)}: {error}; run the cell again") from error
 
     def scan(self) -> Scan:
-        """Read everything once; what cannot be read is named and left out, never raised."""
-        return scan_runs(self.runs)
+        """Read everything; what cannot be read is named and left out, never raised.
+
+        A file that has not changed since the last scan of this store is not read again.
+        """
+        return self._reader.scan()
 
     def records(self) -> list[RunRecord]:
         """Return every record that can be read, in the order of their paths."""

@@ -3,7 +3,8 @@
 A run is a row: its method is the solver, its table (protocol, backbone) a parameter of the data
 set, its seed the repetition, its code length the stopping value, so that benchopt's curves over
 iterations are curves over bits. ``objective_value`` is the main metric of its table: larger is
-better, which benchopt's bar chart asks to be told (``minimize: False``).
+better, which benchopt's bar chart asks to be told (``minimize: False``). ``time`` is that of the
+training: CPU seconds on a CPU, seconds on the clock on CUDA.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def _row(record: RunRecord, metric: str) -> dict[str, str | int | float]:
         "idx_rep": record.seed,
         "stop_val": record.bits,
         "sampling_strategy": "Iteration",
-        "time": float(record.timings.get("fit", 0.0)),
+        "time": float(record.cost("fit") or 0.0),
         "objective_value": float(record.metrics.get(metric, float("nan"))),
     }
     row |= {f"objective_{name}": float(value) for name, value in record.metrics.items()}

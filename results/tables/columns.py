@@ -17,9 +17,10 @@ COLUMNS = {
 }
 """By the name that a user types: headings and metrics, with a place for the table's own."""
 _NOTES = {
-    "cost.fit_s": " Without the extraction of features.",
+    "cost.fit_s": " Without the extraction of features; CPU seconds on a CPU.",
     "cost.images_per_s": (
-        " From what the backbone gives to codes, or from images where the backbone is trained."
+        " From what the backbone gives to codes, or from images where the backbone is trained; by"
+        " CPU seconds on a CPU."
     ),
     "cost.memory_mib": " Peak of the GPU, or of the process where there is none.",
 }

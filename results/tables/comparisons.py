@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -76,14 +76,17 @@ def statistics_markdown(board: Board) -> list[str]:
     comparisons = board.comparisons or Comparisons()
     lines: list[str] = []
     for ranking in comparisons.rankings:
-        lines += _ranking_lines(ranking)
+        lines += _ranking_lines(ranking, board)
     titles = dict.fromkeys(column.section.title for column in comparisons.columns)
     for title in titles:
         lines += _gap_lines([c for c in comparisons.columns if c.section.title == title])
     return ["## Statistics", "", *lines] if lines else []
 
 
-def _ranking_lines(ranking: Ranking) -> list[str]:
+def _ranking_lines(ranking: Ranking, board: Board) -> list[str]:
+    def shown(names: Sequence[str]) -> list[str]:
+        return [markdown_escape(board.title(name)) for name in names]
+
     heading = HEADINGS[ranking.kind]
     which = f" of rows that {heading}" if heading else ""
     n = len(ranking.datasets)
@@ -92,7 +95,7 @@ def _ranking_lines(ranking: Ranking) -> list[str]:
         f"Mean ranks{markdown_escape(which)} over {over}, by the area under the line of the metric "
         "against log2 bits:",
         "",
-        f"| {' | '.join(map(markdown_escape, ranking.methods))} |",
+        f"| {' | '.join(shown(ranking.methods))} |",
         f"|{' ---: |' * len(ranking.methods)}",
         f"| {' | '.join(f'{rank:.2f}' for rank in ranking.mean_ranks)} |",
         "",
@@ -101,10 +104,10 @@ def _ranking_lines(ranking: Ranking) -> list[str]:
     if ranking.friedman is not None:
         statistic, p = ranking.friedman
         said += [f"Friedman: chi-squared {statistic:.2f}, p {_p(p)}."]
-    said += [f"Not told apart: {markdown_escape(', '.join(group))}." for group in ranking.alike]
+    said += [f"Not told apart: {', '.join(shown(group))}." for group in ranking.alike]
     said += [ranking.undecided] if ranking.undecided else []
     if ranking.left_out:
-        said += [f"Left out, for gaps: {markdown_escape('; '.join(ranking.left_out))}."]
+        said += [f"Left out, for gaps: {'; '.join(shown(ranking.left_out))}."]
     return [*lines, " ".join(said), ""]
 
 
@@ -114,7 +117,7 @@ def _gap_lines(columns: list[Column]) -> list[str]:
     lines: list[str] = []
     for kind in dict.fromkeys(column.kind for column in shown):
         of_kind = [column for column in shown if column.kind == kind]
-        methods = [row.method for row in of_kind[0].section.rows if row.kind == kind]
+        rows = [row for row in of_kind[0].section.rows if row.kind == kind]
         heading = f" ({HEADINGS[kind]})" if HEADINGS[kind] else ""
         title = markdown_escape(f"{of_kind[0].section.title}{heading}")
         lines += [
@@ -125,11 +128,11 @@ def _gap_lines(columns: list[Column]) -> list[str]:
             f"| method | {' | '.join(f'{column.bits} bits' for column in of_kind)} | area |",
             f"| --- |{' ---: |' * (len(of_kind) + 1)}",
         ]
-        for method in methods:
-            entries = [_gap(column, method) for column in of_kind]
-            area = areas(of_kind[0].section).get(method)
+        for row in rows:
+            entries = [_gap(column, row.method) for column in of_kind]
+            area = areas(of_kind[0].section).get(row.method)
             entries += ["-" if area is None else f"{area[0]:.3f}"]
-            lines += [f"| {markdown_escape(method)} | {' | '.join(entries)} |"]
+            lines += [f"| {markdown_escape(row.title)} | {' | '.join(entries)} |"]
         lines += [""]
     return lines
 

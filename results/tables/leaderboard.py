@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from unicodedata import east_asian_width
 
 from markupsafe import Markup
 
 from results.analysis.board import TIES, Board, Row, Section
+from results.store.run_key import Table
 from results.tables.columns import extra_columns, note
 from results.tables.comparisons import statistics_markdown
 from results.tables.markup import EMPTY, one_line, template
@@ -51,10 +52,18 @@ def _rendered(form: str, board: Board, columns: Sequence[str], **more: object) -
     return f"{text.rstrip()}\n"
 
 
-def leaderboard_plain(board: Board) -> str:
-    """Return the leaderboard for a terminal; a star marks the best mean of a column."""
-    lines = [] if board.sections else [EMPTY]
-    for section in board.sections:
+def leaderboard_plain(board: Board, tables: Collection[Table] | None = None) -> str:
+    """Return the leaderboard for a terminal; a star marks the best mean of a column.
+
+    Parameters
+    ----------
+    board : Board
+    tables : collection of Table, optional
+        Those to show; all where left out. The notes are the board's.
+    """
+    sections = [section for section in board.sections if tables is None or section.table in tables]
+    lines = [] if sections else [EMPTY]
+    for section in sections:
         table = [["", *(f"{column} " for column in section.columns)]]
         for row in section.rows:
             stars = [_star(section, row, bits) for bits in section.bits]

@@ -30,6 +30,7 @@ _LATEX = {
     "|": r"\textbar{}",
     '"': r"\texttt{\char34}",
     "±": r"$\pm$",
+    "†": r"\dag{}",
     "[": "{[}",  # a bare bracket or star after the end of a row would be its argument
     "*": "{*}",
 }

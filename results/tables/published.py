@@ -141,7 +141,8 @@ def published_markdown(board: Board) -> str:
     names = ["dataset", "protocol", "metric"]
     for (dataset, protocol, metric), table in shown.groupby(names, sort=False):
         ordered = table.sort_values(["bits", "value"], ascending=[True, False], kind="stable")
-        lines = [[*_texts(row), str(numbers[row["source"]])] for row in ordered.to_dict("records")]
+        rows = ordered.to_dict("records")
+        lines = [[*_texts(row, board), str(numbers[row["source"]])] for row in rows]
         tables[f"{dataset} / {protocol}, {metric}"] = lines
     hidden = len(frame) - len(shown)
     text = template("published.md.jinja").render(
@@ -150,11 +151,11 @@ def published_markdown(board: Board) -> str:
     return f"{text.rstrip()}\n"
 
 
-def _texts(row: dict[Any, Any]) -> list[str]:
+def _texts(row: dict[Any, Any], board: Board) -> list[str]:
     """Return what the table shows of a figure, its source aside."""
     ours = gap = "-"
     if not pd.isna(row["mean"]):
         spread = "" if pd.isna(row["std"]) else f" ± {row['std']:.3f}"
-        ours, gap = f"{row['method']} {row['mean']:.3f}{spread}", f"{row['gap']:+.3f}"
+        ours, gap = f"{board.title(row['method'])} {row['mean']:.3f}{spread}", f"{row['gap']:+.3f}"
     names = ("bits", "published", "venue", "published_backbone")
     return [*(str(row[name]) for name in names), f"{row['value']:.3f}", ours, gap, row["differs"]]

@@ -1,22 +1,46 @@
 "use strict";
+const report = JSON.parse(document.getElementById("data").textContent);
+function element(tag, text, attributes) {
+  const made = document.createElement(tag);
+  if (text !== undefined && text !== null) made.textContent = text;
+  for (const name in attributes) made.setAttribute(name, attributes[name]);
+  return made;
+}
+function fixed(value) {
+  if (value === null || value === undefined) return "";
+  return Math.abs(value) < 100 ? value.toFixed(3) : value.toLocaleString("en", { maximumFractionDigits: 1 });
+}
+const unique = (values) => [...new Set(values)];
+function fill(select, pairs, keep) {
+  const chosen = select.value;
+  select.replaceChildren(...pairs.map(([value, text]) => element("option", text, { value })));
+  select.value = keep && pairs.some(([value]) => value === chosen) ? chosen : pairs[0][0];
+}
+function grid(caption, heads, rows) {
+  const wide = element("div", null, { class: "wide", tabindex: "0", role: "region", "aria-label": caption });
+  const made = element("table");
+  const top = element("tr");
+  top.append(...heads.map((head) => element("th", head, { scope: "col" })));
+  made.append(element("caption", caption), element("thead"), element("tbody"));
+  made.tHead.append(top);
+  for (const [first, ...others] of rows) {
+    const row = element("tr");
+    row.append(element("th", first, { scope: "row" }), ...others.map((cell) => element("td", cell)));
+    made.tBodies[0].append(row);
+  }
+  wide.append(made);
+  return wide;
+}
+
 (function () {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  const data = report;
   const CHUNK = 100; // rows drawn at a time
   const [TABLE, METHOD, BITS, METRIC, MEAN, STD, N, LOW, HIGH, RANK, OVER, MARK] = Array(12).keys();
   const $ = (id) => document.getElementById(id);
   const MAIN = "main";
 
-  function element(tag, text, attributes) {
-    const made = document.createElement(tag);
-    if (text !== undefined && text !== null) made.textContent = text;
-    for (const name in attributes) made.setAttribute(name, attributes[name]);
-    return made;
-  }
-  function fixed(value) {
-    if (value === null || value === undefined) return "";
-    return Math.abs(value) < 100 ? value.toFixed(3) : value.toLocaleString("en", { maximumFractionDigits: 1 });
-  }
   const name = (entry) => data.methods[entry[METHOD]][0];
+  const label = (entry) => data.methods[entry[METHOD]][2]; // as tables show it
   const kind = (entry) => data.methods[entry[METHOD]][1];
   const table = (entry) => data.tables[entry[TABLE]];
   const bits = (entry) => (entry[BITS] ? String(entry[BITS]) : "none");
@@ -25,18 +49,12 @@
   // ---- filters -------------------------------------------------------------------------------
   const filters = { dataset: $("f-dataset"), setting: $("f-setting"), bits: $("f-bits"),
                     metric: $("f-metric"), method: $("f-method") };
-  const unique = (values) => [...new Set(values)];
-  function fill(select, pairs, keep) {
-    const chosen = select.value;
-    select.replaceChildren(...pairs.map(([value, text]) => element("option", text, { value })));
-    select.value = keep && pairs.some(([value]) => value === chosen) ? chosen : pairs[0][0];
-  }
   const lengths = unique(data.entries.map((e) => e[BITS])).sort((a, b) => a - b);
   fill(filters.dataset, [["", "all"], ...unique(data.tables.map((t) => t.dataset)).map((d) => [d, d])]);
   fill(filters.bits, [["", "all"], ...lengths.map((b) => [String(b), b ? `${b} bits` : "no codes"])]);
   fill(filters.metric, [[MAIN, "each protocol's mAP"], ["", "all"],
                         ...data.metrics.map((m, n) => [String(n), m])]);
-  $("methods").replaceChildren(...unique(data.methods.map((m) => m[0])).map((m) => element("option", null, { value: m })));
+  $("methods").replaceChildren(...unique(data.methods.map((m) => m[2])).map((m) => element("option", null, { value: m })));
   function fillSettings() {
     const dataset = filters.dataset.value;
     const fitting = data.tables.filter((t) => !dataset || t.dataset === dataset);
@@ -45,7 +63,7 @@
   }
 
   // ---- the leaderboard -----------------------------------------------------------------------
-  const ORDER = { dataset: (e) => title(table(e)), method: (e) => name(e).toLowerCase(), bits: (e) => e[BITS],
+  const ORDER = { dataset: (e) => title(table(e)), method: (e) => label(e).toLowerCase(), bits: (e) => e[BITS],
                   metric: (e) => e[METRIC], mean: (e) => e[MEAN], std: (e) => e[STD], n: (e) => e[N],
                   rank: (e) => e[RANK] };
   // best first on the first click: a mean falls, unless all that is shown is better when small
@@ -63,7 +81,7 @@
         && (!setting.value || `${t.protocol} / ${t.backbone}` === setting.value)
         && (!bits.value || e[BITS] === Number(bits.value))
         && (!metric.value || e[METRIC] === (metric.value === MAIN ? t.metric : Number(metric.value)))
-        && words.every((word) => name(e).toLowerCase().includes(word));
+        && words.every((word) => `${label(e)} ${name(e)}`.toLowerCase().includes(word));
     });
     if (sorted) {
       const of = ORDER[sorted.column];
@@ -98,7 +116,7 @@
   function line(entry) {
     const row = element("tr", null, kind(entry) === "yardstick" ? { class: "soft" } : {});
     const head = element("th", null, { scope: "row" });
-    const open = element("button", name(entry), { type: "button", class: "link", "aria-haspopup": "dialog" });
+    const open = element("button", label(entry), { type: "button", class: "link", "aria-haspopup": "dialog" });
     head.append(open);
     if (kind(entry) !== "method") head.append(" ", element("small", kind(entry)));
     const t = table(entry);
@@ -173,25 +191,10 @@
     box.append(element("summary", heading), list);
     return box;
   }
-  function grid(caption, heads, rows) {
-    const wide = element("div", null, { class: "wide", tabindex: "0", role: "region", "aria-label": caption });
-    const made = element("table");
-    const top = element("tr");
-    top.append(...heads.map((head) => element("th", head, { scope: "col" })));
-    made.append(element("caption", caption), element("thead"), element("tbody"));
-    made.tHead.append(top);
-    for (const [first, ...others] of rows) {
-      const row = element("tr");
-      row.append(element("th", first, { scope: "row" }), ...others.map((cell) => element("td", cell)));
-      made.tBodies[0].append(row);
-    }
-    wide.append(made);
-    return wide;
-  }
   function record(entry) {
     const runs = data.runs[`${entry[TABLE]} ${entry[METHOD]} ${entry[BITS]}`] || [];
     const body = $("record-body");
-    $("record-title").textContent = `${name(entry)}, ${entry[BITS] ? `${entry[BITS]} bits` : "no codes"}`;
+    $("record-title").textContent = `${label(entry)}, ${entry[BITS] ? `${entry[BITS]} bits` : "no codes"}`;
     body.replaceChildren(element("p", `${title(table(entry))}. ${table(entry).about}`, { class: "soft" }));
     if (runs.length) {
       const metrics = Object.keys(runs[0].values).map(Number).sort((a, b) => a - b);
@@ -262,7 +265,7 @@
       const count = seeds.length > 1 ? `${seeds[0]} to ${seeds[seeds.length - 1]}` : seeds[0];
       const caption = `${title(table(entries[0]))}. ${data.metrics[entries[0][METRIC]]}, mean and standard deviation over n = ${count} seeds. In bold the best of a column and underlined the second, as the report marks them.`;
       const rows = unique(entries.map((e) => e[METHOD])).map((method) =>
-        `    ${[tex(data.methods[method][0]), ...columns.map((length) => cell(method, length))].join(" & ")} \\\\`);
+        `    ${[tex(data.methods[method][2]), ...columns.map((length) => cell(method, length))].join(" & ")} \\\\`);
       blocks.push("", "\\begin{table}[t]", "  \\centering", `  \\caption{${tex(caption)}}`,
         `  \\begin{tabular}{l${"r".repeat(columns.length)}}`, "    \\toprule",
         `    ${["method", ...columns.map((b) => (b ? `${b} bits` : "no codes"))].join(" & ")} \\\\`, "    \\midrule",

@@ -1,0 +1,22 @@
+"""What a grid found, in hand: hash new images or features with a trained method.
+
+>>> import numpy as np
+>>> from benchmarks.models import HashTransformer
+>>> embeddings = np.random.default_rng(0).normal(size=(100, 16))
+>>> HashTransformer(method="itq", n_bits=32).fit_transform(embeddings).shape
+(100, 4)
+"""
+
+from benchmarks.models.folder import Model, ModelError, load_model, save_model
+from benchmarks.models.hasher import Hasher, to_faiss
+from benchmarks.models.transformer import HashTransformer
+
+__all__ = [
+    "HashTransformer",
+    "Hasher",
+    "Model",
+    "ModelError",
+    "load_model",
+    "save_model",
+    "to_faiss",
+]

@@ -1,0 +1,70 @@
+"""The model card: what a model is, where it comes from, and how to use it."""
+
+from __future__ import annotations
+
+from methods import METHODS
+from results.store.record import RunRecord
+from results.tables.markup import markdown_escape
+
+_LICENCE = {
+    "efficientnet_lite0": "weights of the backbone: Apache 2.0",
+    "pixels": "no backbone",
+}
+
+
+def model_card(record: RunRecord, row: str = "") -> str:
+    """Write ``README.md`` of a model.
+
+    Parameters
+    ----------
+    record : RunRecord
+        Of the cell that trained it.
+    row : str
+        Its row of a leaderboard, as Markdown.
+    """
+    base = record.method.partition("(")[0]
+    cls = METHODS.get(base)
+    name = cls.title if cls else base
+    metric = f"mAP@{record.protocol_info['cutoff']}"
+    numbers = [
+        f"| {markdown_escape(key)} | {record.metrics[key]:.4f} |"
+        for key in (metric, "mAP")
+        if key in record.metrics
+    ]
+    licence = _LICENCE.get(record.backbone.partition("@")[0], "licence of the backbone: see timm")
+    names = [record.dataset, record.protocol, record.backbone]
+    where = " / ".join(map(markdown_escape, names))
+    return "\n".join(
+        [
+            "---",
+            "library_name: hashbench",
+            "tags: [hashing, image-retrieval]",
+            "---",
+            f"# {name}, {record.bits} bits",
+            "",
+            f"Paper: {cls.paper}" if cls else f"Method: {markdown_escape(base)}",
+            "",
+            f"Trained without labels on {where}, seed {record.seed}.",
+            f"Split: {markdown_escape(str(record.protocol_info['rule']))}.",
+            "",
+            "| metric | this model |",
+            "| --- | ---: |",
+            *numbers,
+            "",
+            *([row, ""] if row else []),
+            "## Use",
+            "",
+            "```python",
+            "from benchmarks import Hasher",
+            "",
+            'hasher = Hasher.load("FOLDER")',
+            f'codes = hasher.encode(["image.jpg"])  # uint8 (1, {-(-record.bits // 8)})',
+            "```",
+            "",
+            "The first bit of a code is the highest bit of its first byte, as `numpy.packbits`",
+            "writes it; `benchmarks.models.to_faiss` gives the order of faiss.",
+            "",
+            f"Terms: {licence}; the data set has its own.",
+            "",
+        ]
+    )

@@ -1,0 +1,208 @@
+"""A model for other programs: NumPy alone, faiss, ONNX; each checked against torch.
+
+A head of linear layers with ReLUs between them, which most methods have, goes everywhere; what else
+a method computes goes into ONNX alone.
+"""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmarks.models import numpy_encoder
+from benchmarks.models.folder import Model, ModelError
+from benchmarks.models.numpy_encoder import scores as numpy_scores
+from methods.base import HashMethod
+from results.store.files import write_atomic
+
+SURE = 1e-4
+"""Scores of at least this absolute value must get the same bit everywhere."""
+
+Head = dict[str, NDArray[np.float32]]
+
+
+def linear_layers(method: HashMethod) -> Head | None:
+    """Read a method's head as linear layers with ReLUs between them; None if it is something else.
+
+    Returns
+    -------
+    dict of str to ndarray, float32
+        ``mean`` (D,), and of each layer ``weight0`` (out, in) and ``bias0`` (out,), ``weight1``...
+    """
+    head_of = getattr(method, "head", None)
+    modules = list(head_of) if isinstance(head_of, nn.Sequential) else [head_of]
+    kinds = [type(module) for module in modules if not isinstance(module, nn.Identity)]
+    if kinds != [nn.Linear, *[nn.ReLU, nn.Linear] * (len(kinds) // 2)]:
+        return None
+    mean = getattr(method, "mu", torch.zeros(method.in_dim))
+    head = {"mean": mean.detach().float().cpu().numpy()}
+    for place, layer in enumerate(m for m in modules if isinstance(m, nn.Linear)):
+        bias = torch.zeros(layer.out_features) if layer.bias is None else layer.bias
+        head[f"weight{place}"] = layer.weight.detach().float().cpu().numpy()
+        head[f"bias{place}"] = bias.detach().float().cpu().numpy()
+    return head
+
+
+def write_numpy_encoder(folder: Path, model: Model, golden: Mapping[str, Tensor]) -> bool:
+    """Write ``encode.py`` and ``head.npz``, which need NumPy alone; False where no head fits.
+
+    Parameters
+    ----------
+    golden : mapping from str to Tensor
+        Inputs of the model and their scores; they must come out the same.
+    """
+    head = linear_layers(model.method) if model.method.consumes == "features" else None
+    if head is None:
+        return False
+    if not _same_bits(numpy_scores(golden["golden.inputs"].numpy(), head), golden["golden.scores"]):
+        return False
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **head)
+    _write(folder / "head.npz", file.getvalue())
+    _write(folder / "encode.py", inspect.getsource(numpy_encoder).encode())
+    return True
+
+
+def write_faiss(folder: Path, model: Model) -> None:
+    """Write ``hash.faiss``: a linear head as an index of faiss, floats in, Hamming distances out.
+
+    faiss sets a bit where a score is >= 0 and we where it is > 0. The index therefore holds the
+    complement of each code, by weights of the other sign: every Hamming distance is the same, and
+    no bit is decided otherwise.
+
+    Raises
+    ------
+    ModelError
+        If faiss is not installed, or the head is not one linear layer.
+    """
+    head = linear_layers(model.method)
+    if head is None or "weight1" in head or model.method.consumes != "features":
+        raise ModelError(
+            f"model {model.config.method}: faiss takes a head of one linear layer, as itq, lsh or "
+            "pcah have; export it with --onnx"
+        )
+    try:
+        import faiss
+    except ImportError as error:
+        raise ModelError("hash.faiss: needs faiss; pip install 'hashbench[faiss]'") from error
+    weight, bits = head["weight0"], model.config.bits
+    bias = head["bias0"] - weight @ head["mean"]
+    transform = faiss.LinearTransform(model.config.in_dim, bits, True)
+    faiss.copy_array_to_vector(np.ascontiguousarray(-weight).ravel(), transform.A)
+    faiss.copy_array_to_vector(np.ascontiguousarray(-bias), transform.b)
+    transform.is_trained = True
+    index = faiss.IndexPreTransform(transform, faiss.IndexLSH(bits, bits, False, False))
+    index.is_trained = True
+    _write(folder / "hash.faiss", faiss.serialize_index(index).tobytes())
+
+
+def write_onnx(folder: Path, model: Model, images: Tensor | None = None) -> dict[str, int]:
+    """Write ``model.onnx``: from images, or from features where the model knows none, to scores.
+
+    Images are float32 (N, 3, S, S) in [0, 1], already resized to the backbone's input.
+
+    Parameters
+    ----------
+    images : Tensor, float32, shape (n, 3, S, S), optional
+        Real ones, to check the two networks by; noise where left out.
+
+    Returns
+    -------
+    dict of str to int
+        ``bits`` that were compared, ``differ`` of them, and ``sure`` of these where the score is
+        not close to 0.
+
+    Raises
+    ------
+    ModelError
+        If onnx is not installed, the network cannot be exported, or a sure bit differs.
+    """
+    try:
+        import onnx  # noqa: F401 - the exporter needs it
+        import onnxruntime
+    except ImportError as error:
+        raise ModelError("model.onnx: needs onnx; pip install 'hashbench[onnx]'") from error
+    network, example = _network(model, images)
+    batch = torch.export.Dim.DYNAMIC
+    try:
+        program: Any = torch.onnx.export(
+            network,
+            (example,),
+            input_names=["input"],
+            output_names=["scores"],
+            dynamic_shapes=({0: batch},),
+            dynamo=True,
+            verbose=False,
+        )
+    except Exception as error:
+        raise ModelError(
+            f"model {model.config.method}: torch cannot export it ({type(error).__name__})"
+        ) from error
+    data = program.model_proto.SerializeToString()
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    found = session.run(["scores"], {"input": example.numpy()})[0]
+    with torch.no_grad():
+        expected = network(example)
+    differ = (found > 0) != (expected.numpy() > 0)
+    sure = int(differ[expected.abs().numpy() > SURE].sum())
+    if sure:
+        raise ModelError(f"model {model.config.method}: {sure} bits differ in ONNX Runtime")
+    _write(folder / "model.onnx", data)
+    return {"bits": differ.size, "differ": int(differ.sum()), "sure": sure}
+
+
+class _Scores(nn.Module):
+    """From images in [0, 1] to scores."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self._backbone = model.network()
+        self.network = getattr(self._backbone, "network", None)  # its weights
+        self.method = model.method
+        self._kind = model.method.consumes
+
+    def forward(self, images: Tensor) -> Tensor:
+        inputs = getattr(self._backbone, self._kind)(images)
+        return self.method.project(inputs)
+
+
+class _OfFeatures(nn.Module):
+    """From features to scores."""
+
+    def __init__(self, method: HashMethod) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.method.project(x)
+
+
+def _network(model: Model, images: Tensor | None) -> tuple[nn.Module, Tensor]:
+    if model.config.image_size is None:
+        generator = torch.Generator().manual_seed(0)
+        example = torch.randn(4, model.config.in_dim, generator=generator)
+        return _OfFeatures(model.method).eval(), example
+    if images is None:
+        size = model.config.settings["backbone"]["input_size"] or model.config.image_size
+        images = torch.rand(4, 3, size, size, generator=torch.Generator().manual_seed(0))
+    return _Scores(model).eval(), images
+
+
+def _same_bits(found: NDArray[Any], expected: Tensor) -> bool:
+    sure = expected.abs().numpy() > SURE
+    return bool(((found > 0) == (expected.numpy() > 0))[sure].all())
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        write_atomic(path, data)
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror}; choose another folder") from error

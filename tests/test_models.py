@@ -1,0 +1,341 @@
+"""A model on disk gives the codes that the benchmark gave, or says why it cannot."""
+
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.base import clone
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import check_estimator
+
+from benchmarks import Hasher, export, run
+from benchmarks.models import HashTransformer, ModelError, load_model, to_faiss
+from benchmarks.models.numpy_encoder import scores as numpy_scores
+from benchmarks.models.runtimes import linear_layers
+from methods import METHODS, HashMethod
+from results.store.store import ResultStore
+from tests.own_data import tree
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """Records of a folder of images, hashed by a closed form and by a trained method."""
+    folder = tmp_path_factory.mktemp("grid")
+    tree(folder / "images", 40)
+    call = ["--methods", "itq", "cibhash", "--datasets", f"folder:{folder}/images", "--bits", "16"]
+    call += ["--seeds", "2", "--epochs", "1", "--backbone", "pixels", "--queries", "10"]
+    places = ["--out", f"{folder}/out", "--cache", f"{folder}/cache", "--device", "cpu"]
+    assert run.main([*call, "--train", "40", *places, "--no-report"]) == 0
+    return folder
+
+
+def record(grid, method, seed=0):
+    return next((grid / "out/runs").rglob(f"{method}/16-{seed}-*.json"))
+
+
+def exported(grid, to, method="itq", seed=0, more=(), code=0):
+    data = ["--dataset", f"folder:{grid}/images", "--queries", "10", "--train", "40"]
+    place = ["--cache", f"{grid}/cache", "--device", "cpu", "--to", str(to)]
+    assert export.main([str(record(grid, method, seed)), *data, *place, *more]) == code
+    return to
+
+
+def codes(grid, method, seed=0):
+    """Stored codes of all images, by row."""
+    arrays = ResultStore(grid / "out").arrays(record(grid, method, seed))
+    found = {}
+    for part in ("query", "database"):
+        found |= dict(zip(arrays[f"{part}_rows"], arrays[f"{part}_codes"], strict=True))
+    return np.stack([found[row] for row in sorted(found)]), sorted(found)
+
+
+def paths(grid):
+    return sorted((grid / "images").rglob("*.png"))
+
+
+@pytest.mark.parametrize(("method", "seed"), [("itq", 0), ("cibhash", 1)])
+def test_images_get_the_codes_that_the_benchmark_gave(grid, tmp_path, method, seed):
+    hasher = Hasher.load(exported(grid, tmp_path / "model", method, seed), device="cpu")
+    expected, rows = codes(grid, method, seed)
+    files = [paths(grid)[row] for row in rows]
+    np.testing.assert_array_equal(hasher.encode(files), expected)
+    order = np.random.default_rng(0).permutation(len(files))
+    np.testing.assert_array_equal(hasher.encode([files[i] for i in order]), expected[order])
+    images = [Image.open(file) for file in files[:5]]
+    np.testing.assert_array_equal(hasher.encode(images), expected[:5])
+    np.testing.assert_array_equal(hasher.encode(hasher.features(files)), expected)
+    bits = np.unpackbits(expected, axis=1)[:, : hasher.n_bits]
+    np.testing.assert_array_equal(hasher.scores(files) > 0, bits == 1)
+
+
+def test_nothing_gets_no_codes(grid, tmp_path):
+    hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
+    assert hasher.encode([]).shape == (0, 2)
+    assert hasher.scores([]).shape == (0, 16)
+
+
+def test_a_kept_model_is_not_trained_again(grid, tmp_path, monkeypatch):
+    model = load_model(exported(grid, tmp_path / "model", "cibhash"))
+    learnt = {f"method.{k}": v.numpy() for k, v in model.method.state_dict().items()}
+    golden = torch.zeros(8, model.config.in_dim)
+    with torch.no_grad():
+        scores = model.method.project(golden)
+    learnt |= {"golden.inputs": golden.numpy(), "golden.scores": scores.numpy()}
+    store, path = ResultStore(grid / "out"), record(grid, "cibhash")
+    store.keep_model(store.read(path), learnt)
+    monkeypatch.setattr("benchmarks.models.export_record.run_again", None)
+    again = load_model(exported(grid, tmp_path / "again", "cibhash"))
+    path.with_suffix(".model").unlink()
+    for name, value in model.method.state_dict().items():
+        assert torch.equal(value, again.method.state_dict()[name])
+
+
+def test_the_card_tells_paper_numbers_and_use(grid, tmp_path):
+    text = (exported(grid, tmp_path / "model") / "README.md").read_text()
+    assert METHODS["itq"].paper in text
+    assert "| itq | 0." in text
+    assert "Hasher.load" in text
+    assert str(grid) not in text
+
+
+def refused(folder):
+    with pytest.raises(ModelError) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def edited(folder, change):
+    config = json.loads((folder / "config.json").read_text())
+    change(config)
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_a_model_that_is_not_whole_is_refused(grid, tmp_path):
+    good = exported(grid, tmp_path / "good")
+
+    def copy(name):
+        return shutil.copytree(good, tmp_path / name)
+
+    assert "no config.json" in refused(tmp_path)
+    (copy("missing") / "model.safetensors").unlink()
+    assert "model.safetensors: No such file" in refused(tmp_path / "missing")
+    weights = copy("altered") / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
+    assert "is not the file that config.json was written for" in refused(tmp_path / "altered")
+    assert "format 99" in refused(edited(copy("format"), lambda c: c.update(format=99)))
+
+    def other_source(config):
+        config["settings"]["method"]["source"] = "0" * 64
+
+    assert "another version of itq" in refused(edited(copy("source"), other_source))
+    (copy("broken") / "config.json").write_text("{")
+    assert "cannot be read" in refused(tmp_path / "broken")
+
+
+def test_another_backbone_is_refused(grid, tmp_path):
+    def other_weights(config):
+        config["settings"]["backbone"]["digest"] = "0" * 64
+
+    folder = edited(exported(grid, tmp_path / "model"), other_weights)
+    hasher = Hasher.load(folder, device="cpu")
+    assert hasher.encode(np.zeros((1, hasher.model.config.in_dim), np.float32)).shape == (1, 2)
+    with pytest.raises(ModelError, match="its weights differ"):
+        hasher.encode(paths(grid)[:1])
+
+
+@pytest.mark.parametrize(
+    ("items", "told"),
+    [
+        (np.zeros((2, 3), np.float32), "of width 192, got 3"),
+        (np.zeros((2, 192), np.int64), "got torch.int64 of shape"),
+        (np.zeros((2, 1, 8, 8), np.uint8), "uint8"),
+        ([1, 2], "expected paths or Pillow images, got int"),
+    ],
+)
+def test_what_is_no_item_is_refused(grid, tmp_path, items, told):
+    hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
+    with pytest.raises(ModelError, match=told):
+        hasher.encode(items)
+
+
+def test_a_hub_model_needs_its_commit():
+    with pytest.raises(ModelError, match="revision=COMMIT"):
+        Hasher.load("somebody/model")
+
+
+def test_codes_for_faiss_begin_with_the_lowest_bit():
+    rows = np.array([[0b10000000, 0b00000001]], np.uint8)
+    assert to_faiss(rows).tolist() == [[1, 128]]
+
+
+# other programs
+
+
+@pytest.mark.parametrize("method", ["itq", "cibhash"])
+def test_numpy_alone_gives_the_same_codes(grid, tmp_path, method):
+    folder = exported(grid, tmp_path / "model", method)
+    hasher = Hasher.load(folder, device="cpu")
+    features, codes = hasher.features(paths(grid)), hasher.encode(paths(grid))
+    np.save(tmp_path / "x.npy", features)
+    call = [sys.executable, "-I", str(folder / "encode.py")]
+    subprocess.run([*call, f"{tmp_path}/x.npy", f"{tmp_path}/codes.npy"], check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), codes)
+    source = (folder / "encode.py").read_text()
+    assert "torch" not in {line.split()[1] for line in source.splitlines() if "import " in line}
+
+
+@pytest.mark.parametrize("name", [n for n, cls in METHODS.items() if cls.consumes == "features"])
+def test_a_head_of_linear_layers_is_all_that_its_method_computes(name):
+    x, method = torch.randn(40, 12), METHODS[name](12, 8)
+    if method.loss.__func__ is HashMethod.loss:
+        method.fit(x)
+    head = linear_layers(method.eval())
+    if head is not None:
+        scores = torch.from_numpy(numpy_scores(x.numpy(), head))
+        torch.testing.assert_close(scores, method.project(x).detach(), rtol=1e-4, atol=1e-4)
+
+
+def test_faiss_ranks_floats_as_our_codes_do(grid, tmp_path):
+    faiss = pytest.importorskip("faiss")
+    folder = exported(grid, tmp_path / "model", "itq", more=["--faiss"])
+    hasher = Hasher.load(folder, device="cpu")
+    x = hasher.features(paths(grid))
+    index = faiss.read_index(str(folder / "hash.faiss"))
+    index.add(x)
+    distances, rows = index.search(x[:7], len(x))
+    bits = np.unpackbits(hasher.encode(x), axis=1)
+    expected = (bits[:7, None] != bits[None]).sum(-1)
+    np.testing.assert_array_equal(distances, np.take_along_axis(expected, rows, 1))
+
+
+def test_faiss_takes_linear_heads_only(grid, tmp_path, capsys):
+    pytest.importorskip("faiss")
+    exported(grid, tmp_path / "model", "cibhash", more=["--faiss"], code=2)
+    assert "a head of one linear layer" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_gives_the_same_bits_at_any_batch(grid, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    folder = exported(grid, tmp_path / "model", "cibhash", more=["--onnx"])
+    hasher = Hasher.load(folder, device="cpu")
+    images = np.stack([np.asarray(Image.open(file)) for file in paths(grid)[:11]])
+    pixels = images.transpose(0, 3, 1, 2)
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    (found,) = session.run(None, {"input": pixels.astype(np.float32) / 255})
+    scores = hasher.scores(pixels)
+    np.testing.assert_allclose(found, scores, atol=1e-3)
+    sure = np.abs(scores) > 1e-3
+    assert ((found > 0) == (scores > 0))[sure].all()
+
+
+# HashTransformer
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).normal(size=(200, 12))
+
+
+@pytest.mark.parametrize("method", ["itq", "lsh"])
+def test_the_transformer_is_one_of_scikit_learn(method):
+    reason = {"check_no_attributes_set_in_init": "hyper-parameters of any method are taken"}
+    found = check_estimator(
+        HashTransformer(method, n_bits=8), expected_failed_checks=reason, on_skip=None
+    )
+    assert {check["status"] for check in found} <= {"passed", "skipped", "xfail"}
+
+
+def test_the_transformer_hashes_in_a_pipeline(x):
+    hasher = HashTransformer("itq", n_bits=20, output="bits", n_iter=5)
+    codes = hasher.fit_transform(x)
+    assert (codes.shape, codes.dtype) == ((200, 20), np.uint8)
+    packed = clone(hasher).set_params(output="packed").fit_transform(x)
+    np.testing.assert_array_equal(packed, np.packbits(codes, axis=1))
+    np.testing.assert_array_equal(hasher.scores(x) > 0, codes == 1)
+    search = make_pipeline(hasher, NearestNeighbors(metric="hamming", n_neighbors=1)).fit(x)
+    assert search.named_steps["hashtransformer"].n_features_in_ == 12
+
+
+def test_the_seed_decides_all_that_is_drawn(x):
+    made = [HashTransformer("lsh", 8, random_state=s).fit_transform(x) for s in (0, 0, 1)]
+    assert np.array_equal(made[0], made[1])
+    assert not np.array_equal(made[0], made[2])
+    before = torch.get_rng_state()
+    HashTransformer("lsh", 8).fit(x)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"method": "cibhash"}, "compares 2 augmented views"),
+        ({"method": "kl_hash_hierarchy"}, "hierarchy"),
+        ({"method": "ithq"}, "did you mean"),
+        ({"n_iter": -1}, "n_iter must be at least 0"),
+        ({"n_iters": 3}, "n_iter"),
+        ({"output": "bytes"}, "packed"),
+        ({"n_bits": 0}, "n_bits"),
+    ],
+)
+def test_what_the_transformer_cannot_do_is_said(x, settings, told):
+    with pytest.raises(ValueError, match=told):
+        HashTransformer(**settings).fit(x)
+
+
+NOTEBOOKS = Path(__file__).parents[1] / "docs/notebooks"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb")))
+def test_the_notebook_runs(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("datasets.arguments.user_cache_path", lambda name: tmp_path / "cache")
+    tree(tmp_path / "images", 30)
+    cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text())["cells"]
+    code = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    Path("notebook.py").write_text(code)
+    runpy.run_path("notebook.py")
+    told = {
+        "hash_my_folder": "0 images/crow/000.png",
+        "hash_my_embeddings": "48 times smaller",
+        "compare_two_methods": "itq over lsh: +",
+    }
+    assert told[name] in capsys.readouterr().out
+
+
+def kept(folder):
+    return sorted("-".join(p.stem.split("-")[:2]) for p in (folder / "out/runs").rglob("*.model"))
+
+
+def test_a_run_keeps_the_models_of_the_best_row_of_each_column(tmp_path, monkeypatch):
+    call = ["--methods", "itq", "lsh", "--datasets", "synthetic", "--bits", "8", "16"]
+    places = ["--out", f"{tmp_path}/out", "--cache", f"{tmp_path}/cache", "--no-report"]
+    assert run.main([*call, *places, "--seeds", "2", "--keep-models", "none"]) == 0
+    assert kept(tmp_path) == []
+    assert run.main([*call, *places, "--seeds", "2", "--keep-models", "all", "--force"]) == 0
+    assert len(kept(tmp_path)) == 8
+    assert run.main([*call, *places, "--seeds", "2"]) == 0
+    assert kept(tmp_path) == ["16-0", "16-1", "8-0", "8-1"]
+    best = {}
+    for record in ResultStore(tmp_path / "out").records():
+        if record.kind == "method":
+            best.setdefault((record.bits, record.method), []).append(record.metrics["mAP@100"])
+    for bits in (8, 16):
+        name = max(("itq", "lsh"), key=lambda name: sum(best[bits, name]))
+        folders = {p.parent.name for p in (tmp_path / "out/runs").rglob(f"{bits}-*.model")}
+        assert folders == {name}
+    record = next((tmp_path / "out/runs").rglob("16-0-*.model")).with_suffix(".json")
+    monkeypatch.setattr("benchmarks.models.export_record.run_again", None)
+    assert export.main([str(record), "--to", f"{tmp_path}/model"]) == 0
+    assert Hasher.load(tmp_path / "model").n_bits == 16

@@ -1,0 +1,28 @@
+import re
+
+import pytest
+
+from methods import METHODS
+from methods.papers import SOURCE, bibtex
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_bibtex_of_the_year_that_it_names(name):
+    (year,) = re.findall(r"^  year = \{(\d{4})\},$", bibtex()[name], re.MULTILINE)
+    assert year in re.findall(r"\b\d{4}\b", METHODS[name].paper.partition("http")[0])
+
+
+def test_every_entry_of_the_file_is_whole_and_stands_once():
+    text = SOURCE.read_text()
+    assert len(bibtex()) == text.count("\n@")
+    for entry in bibtex().values():
+        fields = re.findall(r"^  (\w+) = \{", entry, re.MULTILINE)
+        assert fields[:2] == ["author", "title"]
+        assert len(set(fields)) == len(fields)
+        assert entry.count("{") == entry.count("}")
+        assert entry.isascii()
+
+
+def test_no_two_methods_have_one_title():
+    titles = [method.title for method in METHODS.values()]
+    assert len(set(titles)) == len(titles)

@@ -1,0 +1,318 @@
+"""Yardsticks that are no Hamming codes: product quantisation and RaBitQ."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import repro, rescore, run
+from benchmarks.grid.method_settings import chosen_methods, method_spec
+from benchmarks.grid.yardsticks import YARDSTICKS
+from benchmarks.grid.yardsticks.product_quantisation import OPQ, PQ, dealt, nearest
+from benchmarks.grid.yardsticks.rabitq import RaBitQ
+from results.store.store import ResultStore
+
+needs_faiss = pytest.mark.skipif(
+    importlib.util.find_spec("faiss") is None, reason="faiss is not installed"
+)
+
+
+def golden_arrays(golden, name):
+    path = golden / "shallow" / f"{name}.npz"
+    if not path.is_file():
+        pytest.skip(f"the golden vectors of {name} are absent")
+    with np.load(path, allow_pickle=False) as file:
+        return {key: torch.from_numpy(file[key]) for key in file}
+
+
+def squares(method, queries, items):
+    """Squared distances that the vectors of a yardstick stand for."""
+    return -2 * method.project(queries.float()) @ method.database(items.float()).T
+
+
+def clusters(n=600, d=20, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    centres = 3 * torch.randn(40, d, generator=generator)
+    return centres[torch.randint(40, (n,), generator=generator)] + torch.randn(
+        n, d, generator=generator
+    )
+
+
+def built(cls, in_dim, n_bits, seed=0, **params):
+    torch.manual_seed(seed)
+    return cls(in_dim, n_bits, **params)
+
+
+# RaBitQ
+
+
+def test_rabitq_estimates_as_its_authors_do(golden):
+    g = golden_arrays(golden, "rabitq")
+    method = RaBitQ(24, 24)
+    method.P, method.mu = g["rotation"].T, g["centroid"]
+    found = squares(method, g["x_test"], g["x_train"])
+    torch.testing.assert_close(found, g["estimate"], rtol=1e-3, atol=1e-3)
+    signs = method.items(g["x_train"].float())[:, :24] > 0
+    sure = g["rotated_train"].sub(g["centroid"] @ g["rotation"]).abs() > 1e-4
+    assert torch.equal(signs[sure], g["codes_train"].bool()[sure])
+
+
+def test_rabitq_takes_the_training_mean_as_centroid_and_turns_at_random(golden):
+    g = golden_arrays(golden, "rabitq")
+    method = built(RaBitQ, 24, 16).fit(g["x_train"].float())
+    torch.testing.assert_close(method.mu, g["centroid"], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(method.P @ method.P.T, torch.eye(16), rtol=0, atol=1e-5)
+    assert not torch.equal(method.P, built(RaBitQ, 24, 16, seed=1).P)
+    assert torch.equal(method.P, built(RaBitQ, 24, 16).P)
+
+
+def test_the_estimate_of_rabitq_is_right_on_average():
+    x = clusters(60, 16)
+    truth = torch.cdist(x[:5].double(), x.double()) ** 2
+    found = [squares(built(RaBitQ, 16, 16, seed).fit(x), x[:5], x) for seed in range(400)]
+    mean, spread = torch.stack(found).mean(0), torch.stack(found).std(0)
+    assert ((mean - truth).abs() < 5 * spread / 20 + 1e-6).all()
+
+
+def test_rabitq_has_more_bits_than_features():
+    x = clusters(100, 8)
+    method = built(RaBitQ, 8, 64).fit(x)
+    torch.testing.assert_close(method.P.T @ method.P, torch.eye(8), rtol=0, atol=1e-5)
+    truth = torch.cdist(x.double(), x.double()) ** 2
+    near = np.corrcoef(squares(method, x, x).flatten(), truth.flatten())[0, 1]
+    assert near > 0.98
+
+
+def test_an_item_at_the_centroid_is_as_far_as_the_query_is_from_it():
+    x = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+    method = built(RaBitQ, 2, 2).fit(x)
+    found = squares(method, torch.tensor([[3.0, 4.0]]), torch.zeros(1, 2))
+    torch.testing.assert_close(found, torch.tensor([[25.0]], dtype=torch.float64))
+
+
+# PQ and OPQ
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("name", ["pq", "opq", "opqp"])
+def test_stored_centroids_give_the_codes_and_distances_of_faiss(golden, name, bits):
+    g = golden_arrays(golden, "pq_opq")
+    turned = name != "pq"
+    method = (OPQ if turned else PQ)(24, bits, b=4)
+    method.C = g[f"{name}_centroids_{bits}"]
+    if turned:
+        rotation = g[f"{name}_rotation_{bits}"]
+        method.A = rotation if name == "opqp" else rotation.T.contiguous()
+    if name == "opqp":
+        method.mu = g["mean"].float()
+    x = g["x_train"].float()
+    y = method._turned(x)
+    error = (y - method.decode(method.codes(x))).square().sum(1).mean()
+    torch.testing.assert_close(error.float(), g[f"{name}_error_{bits}"][0], rtol=1e-4, atol=0)
+    if name != "opqp":
+        assert torch.equal(method.codes(x), g[f"{name}_codes_train_{bits}"].long())
+        found = squares(method, g["x_test"], g["x_train"]).float()
+        torch.testing.assert_close(found, g[f"{name}_adc_{bits}"], rtol=1e-3, atol=1e-3)
+    if name == "pq":
+        found = method.decode(method.codes(x)).float()
+        torch.testing.assert_close(found, g[f"pq_reconstruction_{bits}"], rtol=1e-5, atol=1e-5)
+
+
+@needs_faiss
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(("cls", "name"), [(PQ, "pq"), (OPQ, "opq"), (OPQ, "opqp")])
+def test_training_loses_no_more_than_that_of_faiss(golden, cls, name, bits, capfd):
+    g = golden_arrays(golden, "pq_opq")
+    x = g["x_train"].float()
+    method = built(cls, 24, bits, b=4).fit(x)
+    error = (method._turned(x) - method.decode(method.codes(x))).square().sum(1).mean()
+    assert error <= 1.05 * g[f"{name}_error_{bits}"][0]
+    assert "".join(capfd.readouterr()) == ""
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_axes_are_dealt_as_the_parametric_solution_deals_them(golden, bits):
+    g = golden_arrays(golden, "pq_opq")
+    x = g["x_train"] - g["mean"]
+    values, vectors = torch.linalg.eigh(x.T @ x / len(x))
+    order = dealt(values.flip(0), bits // 4)
+    parts = vectors.flip(1)[:, order].unflatten(1, (bits // 4, -1)).unbind(1)
+    theirs = g[f"opqp_rotation_{bits}"].double().unflatten(1, (bits // 4, -1)).unbind(1)
+    ours = {tuple((W @ W.T).flatten().mul(1e3).round().int().tolist()) for W in parts}
+    assert ours == {tuple((W @ W.T).flatten().mul(1e3).round().int().tolist()) for W in theirs}
+
+
+@needs_faiss
+@pytest.mark.parametrize("cls", [PQ, OPQ])
+def test_dimensions_that_the_parts_do_not_divide_are_filled_up(cls):
+    x = clusters(400, 20)
+    method = built(cls, 20, 12, b=4).fit(x)
+    assert method.width == 21
+    found = squares(method, x[:9], x)
+    truth = torch.cdist(x[:9].double(), x.double()) ** 2
+    assert np.corrcoef(found.flatten(), truth.flatten())[0, 1] > 0.8
+    y = method._turned(x)
+    torch.testing.assert_close(torch.cdist(y[:9], y) ** 2, truth, rtol=1e-4, atol=1e-3)
+
+
+@needs_faiss
+@pytest.mark.parametrize("cls", [PQ, OPQ])
+def test_the_seed_of_the_run_decides_and_a_second_fit_forgets_the_first(cls):
+    x, other = clusters(), clusters(seed=1)
+    one = built(cls, 20, 16, b=4).fit(x)
+    again = built(cls, 20, 16, b=4).fit(other).fit(x)
+    assert torch.equal(one.C, again.C)
+    assert not torch.equal(one.C, built(cls, 20, 16, seed=1, b=4).fit(x).C)
+
+
+@needs_faiss
+@pytest.mark.parametrize("cls", [PQ, OPQ])
+@pytest.mark.parametrize("kind", ["constant", "duplicates", "wide"])
+def test_features_that_hardly_vary_are_quantised(cls, kind):
+    x = clusters(64, 20)
+    if kind == "constant":
+        x[:, 5:] = 7.0
+    if kind == "duplicates":
+        x = x[:3].repeat(22, 1)
+    method = built(cls, 20, 64 if kind == "wide" else 16, b=4).fit(x)
+    found = method.database(x)
+    assert found.isfinite().all()
+    if kind == "duplicates":
+        truth = torch.cdist(x.double(), x.double()) ** 2
+        torch.testing.assert_close(squares(method, x, x), truth, rtol=3e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["pq", "opq", "rabitq"])
+def test_equal_items_have_equal_vectors_wherever_they_lie(name):
+    if name != "rabitq":
+        pytest.importorskip("faiss")
+    cls = YARDSTICKS[name]
+    x = clusters(300, 37)
+    method = built(cls, 37, 16, **({} if name == "rabitq" else {"b": 4})).fit(x)
+    mixed = torch.cat([x, x[torch.randperm(300)], x[:1].repeat(97, 1)])
+    found = method.database(mixed, chunk=61)
+    first = (found[:, None, :] == found[None]).all(2).int().argmax(1)
+    same = (mixed[:, None] == mixed[None]).all(2).int().argmax(1)
+    assert torch.equal(first[same], first)
+
+
+@pytest.mark.parametrize(
+    ("cls", "in_dim", "bits", "words"),
+    [
+        (PQ, 64, 20, "PQ: n_bits must be a multiple of b = 8 .*, got 20; 16 and 24 work"),
+        (OPQ, 64, 7, "OPQ: n_bits must be .*, got 7; 8 works"),
+        (PQ, 3, 64, "at most 24, b for each of 3 dimensions, got 64; 24 works"),
+        (OPQ, 1280, 2056, "at most 2048, b for each of 256 dimensions, got 2056; 2048 works"),
+    ],
+)
+def test_a_length_that_makes_no_parts_is_refused_with_those_that_do(cls, in_dim, bits, words):
+    with pytest.raises(ValueError, match=words):
+        cls(in_dim, bits)
+
+
+@pytest.mark.parametrize("b", [0, 17])
+def test_parts_of_too_few_or_many_bits_are_refused(b):
+    with pytest.raises(ValueError, match=f"PQ: b must be at .* got {b}"):
+        PQ(64, 16, b=b)
+
+
+def test_fewer_images_than_centroids_are_refused():
+    with pytest.raises(ValueError, match=r"PQ\.fit: it needs 256 training images .* got 255"):
+        PQ(20, 16).fit(clusters(255))
+
+
+# In a grid
+
+
+def grid(tmp_path, *arguments):
+    flags = ["--datasets", "synthetic", "--seeds", "2", "--bits", "8", "16"]
+    where = ["--out", f"{tmp_path}/out", "--cache", f"{tmp_path}/cache"]
+    return run.main([*flags, *where, *arguments])
+
+
+def test_yardsticks_that_take_time_are_asked_for():
+    assert list(chosen_methods(["lsh"])) == ["lsh", "random", "float"]
+    assert list(chosen_methods(["lsh", "rabitq"])) == ["lsh", "rabitq", "random", "float"]
+    assert list(chosen_methods(["yardsticks", "lsh"])) == ["lsh", *YARDSTICKS]
+    assert "pq" not in chosen_methods(["all"])
+
+
+@needs_faiss
+def test_yardsticks_run_and_are_shown_apart_with_what_they_take(tmp_path, capsys, one_figure):
+    assert grid(tmp_path, "--methods", "lsh", "yardsticks", "--set", "pq.b=4", "opq.b=4") == 0
+    shown = capsys.readouterr().out
+    names = ("pq(b=4) (K bits)", "opq(b=4) (K bits)", "rabitq (K + 64 bits)", "float (no codes)")
+    for name in names:
+        assert f"\n{name}  " in shown
+    records = list(ResultStore(tmp_path / "out").records())
+    assert len(records) == 2 * 2 * 5 + 1
+    by_row = {(r.method.split("(")[0], r.bits, r.seed): r for r in records}
+    for name in ("pq", "opq", "rabitq"):
+        for bits in (8, 16):
+            one, other = (by_row[name, bits, seed] for seed in (0, 1))
+            assert one.kind == "yardstick"
+            assert set(one.curves) == {"cutoffs"}
+            assert one.metrics != other.metrics
+            than = by_row["random" if name == "rabitq" else "lsh", bits, 0].metrics
+            assert one.metrics["mAP"] > 1.2 * than["mAP"]
+            assert not {"P@H<=2"} & set(one.metrics)
+    assert grid(tmp_path, "--methods", "lsh", "yardsticks", "--set", "pq.b=4", "opq.b=4") == 0
+    assert "21 stored, 0 to run" in capsys.readouterr().out
+    store = ResultStore(tmp_path / "out")
+    assert rescore.main(["--out", str(store.root), "--no-report"]) == 0
+    assert "21 records: 0 changed, 8 the same, 13 without codes, 0 left" in capsys.readouterr().out
+    for name in ("opq", "rabitq"):
+        path = store.locate(by_row[name, 16, 1])
+        assert repro.main([str(path), "--cache", f"{tmp_path}/cache"]) == 0
+
+
+def test_a_yardstick_whose_package_is_missing_is_left_out_with_the_way_to_it(
+    tmp_path, capsys, monkeypatch
+):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "faiss" else real(name, *a)
+    )
+    assert grid(tmp_path, "--methods", "lsh", "yardsticks", "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "skipped: pq needs faiss, which is not installed: pip install -e '.[faiss]'" in out
+    assert "skipped: opq needs faiss" in out
+    assert "13 cells" in out  # of lsh, rabitq and random four each, of float one
+    assert grid(tmp_path, "--methods", "lsh", "pq", "--dry-run") == 2
+    assert "--methods: pq needs faiss, which is not installed" in capsys.readouterr().err
+
+
+@needs_faiss
+def test_a_yardstick_that_does_not_fit_is_told_before_anything_runs(tmp_path, capsys):
+    n_train = "--set", "pq.b=10"
+    assert grid(tmp_path, "--methods", "pq", *n_train, "--dry-run") == 2
+    assert "pq needs 1,024 training images for its centroids, got " in capsys.readouterr().err
+    assert grid(tmp_path, "--methods", "pq", "--bits", "12", "--dry-run") == 2
+    assert "pq at 12 bits: PQ: n_bits must be a multiple of b = 8" in capsys.readouterr().err
+    assert grid(tmp_path, "--methods", "yardsticks", "--bits", "12", "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "skipped: opq at 12 bits: OPQ: n_bits must be" in out
+    assert "skipped: rabitq" not in out
+
+
+def test_lengths_around_one_are_named():
+    assert nearest(20, 8, 64) == "16 and 24 work"
+
+
+@pytest.mark.parametrize("name", YARDSTICKS)
+def test_a_yardstick_says_what_it_is(name):
+    spec = method_spec(name)
+    assert spec.kind == "yardstick"
+    assert not spec.is_trained
+    assert spec.lengths([8, 16]) == ([0] if name == "float" else [8, 16])
+    assert (
+        spec.settings(16).get("size")
+        == {
+            "pq": "K bits",
+            "opq": "K bits",
+            "rabitq": "K + 64 bits",
+            "random": None,
+            "float": "no codes",
+        }[name]
+    )
