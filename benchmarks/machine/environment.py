@@ -14,7 +14,16 @@ from typing import NamedTuple
 
 import torch
 
-_PACKAGES = ("hashbench", "torch", "numpy", "kornia", "numba", "scikit-learn", "timm")
+_PACKAGES = (
+    "hashbench",
+    "torch",
+    "numpy",
+    "kornia",
+    "numba",
+    "scikit-learn",
+    "timm",
+    "onnxruntime",
+)
 
 
 class DeviceError(Exception):

@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import gc
 import inspect
+import sys
 import threading
 import time
 import traceback
@@ -244,6 +245,9 @@ def _environment(settings: RunSettings) -> Environment:
 @lru_cache(maxsize=1)  # cells of one task follow each other, so its features stay on the device
 def inputs_of(settings: RunSettings, task: Task) -> TaskInputs:
     """Return what the cells of a task share in this process."""
-    return TaskInputs(
-        task, FeatureCache(settings.cache, _environment(settings).device), settings.needs
-    )
+    device = _environment(settings).device
+    return TaskInputs(task, FeatureCache(settings.cache, device, say=_write_line), settings.needs)
+
+
+def _write_line(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
