@@ -8,6 +8,7 @@ import io
 import re
 import tokenize
 from collections.abc import Hashable, Iterable, Iterator
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -73,6 +74,7 @@ def code_digest(*sources: str) -> str:
     return digest.hexdigest()
 
 
+@cache  # methods share pieces, and a source is parsed in a hundredth of a second
 def code_only(source: str) -> str:
     r"""Keep of a Python source what it computes, as it is written.
 

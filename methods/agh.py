@@ -30,7 +30,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from methods.base import Array, HashMethod, Trainer, TrainingSet
+from methods.base import Array, HashMethod, LengthError, Trainer, TrainingSet
 from methods.statistics import AnchorGraph, AnchorWeights, anchor_graph
 
 _LOG = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class AGH(HashMethod):
         super().__init__(in_dim, n_bits)
         self.require_at_least(1, n_anchors=n_anchors, s=s)
         if n_bits % self.n_layers:
-            raise ValueError(
+            raise LengthError(
                 f"{type(self).__name__}: n_bits must be even, as each vector gives two bits, got "
                 f"{n_bits}; {max(2, n_bits - 1)} and {max(4, n_bits + 1)} work"
             )

@@ -21,6 +21,10 @@ Input = Literal["features", "tokens"]
 Supervision = Literal["none", "captions", "hierarchy"]
 
 
+class LengthError(ValueError):
+    """A code length that a method's algorithm cannot give; the message names lengths that work."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """One training step's inputs.
@@ -196,7 +200,7 @@ class HashMethod(nn.Module, ABC):
     Raises
     ------
     ValueError
-        If `n_bits` or `in_dim` is below 1.
+        If `n_bits` or `in_dim` is below 1; `LengthError` where the algorithm cannot give a length.
     """
 
     paper: ClassVar[str]

@@ -13,9 +13,10 @@ H, Theta: the K eigenvectors of A after the constant one, and their eigenvalues.
 images are those of any point, b(x), which differ from B in some bits.
 
 Departures and decisions (no code of the authors is public):
-- rho = 5, where the paper has 0.1. A constant bit has the largest tr(b^T A b) there is, and at 0.1
-  most bits end nearly constant. Where the mean of some bit of B still exceeds 0.9 in absolute
-  value, rho is doubled and B sought anew from the start, at most `RAISES` times.
+- rho = 5, where the paper has 0.1. A constant bit has the largest tr(b^T A b) there is, and rho
+  alone stands against it: at 0.1 bits may end constant. Where the mean of some bit of B still
+  exceeds 0.9 in absolute value, rho is doubled and B sought anew from the start, at most `RAISES`
+  times.
 - s = 5 instead of 3, as of the other methods on anchors, so that they share the graph.
 - Start R, which the paper calls DGH-R, gives the more balanced bits.
 - Alternations end when the objective gains less than 1e-6 of itself, at most 20.

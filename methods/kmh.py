@@ -37,7 +37,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from methods.base import Array, HashMethod, Trainer, TrainingSet
+from methods.base import Array, HashMethod, LengthError, Trainer, TrainingSet
 from methods.statistics import ROWS_AT_ONCE, PrincipalAxes, principal_axes
 
 STEPS = 100
@@ -71,7 +71,7 @@ class KMH(HashMethod):
         self.require_at_least(0, lambda_=lambda_, n_iter=n_iter)
         if n_bits % b:
             below = max(b, n_bits // b * b)
-            raise ValueError(
+            raise LengthError(
                 f"KMH: n_bits must be a multiple of b = {b}, got {n_bits}; {below} and {below + b} "
                 "work, or another b"
             )

@@ -330,7 +330,7 @@ def without_rounding(V: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> without_rounding(torch.tensor([[2.0], [-1e-12]])).flatten().tolist()
+    >>> without_rounding(torch.tensor([[2.0], [1e-12]])).flatten().tolist()
     [2.0, 0.0]
     """
     return V * (V.abs() >= 1e-9 * V.abs().amax(0))

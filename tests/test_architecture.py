@@ -18,7 +18,7 @@ PACKAGES = {
     },
     "results": {
         *("numpy", "pandas", "scipy", "matplotlib", "seaborn", "jinja2", "safetensors", "orjson"),
-        *("markupsafe", "sklearn", "results"),
+        *("markupsafe", "fontTools", "results"),
     },
 }
 """What a package may import beside the standard library. `benchmarks` may import everything."""

@@ -105,7 +105,7 @@ def test_a_method_that_a_data_set_cannot_feed_is_an_error_when_named(tmp_path, c
     arguments = ("--methods", "kl_hash_captions", "--datasets", "digits")
     assert call(tmp_path, *arguments) == 2
     error = capsys.readouterr().err
-    assert "kl_hash_captions learns from captions, and digits has none; choose another" in error
+    assert "kl_hash_captions learns from captions, and digits has none; leave it out" in error
     assert len(error.splitlines()) == 1
 
 

@@ -9,7 +9,7 @@ from results.figures import lines as figure_lines
 from results.figures.by_name import FIGURES, draw
 from results.figures.lines import bit_balance, precision_at_n
 from results.figures.ranks import mean_ranks
-from results.figures.style import COLOURS, WIDTHS, inline_png, inline_svg, method_styles, save
+from results.figures.style import COLOURS, DPI, WIDTHS, inline_png, inline_svg, method_styles, save
 from results.figures.training import cost, loss, pareto
 from results.gallery.view import View
 from tests.record_factory import ORDER, board_of, failure, grid, make_record
@@ -123,6 +123,26 @@ def test_the_same_records_give_the_same_bytes(form, magic):
     assert first == second
 
 
+def test_each_form_of_a_figure_is_drawn_once(monkeypatch):
+    figure, drawn = map_against_bits(board_of(grid())), []
+    draw_figure = mpl.figure.Figure.draw
+    monkeypatch.setattr(
+        mpl.figure.Figure, "draw", lambda f, renderer: drawn.append(f) or draw_figure(f, renderer)
+    )
+    sizes = [len(save(figure, form)) for form in ("pdf", "png", "svg")]
+    assert drawn == [figure] * 3
+    assert figure.dpi == DPI
+    assert sizes[1] == len(save(map_against_bits(board_of(grid())), "png"))  # laid out alike
+
+
+def test_a_pdf_has_letters_of_the_small_font_and_others_of_the_whole():
+    records = [make_record(method=name) for name in ("lsh", "\u03bb-hash")]
+    pdf = save(map_against_bits(board_of(records)), "pdf")
+    assert b"HashBenchSans" in pdf
+    assert b"DejaVuSans" in pdf
+    assert b"DejaVuSans" not in save(map_against_bits(board_of(records[:1])), "pdf")
+
+
 def test_one_seed_one_length_and_names_with_mathematics_still_draw():
     record = make_record(method=r"a$\nope$", dataset=r"$\nope$", backbone=r"\frac{")
     figure = map_against_bits(board_of([record]))
@@ -142,7 +162,7 @@ def test_only_a_yardstick_without_codes_still_draws():
 
 
 def test_inline_svg_takes_the_colour_of_the_page_and_prefixes_its_ids():
-    svg = inline_svg(map_against_bits(board_of(grid())), "fig", "A <caption>")
+    svg = inline_svg(save(map_against_bits(board_of(grid())), "svg"), "fig", "A <caption>")
     assert svg.startswith('<svg role="img" aria-label="A &lt;caption&gt;"')
     assert "currentColor" in svg
     assert "#26262a" not in svg
@@ -264,8 +284,9 @@ def test_every_figure_of_curves_has_the_width_of_the_paper(name, width):
     assert bool(drawn) == (name not in needs_arrays)
     for one in drawn:
         assert one.figure.get_figwidth() == WIDTHS[width]
-        assert inline_png(one.figure, one.stem, '"').startswith('<img src="data:image/png;base64,')
-        assert 'alt="&#34;"' in inline_png(one.figure, one.stem, '"')
+        shown = inline_png(save(one.figure, "png"), '"')
+        assert shown.startswith('<img src="data:image/png;base64,')
+        assert 'alt="&#34;"' in shown
 
 
 def test_a_figure_for_each_section_has_a_stem_of_its_own():

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
@@ -8,7 +9,8 @@ from benchmarks import report, run
 from benchmarks.runner.samples import keep_samples, known, thumbnails
 from datasets import load
 from results.figures.by_name import draw
-from results.figures.codes import bit_correlation, correlation, embed
+from results.figures.codes import _common_classes, _scatter, bit_correlation, correlation, hamming
+from results.figures.tsne import embed
 from results.gallery.row_samples import Samples, read_samples, write_samples
 from results.gallery.shown_queries import exhibits, rows_needed
 from results.gallery.view import View
@@ -138,7 +140,15 @@ def test_correlation_is_pearsons_without_its_sign():
 
 def test_maps_are_the_same_each_time_and_stand_equal_codes():
     codes = np.repeat(np.eye(4, dtype=bool), 5, axis=0)
-    np.testing.assert_array_equal(embed(codes), embed(codes))
+    np.testing.assert_array_equal(embed(hamming(codes)), embed(hamming(codes)))
+
+
+def test_a_map_names_the_largest_classes_and_the_others():
+    labels = np.eye(12, dtype=bool)[np.repeat(np.arange(12), np.arange(12, 0, -1))]
+    panel = mpl.figure.Figure().add_subplot()
+    _scatter(panel, np.zeros((len(labels), 2), np.float32), labels, _common_classes(labels))
+    names = panel.get_legend_handles_labels()[1]
+    assert names == ["others", *(f"class {n}" for n in range(10))]
 
 
 def test_records_whose_arrays_are_gone_draw_nothing(tmp_path):

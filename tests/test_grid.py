@@ -1,4 +1,5 @@
 import inspect
+import re
 from dataclasses import replace
 
 import pytest
@@ -128,6 +129,20 @@ def test_codes_longer_than_can_be_counted_are_refused(task):
     with pytest.raises(GridError, match=f"--bits: must be at most {MAX_BITS}, got {MAX_BITS + 1}"):
         expand([task], [method_spec("lsh")], [16, MAX_BITS + 1], 1)
     assert expand([task], [method_spec("lsh")], [MAX_BITS], 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "n_bits", "words"),
+    [
+        ("agh2", {}, 7, "agh2 at 7 bits: AGH2: .* got 7; 6 and 8 work"),
+        ("kmh", {}, 18, "kmh at 18 bits: KMH: .* got 18; 16 and 20 work"),
+        ("kmh", {"b": 3}, 16, "kmh at 16 bits: KMH: .* b = 3, got 16; 15 and 18 work"),
+    ],
+)
+def test_a_length_that_a_method_cannot_give_is_refused(task, name, settings, n_bits, words):
+    spec = method_spec(name, settings)
+    assert re.match(words, task.refuses(spec, n_bits))
+    assert task.refuses(spec, 24) is None
 
 
 def test_size_of_a_bank_is_refused_where_views_are_fresh(task):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from methods import METHODS
-from methods.cbe import largest_root
+from methods.cbe import largest_root, minimiser
 from methods.dsh import balanced_pairs, clustered
 from methods.functional import quantising_rotation
 from methods.isohash import follow_gradient, lift_and_project
@@ -174,6 +174,15 @@ def test_cbe_rand_is_the_circular_convolution_of_the_authors(vectors):
     codes = method.float().encode(z["x_test"])
     clear = z["rand_scores_test_24"].abs() > 1e-4 * z["rand_scores_test_24"].std(0)
     assert torch.equal(codes[clear], z["rand_codes_test_24"].bool()[clear])
+
+
+@pytest.mark.parametrize("k", LENGTHS)
+def test_cbe_rand_takes_the_outputs_that_were_drawn(vectors, k):
+    z = vectors("cbe")
+    chosen = z["bit_permutation"][:k]
+    method = made("cbe", z["x_train"], k, draws_of_cbe(z, k) | {"outputs": chosen})
+    assert torch.equal(method.project(z["x_test"]) > 0, z["rand_codes_test_24"][:, chosen].bool())
+    assert len(METHODS["cbe"](24, k).outputs.unique()) == k
 
 
 @pytest.mark.parametrize("k", LENGTHS)
@@ -354,6 +363,23 @@ def test_cbe_opt_steps_to_the_minimum_of_the_objective_as_it_is_written(d, k):
 
     assert found == pytest.approx(objective(r), rel=1e-10)
     assert min(objective(r + 1e-3 * torch.randn(d)) for _ in range(50)) > found
+
+
+@pytest.mark.parametrize("before", [-0.9, 0.9])
+@pytest.mark.parametrize("slope", [-0.3, 0.3])
+def test_the_real_frequency_of_cbe_opt_stays_in_its_basin(before, slope):
+    one = torch.ones(1, dtype=torch.complex128)
+    found = minimiser(one.real * 0.1, slope * one, 1.0, before * one)[0].real
+    near = torch.linspace(before - 0.5, before + 0.5, 100_001, dtype=torch.float64)
+    values = 0.1 * near.square() + slope * near + (near.square() - 1).square()
+    assert float(found) == pytest.approx(float(near[values.argmin()]), abs=1e-5)
+
+
+@pytest.mark.parametrize("c", [0.0, 3.0])
+def test_a_real_frequency_with_one_basin_moves_there_or_keeps_its_side(c):
+    one = torch.ones(1, dtype=torch.complex128)
+    found = minimiser(one.real * 0.1, c * one, 1.0, 0.9 * one)[0]
+    assert (float(found.real) > 0) == (c == 0)
 
 
 @pytest.mark.parametrize("q", [-0.5, -0.01, 0.01, 0.3])

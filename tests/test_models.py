@@ -101,7 +101,7 @@ def test_a_kept_model_is_not_trained_again(grid, tmp_path, monkeypatch):
 def test_the_card_tells_paper_numbers_and_use(grid, tmp_path):
     text = (exported(grid, tmp_path / "model") / "README.md").read_text()
     assert METHODS["itq"].paper in text
-    assert "| itq | 0." in text
+    assert "| ITQ | 0." in text
     assert "Hasher.load" in text
     assert str(grid) not in text
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from results.figures.by_name import draw
-from results.figures.style import inline_svg
+from results.figures.style import inline_svg, save
 from results.gallery.view import View
 from results.page.render import page_html
 from tests.record_factory import board_of, grid, make_record
@@ -55,7 +55,7 @@ def address(tmp_path_factory):
     records = [*grid(), *grid(dataset="cifar10", seeds=2), make_record(method="<b>&amp;", bits=8)]
     board = board_of(records, skipped=["x.json: broken"])
     drawn = list(draw(View(board), "map_against_bits"))
-    figures = {d.caption: inline_svg(d.figure, d.stem, d.caption) for d in drawn}
+    figures = {d.caption: inline_svg(save(d.figure, "svg"), d.stem, d.caption) for d in drawn}
     path = tmp_path_factory.mktemp("page") / "index.html"
     path.write_text(page_html(board, figures, ("runs.csv",)))
     return path.as_uri()

@@ -47,7 +47,7 @@ def test_render_writes_every_file_and_nothing_else(store):
     assert {path.relative_to(store.root / "report").as_posix() for path in written} == FILES
     assert below(store.root / "report") == FILES
     page = (store.root / "report/index.html").read_text()
-    assert page.count("<svg") == 4
+    assert page.count('<svg role="img"') == 4
 
 
 def test_csv_files_hold_every_run(store):

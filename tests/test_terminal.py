@@ -144,5 +144,6 @@ def test_every_command_is_run_as_one():
     commands += (ROOT / "datasets").glob("**/*.py")
     programs = [path for path in commands if '__name__ == "__main__"' in path.read_text()]
     assert len(programs) > 10
+    programs.remove(ROOT / "benchmarks/models/numpy_encoder.py")  # which NumPy alone can run
     for path in programs:
         assert "run_command(main)" in path.read_text(), path

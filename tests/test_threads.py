@@ -10,9 +10,8 @@ import torch
 from benchmarks.grid.flags import read_grids
 from benchmarks.grid.planning import expand_grids
 from benchmarks.machine.threads import StepTime, best_threads, step_times, threads
-from benchmarks.runner import thread_choice
-from benchmarks.runner.run_settings import RunSettings
-from benchmarks.runner.thread_choice import with_threads
+from benchmarks.runner import run_settings
+from benchmarks.runner.run_settings import RunSettings, with_threads
 from benchmarks.runner.worker import run_leased
 from methods import METHODS
 from results.store.store import ResultStore
@@ -33,7 +32,7 @@ def _all_threads():
 def chosen(tmp_path, monkeypatch, times, *flags):
     """What a call on two threads chooses, given what its steps took; its timer's calls too."""
     asked = []
-    monkeypatch.setattr(thread_choice, "step_times", lambda most: asked.append(most) or times)
+    monkeypatch.setattr(run_settings, "step_times", lambda most: asked.append(most) or times)
     (options,) = read_grids([*GRID, *flags])
     cells, _ = expand_grids([options])
     settings = RunSettings(out=tmp_path / "out", cache=tmp_path / "cache")
@@ -75,7 +74,7 @@ def test_the_flag_overrides_the_measurement(tmp_path, monkeypatch):
 
 
 def test_workers_choose_among_their_share_of_the_cores(tmp_path, monkeypatch):
-    monkeypatch.setattr(thread_choice, "threads_of_a_job", lambda jobs: 8 // jobs)
+    monkeypatch.setattr(run_settings, "threads_of_a_job", lambda jobs: 8 // jobs)
     settings, _, asked = chosen(tmp_path, monkeypatch, FAST, "--jobs", "2")
     assert (settings.head_threads, asked) == (2, [4])
     settings, line, asked = chosen(tmp_path, monkeypatch, FAST, "--jobs", "8")
@@ -108,6 +107,8 @@ def test_a_head_trains_on_its_threads_and_the_rest_runs_on_all(tmp_path, monkeyp
     (outcome,) = run_leased(settings, [cell])
     assert outcome.state == "done", outcome.note
     assert seen["loss"] == {1}
+    (record,) = ResultStore(settings.out).records()
+    assert record.device == "cpu (1 threads)"
     assert 2 in seen["project"]  # when it encodes
 
 

@@ -127,7 +127,8 @@ def test_training_loses_no_more_than_that_of_faiss(golden, cls, name, bits, capf
     x = g["x_train"].float()
     method = built(cls, 24, bits, b=4).fit(x)
     error = (method._turned(x) - method.decode(method.codes(x))).square().sum(1).mean()
-    assert error <= 1.05 * g[f"{name}_error_{bits}"][0]
+    gained = 0.97 if name == "opqp" else 1.05  # the rotation goes on from the dealt axes
+    assert error <= gained * g[f"{name}_error_{bits}"][0]
     assert "".join(capfd.readouterr()) == ""
 
 

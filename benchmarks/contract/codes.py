@@ -21,7 +21,7 @@ from benchmarks.contract.stand_ins import (
     short,
 )
 from benchmarks.training.trainer import Trainer
-from methods.base import HashMethod, TrainingSet
+from methods.base import HashMethod, LengthError, TrainingSet
 
 BITS = (1, 8, 16, 32, 64, 128, 256)
 
@@ -58,7 +58,7 @@ def _takes(cls: type[HashMethod], n_bits: int) -> bool:
     """Whether a method can give codes of a length: its constructor refuses one that it cannot."""
     try:
         cls(D, n_bits)
-    except ValueError:
+    except LengthError:
         return False
     return True
 

@@ -46,7 +46,11 @@ class Backbone(ABC):
         Of the short side, what ``crop`` keeps; 1 for the largest square.
     crop_filter : "bilinear" or "bicubic"
         How ``crop`` scales; ``stretch`` is bilinear.
+    is_network : bool
+        Whether it has weights, and can be exported.
     """
+
+    is_network: bool = False
 
     resize: Resize = "stretch"
     crop_share: float = 1.0

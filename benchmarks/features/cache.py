@@ -29,6 +29,7 @@ from benchmarks.features.extraction import (
     whole_images,
 )
 from benchmarks.features.extractor import Extractor, precision
+from benchmarks.features.onnx_backbone import Say, is_for, onnx_digest, quickest, unheard
 from datasets.augment import AUGMENTATIONS
 from datasets.base import RetrievalDataset
 from datasets.errors import lookup
@@ -59,11 +60,14 @@ class FeatureCache:
         Where the backbone runs.
     progress : callable
         Told after each block.
+    say : callable
+        Told, in a line, what computes a network and how exactly, see `onnx_backbone.quickest`.
     """
 
     root: Path
     device: torch.device
     progress: Progress = silent
+    say: Say = unheard
     _on_device: dict[str, ImageSource] = field(default_factory=dict)
 
     def features(
@@ -190,6 +194,7 @@ class FeatureCache:
         """Where an array lies: its key holds all that its numbers depend on."""
         key = [kind, *views_key, backbone.digest, backbone.input_size, extraction_digest()]
         key.append(precision(self.device))
+        key += [onnx_digest()] if is_for(backbone, self.device) else []
         folder = label.replace("/", "_").replace(":", "_")
         return self.root / folder / _digest(key)[:24]
 
@@ -200,7 +205,8 @@ class FeatureCache:
         kinds = list(stems)
 
         def blocks(start: int) -> Iterator[list[np.ndarray]]:
-            extractor = Extractor(backbone, kinds, self.device)
+            network = quickest(backbone, self.device, self.root / "networks", self.say)
+            extractor = Extractor(network, kinds, self.device)
             block = BLOCK // views.per_image or 1
             for values in extract_blocks(views, extractor, block, start):
                 for name, rows in zip(kinds, values, strict=True):

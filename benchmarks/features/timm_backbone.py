@@ -38,6 +38,8 @@ class TimmBackbone(Backbone):
         Returns a state dict whose entries fit the model's in order; None takes the hub's.
     """
 
+    is_network = True
+
     def __init__(
         self,
         name: str,

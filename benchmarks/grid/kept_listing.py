@@ -7,16 +7,10 @@ importing those loads torch, which takes seconds.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import HOME
-
-_PACKAGES = ("benchmarks", "datasets", "methods")
-"""Whose code and presets make the lists."""
+from benchmarks.grid.code_stamps import code_stamps, state
 
 
 def kept_listing(what: str, cache: Path) -> list[str]:
@@ -30,7 +24,7 @@ def kept_listing(what: str, cache: Path) -> list[str]:
         Folder of the cache; where it cannot be written, the list is made anew each time.
     """
     path = cache / "lists" / f"{what}.txt"
-    digest = _digest()
+    digest = state(code_stamps())
     with contextlib.suppress(OSError, ValueError):
         kept, *lines = path.read_text(encoding="utf-8").splitlines()
         if kept == digest:
@@ -44,22 +38,3 @@ def kept_listing(what: str, cache: Path) -> list[str]:
         part.write_text("\n".join([digest, *lines]) + "\n", encoding="utf-8")
         part.replace(path)
     return lines
-
-
-def _digest() -> str:
-    """Tell this code, and the packages that are installed beside it, from any other."""
-    seen = [sys.version, *map(repr, _stamps())]
-    return hashlib.sha256("\n".join(seen).encode()).hexdigest()
-
-
-def _stamps() -> Iterator[tuple[str, int, int]]:
-    """Yield path, time and size of each file of the code, and of the folders of packages.
-
-    A folder of packages changes when one that offers methods or data sets comes or goes.
-    """
-    files = (path for package in _PACKAGES for path in sorted((HOME / package).rglob("*")))
-    kept = (path for path in files if path.suffix in (".py", ".toml"))
-    for path in (*kept, *map(Path, sys.path)):
-        with contextlib.suppress(OSError):
-            state = path.stat()
-            yield str(path), state.st_mtime_ns, state.st_size

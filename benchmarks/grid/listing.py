@@ -22,7 +22,8 @@ def listing(what: str) -> list[str]:
     if what == "methods":
         return _methods()
     if what == "bibtex":
-        return [entry for name, entry in bibtex().items() if name in METHODS | YARDSTICKS]
+        entries = (entry for name, entry in bibtex().items() if name in METHODS | YARDSTICKS)
+        return [line for entry in entries for line in entry.splitlines()]
     if what == "datasets":
         hidden = dict.fromkeys(DATASETS, "; hidden by the suite's own")
         plugins = (f"{n:<20} {e.value}{hidden.get(n, '')}" for n, e in offers().items())

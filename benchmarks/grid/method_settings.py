@@ -30,7 +30,7 @@ from benchmarks.grid.yardsticks.base import VectorYardstick, Yardstick
 from datasets.augment import AUGMENTATIONS
 from datasets.errors import lookup, one_line
 from methods import METHODS, HashMethod, Recipe
-from methods.base import Supervision
+from methods.base import LengthError, Supervision
 from results.store.record import MOST
 
 _KNOWN: dict[str, type[HashMethod]] = {**METHODS, **YARDSTICKS}
@@ -38,8 +38,6 @@ _KNOWN: dict[str, type[HashMethod]] = {**METHODS, **YARDSTICKS}
 _NO_SETTINGS = ("epochs_at", "params", "source")
 """Fields of a recipe that shape no number, or that others stand for: `epochs`, the parameters."""
 
-_ANY = 720_720
-"""A length that all numbers up to 16 divide."""
 _BUILT = 1024
 """Bits up to which a method is built to see whether it can be; beyond, it is built without memory,
 which takes torch seconds to get ready for."""
@@ -324,10 +322,9 @@ def _check_params(name: str, cls: type[HashMethod], params: Mapping[str, Any]) -
     try:
         with no_exit():
             cls(8, 8, **params)
+    except LengthError:  # the plan asks at the lengths that will run
+        pass
     except ValueError as error:
-        spec = MethodSpec(name, cls, dict(params))
-        if spec.length_fault(_ANY, _ANY) is None:
-            return  # 8 bits are the fault, and the plan looks at lengths
         raise GridError(f"{name}: {one_line(error)}; give another value") from error
     except Exception as error:  # a layer too large for the memory, say
         told = describe(error, inspect.getfile(cls))

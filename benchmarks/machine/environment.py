@@ -14,7 +14,16 @@ from typing import NamedTuple
 
 import torch
 
-_PACKAGES = ("hashbench", "torch", "numpy", "kornia", "numba", "scikit-learn", "timm")
+_PACKAGES = (
+    "hashbench",
+    "torch",
+    "numpy",
+    "kornia",
+    "numba",
+    "scikit-learn",
+    "timm",
+    "onnxruntime",
+)
 
 
 class DeviceError(Exception):
@@ -118,9 +127,20 @@ def environment(
         versions["driver"] = _driver()
         name = torch.cuda.get_device_name(chosen)
     else:
-        name = f"cpu ({torch.get_num_threads()} threads)"
+        name = cpu_name(torch.get_num_threads())
     called = _called() if command is None else command
     return Environment(chosen, name, versions, _commit(), called)
+
+
+def cpu_name(threads: int) -> str:
+    """Name the CPU as a device, with the threads that torch had.
+
+    Examples
+    --------
+    >>> cpu_name(2)
+    'cpu (2 threads)'
+    """
+    return f"cpu ({threads} threads)"
 
 
 def _called() -> str:

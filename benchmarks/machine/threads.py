@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
+from joblib import cpu_count
 
 ENOUGH = 0.8
 """Share of the seconds on fewer threads that a step may take for more of them to be worth it."""
@@ -28,6 +29,11 @@ class StepTime(NamedTuple):
     threads: int
     wall: float
     cpu: float
+
+
+def threads_of_a_job(jobs: int) -> int:
+    """Divide the cores that this process may use among `jobs` processes."""
+    return max(1, int(cpu_count()) // jobs)
 
 
 @contextmanager

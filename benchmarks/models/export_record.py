@@ -15,7 +15,6 @@ from benchmarks.runner.repeat_record import changes, run_again
 from benchmarks.runner.reporting import read_board
 from datasets import load
 from datasets.arguments import load_options
-from datasets.augment import resize
 from datasets.progress import silent
 from results.store.record import RunRecord
 from results.store.store import ResultStore
@@ -71,9 +70,10 @@ def _some_images(record: RunRecord, model: Model, options: argparse.Namespace) -
     data = load(options.dataset or f"{record.dataset}/{record.protocol}", load_options(options))
     if data.images is None:
         return None
-    data.images.prepare(options.cache / "pixels", silent)
-    pixels = data.images.read(data.train[:32])
-    return resize(pixels, record.settings["backbone"]["input_size"] or pixels.shape[-1])
+    network = model.network()
+    images = data.images if network.resize == "stretch" else data.images.undistorted()
+    images.prepare(options.cache / "pixels", silent)
+    return network.square(images.read(data.train[:32]))
 
 
 def _row(store: ResultStore, record: RunRecord) -> str:

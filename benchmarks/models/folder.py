@@ -121,7 +121,7 @@ class Model:
             )
         wanted = settings["backbone"]
         try:
-            found = backbone(wanted["name"], wanted["input_size"])
+            found = backbone(wanted["name"], wanted["input_size"], wanted["resize"])
             digest = found.digest
         except BackboneError as error:
             raise ModelError(f"model {self.config.method}: {error}") from error

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.evaluation.packing import PackedBits
+from benchmarks.features.base import Backbone
 from benchmarks.features.extraction import extract_blocks, whole_images
 from benchmarks.features.extractor import Extractor
 from benchmarks.machine.environment import choose_device
@@ -58,6 +59,7 @@ class Hasher:
         self.n_bits = model.config.bits
         self._device = choose_device(device)
         self._method = model.method.to(self._device)
+        self._network: Backbone
         self._extractor: Extractor | None = None
 
     @classmethod
@@ -174,11 +176,14 @@ class Hasher:
     ) -> Iterator[Tensor]:
         """Features as the benchmark keeps them: float16."""
         if self._extractor is None:
+            self._network = self.model.network()
             kind = self._method.consumes
-            self._extractor = Extractor(self.model.network(), (kind,), self._device)
-        size, done = self.model.config.settings["backbone"]["input_size"], 0
+            self._extractor = Extractor(self._network, (kind,), self._device)
+        done = 0
         for source in sources:
-            for (block,) in extract_blocks(whole_images(source, size), self._extractor, BLOCK, 0):
+            seen = source if self._network.resize == "stretch" else source.undistorted()
+            views = whole_images(seen, self._network.square)
+            for (block,) in extract_blocks(views, self._extractor, BLOCK, 0):
                 done += len(block)
                 progress("images hashed", done, n)
                 yield torch.from_numpy(block).float()

@@ -2,14 +2,19 @@
 
 One run, the same images, threads and batch size for all, the ways taken in turn; the medians of
 several rounds. The bare forward runs a batch of inputs that lie on the device over and over: no
-reading, scaling, augmentation, writing. Ours ends with the features on disk, as in a run.
+reading, scaling, augmentation, writing. Ours ends with features and tokens on disk, as in a run.
+
+On a CPU seconds are those of its threads, so that other processes weigh little; where ONNX Runtime
+is installed, torch's rows stand beside its own. The network is exported before the clock starts.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import itertools
 import platform
+import shutil
 import statistics
 import sys
 import tempfile
@@ -27,6 +32,7 @@ from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone
 from benchmarks.features.cache import FeatureCache
 from benchmarks.features.extractor import Extractor, precision
+from benchmarks.features.onnx_backbone import is_for, quickest
 from benchmarks.machine.environment import environment
 from benchmarks.machine.memory import keep_freed_memory
 from datasets import load
@@ -41,10 +47,12 @@ from datasets.protocols.protocol import Protocol_
 BARE = "bare forward, inputs there"
 Way = tuple[int, Callable[[], object]]
 """Images that the backbone sees, and what makes it see them."""
+Name = tuple[str, str]
+"""What computes the network, and the way."""
 
 
 def main() -> None:
-    """Print a table of images a second and shares of the bare forward."""
+    """Print a table of images a second, shares of the bare forward and multiples of torch."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -70,8 +78,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         pixels = _pixels(options.images, options.data_root)
         files = _write(Path(folder) / "files", pixels, options.side)
-        ways = _ways(net, here.device, Path(folder), pixels, files, options.views)
-        _table(ways, options.rounds)
+        by = {"torch": copy.copy(net)}
+        by["torch"].is_network = False  # then nothing exports it
+        if is_for(net, here.device):
+            by["ONNX Runtime"] = net
+        ways: dict[Name, Way] = {}
+        for name, network in by.items():
+            root = Path(folder) / name
+            found = _ways(network, here.device, root, pixels, files, options.views)
+            ways |= {(name, way): work for way, work in found.items()}
+        clock = time.process_time if here.device.type == "cpu" else time.perf_counter
+        _table(ways, options.rounds, clock)
 
 
 def _pixels(n: int, root: Path | None) -> Tensor:
@@ -97,12 +114,20 @@ def _write(folder: Path, pixels: Tensor, side: int) -> FileItems:
 def _ways(
     net: Backbone, device: torch.device, folder: Path, pixels: Tensor, files: FileItems, views: int
 ) -> dict[str, Way]:
-    """Everything that is timed, by name."""
-    n, caches = len(pixels), (folder / f"cache {i}" for i in itertools.count())
+    """Everything that is timed with one network, by name."""
+    n, roots = len(pixels), (folder / f"cache {i}" for i in itertools.count())
     resident, data = FeatureCache(folder, device), _data(MemoryImages(pixels))
+    quick = quickest(net, device, folder / "networks", print)
+
+    def new_root() -> Path:
+        """Make an empty cache that has the exported network."""
+        root = next(roots)
+        if (folder / "networks").is_dir():
+            shutil.copytree(folder / "networks", root / "networks")
+        return root
 
     def bare() -> None:
-        extractor = Extractor(net, ["features"], device)
+        extractor = Extractor(quick, ["features", "tokens"], device)
         size = net.input_size or pixels.shape[-1]
         inputs = torch.rand(extractor.batch, 3, size, size, device=device)
         with torch.inference_mode():
@@ -110,25 +135,25 @@ def _ways(
                 extractor(inputs[: n - first])
 
     def features() -> None:
-        resident.root = next(caches)
-        resident.features(data, net)
+        resident.root = new_root()
+        resident.features(data, net, also="tokens")
 
     def bank() -> None:
-        resident.root = next(caches)
-        resident.bank(data, net, "cibhash", views)
+        resident.root = new_root()
+        resident.bank(data, net, "cibhash", views, also="tokens")
 
     def decoding() -> None:
-        EncodedImages(files).prepare(next(caches), silent)
+        EncodedImages(files).prepare(next(roots), silent)
 
     def first_run() -> None:
-        FeatureCache(next(caches), device).features(_data(EncodedImages(files)), net)
+        FeatureCache(new_root(), device).features(_data(EncodedImages(files)), net, also="tokens")
 
     return {
         BARE: (n, bare),
-        "features, resident images": (n, features),
+        "resident images": (n, features),
         f"{views} augmented views an image, resident": (len(data.train) * views, bank),
         "decoding JPEG files alone": (n, decoding),
-        "features, from JPEG files": (n, first_run),
+        "images from JPEG files": (n, first_run),
     }
 
 
@@ -142,22 +167,24 @@ def _data(images: ImageSource) -> RetrievalDataset:
     )
 
 
-def _table(ways: dict[str, Way], rounds: int) -> None:
-    rates: dict[str, list[float]] = {name: [] for name in ways}
-    for _, way in ways.values():
-        way()  # warms up; on CUDA it also brings images to the device
+def _table(ways: dict[Name, Way], rounds: int, clock: Callable[[], float]) -> None:
+    rates: dict[Name, list[float]] = {name: [] for name in ways}
+    for _, work in ways.values():
+        work()  # warms up; on CUDA it also brings images to the device
     for _ in range(rounds):
-        for name, (n, way) in ways.items():
-            start = time.perf_counter()
-            way()
+        for name, (n, work) in ways.items():
+            start = clock()
+            work()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            rates[name].append(n / (time.perf_counter() - start))
-    bare = statistics.median(rates[BARE])
-    print("| way | images a second (best) | of the bare forward |\n|---|---|---|")
-    for name, found in rates.items():
-        median = statistics.median(found)
-        print(f"| {name} | {median:,.0f} ({max(found):,.0f}) | {median / bare:.0%} |")
+            rates[name].append(n / (clock() - start))
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    print("\n| by | way | images a second (best) | of its bare forward | of torch |")
+    print("|---|---|---|---|---|")
+    for (by, way), rate in medians.items():
+        best, bare, torchs = max(rates[by, way]), medians[by, BARE], medians["torch", way]
+        print(f"| {by} | {way} | {rate:,.0f} ({best:,.0f}) | {rate / bare:.0%} ", end="")
+        print(f"| {rate / torchs:.2f}x |")
 
 
 if __name__ == "__main__":

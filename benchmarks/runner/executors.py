@@ -26,12 +26,13 @@ from itertools import chain
 from multiprocessing.reduction import ForkingPickler
 from typing import TYPE_CHECKING, Any
 
-from joblib import Parallel, cpu_count, delayed, parallel_config
+from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import process_executor
 
 from benchmarks.grid.cells import Cell, stacks
 from benchmarks.grid.method_settings import GridError
 from benchmarks.grid.no_exit import no_exit
+from benchmarks.machine.threads import threads_of_a_job
 from benchmarks.runner.run_settings import Outcome, RunSettings
 from benchmarks.runner.worker import run_leased
 from datasets.errors import one_line
@@ -67,11 +68,6 @@ def in_processes(jobs: int) -> Executor:
             yield from _parallel(replace(settings, threads=threads), todo)
 
     return run
-
-
-def threads_of_a_job(jobs: int) -> int:
-    """Divide the cores that this process may use among `jobs` processes."""
-    return max(1, int(cpu_count()) // jobs)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import Scores, protocol_info, score_codes, score_floats
 from benchmarks.grid.cells import Cell
-from benchmarks.machine.environment import Environment
+from benchmarks.machine.environment import Environment, cpu_name
 from benchmarks.runner.fit_and_encode import Encoded, OnTrained, fit_and_encode
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
@@ -93,7 +93,7 @@ def run_cells(
             cpu_timings=own.cpu,
             peak_memory_mib=_peak_memory_mib(device),
             versions=environment.versions,
-            device=_device_name(cell, environment),
+            device=_device_name(cell, environment, threads),
             commit=environment.commit,
             command=environment.command,
             created=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -120,8 +120,10 @@ def _score(
     return scores, arrays
 
 
-def _device_name(cell: Cell, environment: Environment) -> str:
+def _device_name(cell: Cell, environment: Environment, threads: int | None) -> str:
     """Say what the cell was trained on."""
+    if threads is not None and cell.method.is_trained and environment.device.type == "cpu":
+        return cpu_name(threads)
     n_ranks = current_group().size if cell.method.finetune else 1
     return environment.device_name if n_ranks == 1 else f"{n_ranks} x {environment.device_name}"
 

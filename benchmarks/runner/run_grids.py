@@ -11,22 +11,18 @@ from pathlib import Path
 from benchmarks.grid.method_settings import GridError
 from benchmarks.grid.planning import Plan, make_plan
 from benchmarks.machine.environment import DeviceError, environment, place
+from benchmarks.runner.end_report import end_report, leaderboard_of
 from benchmarks.runner.executors import local, run_all, started
 from benchmarks.runner.follower import follow
 from benchmarks.runner.progress import Display, Watcher
 from benchmarks.runner.prune_models import prune_models
-from benchmarks.runner.reporting import read_board, report_written, say
-from benchmarks.runner.run_settings import Outcome, RunSettings
-from benchmarks.runner.samples import keep_samples, known
-from benchmarks.runner.thread_choice import with_threads
+from benchmarks.runner.run_settings import Outcome, RunSettings, with_threads
 from benchmarks.training.distributed.rank_group import RankGroup
 from benchmarks.training.distributed.torchrun import joined
 from datasets.errors import DatasetError
-from results.report import render_board
 from results.store.leftovers import tidy
 from results.store.planned_grid import write_plan
 from results.store.store import ResultStore, StoreError
-from results.tables.leaderboard import leaderboard_plain
 
 USER_ERRORS = (DatasetError, GridError, DeviceError, StoreError)
 """Errors whose message is one line meant for the user."""
@@ -110,14 +106,11 @@ def _run_cells(
 def _report(plan: Plan, store: ResultStore, options: argparse.Namespace) -> None:
     """Render the report unless that is not wanted, and print the tables of the plan."""
     tables = {cell.key.table for cell in plan.cells}
-    board = read_board(store, tables if options.no_report else None)
-    if not options.no_report:
+    if options.no_report:
+        sys.stdout.write(leaderboard_of(store, tables))
+    else:
         tasks = dict.fromkeys(cell.task for cell in plan.cells)
-        keep_samples(store, board, known([task.data for task in tasks]))
-        render_board(board, store, say=say)
-    sys.stdout.write(f"{leaderboard_plain(board, tables)}\n")
-    if not options.no_report:
-        sys.stdout.write(f"{report_written(store.root)}\n")
+        sys.stdout.write(end_report(store, [task.data for task in tasks], tables))
 
 
 def _make_cache(folder: Path) -> None:

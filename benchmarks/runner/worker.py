@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import gc
 import inspect
+import sys
 import threading
 import time
 import traceback
@@ -214,7 +215,7 @@ def _run(settings: RunSettings, taken: Sequence[_Taken], tell: Tell) -> list[Out
     learnt: dict[str, dict[str, np.ndarray]] = {}
 
     def on_trained(cell: Cell, found: dict[str, torch.Tensor]) -> None:
-        if settings.keep_models and cell.kind != "yardstick":
+        if settings.keep_models:
             learnt[cell.digest] = {name: value.numpy() for name, value in found.items()}
 
     limit = None if settings.cell_timeout is None else settings.cell_timeout * len(cells)
@@ -244,6 +245,9 @@ def _environment(settings: RunSettings) -> Environment:
 @lru_cache(maxsize=1)  # cells of one task follow each other, so its features stay on the device
 def inputs_of(settings: RunSettings, task: Task) -> TaskInputs:
     """Return what the cells of a task share in this process."""
-    return TaskInputs(
-        task, FeatureCache(settings.cache, _environment(settings).device), settings.needs
-    )
+    device = _environment(settings).device
+    return TaskInputs(task, FeatureCache(settings.cache, device, say=_write_line), settings.needs)
+
+
+def _write_line(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 
 import matplotlib as mpl
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from results.analysis.board import Section
 from results.figures.style import COLOURS, STYLE, finish, label, panels
+from results.figures.tsne import embed
 from results.gallery.shown_queries import map_places, map_rows
 from results.gallery.view import View
 from results.store.record import RunRecord
@@ -116,12 +116,7 @@ def correlation(codes: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def tsne(view: View, section: Section) -> Figure | None:
-    """Draw maps of some database codes by t-SNE on Hamming distances, coloured by label.
-
-    References
-    ----------
-    van der Maaten and Hinton, "Visualizing data using t-SNE", JMLR 9, 2008.
-    """
+    """Draw maps of some database codes by t-SNE on Hamming distances, coloured by label."""
     shown = list(_maps(view, section))
     if not shown:
         return None
@@ -137,23 +132,11 @@ def tsne(view: View, section: Section) -> Figure | None:
     return finish(figure, axes, note)
 
 
-def embed(codes: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Place codes, bool (n, K), in the plane by t-SNE on Hamming distances, always alike."""
-    from sklearn.manifold import TSNE  # a second to import
-
+def hamming(codes: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the distances in bits between codes, bool (n, K); float32 (n, n)."""
     signs = np.where(codes, 1, -1).astype(np.float32)
-    distances = (codes.shape[1] - signs @ signs.T).clip(0) / 2
-    model = TSNE(
-        metric="precomputed",
-        init="random",
-        perplexity=min(30.0, (len(codes) - 1) / 3),
-        max_iter=500,
-        random_state=0,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # many codes are equal: distances of 0 are meant
-        points: NDArray[np.float32] = model.fit_transform(distances)
-    return points
+    distances: NDArray[np.float32] = (codes.shape[1] - signs @ signs.T) / 2
+    return distances
 
 
 def _maps(
@@ -163,7 +146,7 @@ def _maps(
         codes = view.codes(record, "database")
         labels = _map_labels(view, record)
         if codes is not None and labels is not None and len(labels) > 9:
-            yield label(row), embed(codes[map_places(len(codes))]), labels
+            yield label(row), embed(hamming(codes[map_places(len(codes))])), labels
 
 
 def _map_labels(view: View, record: RunRecord) -> NDArray[np.bool_] | None:
@@ -181,14 +164,15 @@ def _scatter(
     panel: Axes, points: NDArray[np.float32], labels: NDArray[np.bool_], common: list[int]
 ) -> None:
     other = ~labels[:, common].any(1)
-    panel.scatter(points[other, 0], points[other, 1], s=5, color=GREY, linewidths=0)
+    if other.any():
+        panel.scatter(*points[other].T, s=5, color=GREY, linewidths=0, label="others")
     left = ~other
     for place, number in enumerate(common):
         chosen = labels[:, number] & left
         left &= ~chosen
-        panel.scatter(
-            points[chosen, 0], points[chosen, 1], s=6, color=CLASS_COLOURS[place], linewidths=0
-        )
+        colour = CLASS_COLOURS[place]
+        name = f"class {number}"  # by its column of the labels, which have no names here
+        panel.scatter(*points[chosen].T, s=6, color=colour, linewidths=0, label=name)
     _bare(panel)
     panel.spines[:].set_visible(False)
 

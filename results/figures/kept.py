@@ -84,8 +84,13 @@ class Keeper:
         figure = job.make()
         if figure is None:
             return None
-        files = {form: save(figure, form) for form in self._formats}
-        inline = (inline_png if job.pixels else inline_svg)(figure, job.stem, job.caption)
+        shown = "png" if job.pixels else "svg"
+        drawn = {form: save(figure, form) for form in dict.fromkeys((*self._formats, shown))}
+        files = {form: drawn[form] for form in self._formats}
+        if job.pixels:
+            inline = inline_png(drawn[shown], job.caption)
+        else:
+            inline = inline_svg(drawn[shown], job.stem, job.caption)
         digests = {form: _sha(content) for form, content in files.items()}
         kept = {"digest": self._digest(job), "files": digests, "inline": inline}
         return Files(files, inline, json.dumps(kept).encode())

@@ -11,11 +11,10 @@ from __future__ import annotations
 import textwrap
 
 import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from results.analysis.ranking import rank
-from results.figures.style import DPI, INK, STYLE, WIDTHS, method_styles
+from results.figures.style import INK, STYLE, WIDTHS, blank, method_styles
 from results.gallery.view import View
 
 
@@ -36,8 +35,7 @@ def mean_ranks(view: View) -> Figure | None:
     depth = 0.55 + 0.32 * len(bars)
     height = 0.9 + 0.24 * half + 0.16 * len(bars)
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
-        FigureCanvasAgg(figure)
+        figure = blank(width, height)
         axes = figure.add_subplot()
         axes.set_axis_off()
         low, high = 1, len(names)

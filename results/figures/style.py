@@ -18,14 +18,17 @@ import matplotlib as mpl
 from markupsafe import escape
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from results.analysis.board import Board, Row, Section, colour_places
 from results.analysis.frames import method_key
-from results.figures.letters import FONT, legible
+from results.figures.letters import FONT, LATIN, add_latin, legible
 from results.gallery.view import Width
 
 INK = "#26262a"  # text, axes and the yardsticks; on the page this one colour follows the theme
@@ -36,7 +39,7 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<", ">", "p", "h")
 DASHES = {"float": (0, (5, 2)), "random": (0, (1, 1.6))}  # of the yardsticks in every table
 OTHER_DASHES = ((0, (5, 2, 1, 2)), (0, (5, 2, 1, 2, 1, 2)), (0, (9, 2)), (0, (9, 2, 2, 2)))
 STYLE: Any = {
-    "font.family": FONT,
+    "font.family": [LATIN, FONT],
     "font.size": 8.5,
     "axes.titlesize": 8.5,
     "axes.titleweight": "bold",
@@ -96,14 +99,21 @@ def panels(
     down = math.ceil(len(titles) / across)
     with mpl.rc_context(STYLE):
         size = (WIDTHS[width], height * down + 0.45)
-        figure = Figure(figsize=size, layout="constrained", dpi=DPI)
-        FigureCanvasAgg(figure)
+        figure = blank(*size)
         axes = [figure.add_subplot(down, across, place + 1) for place in range(len(titles))]
         letters = int(13.5 * WIDTHS[width] / across)  # that fit above a panel
         for panel, title in zip(axes, titles, strict=True):
             panel.set_title(textwrap.fill(legible(title), letters), parse_math=False)
             panel.yaxis.set_major_locator(MaxNLocator(6))
     return figure, axes
+
+
+def blank(width: float, height: float) -> Figure:
+    """Return a figure of a size in inches, without panels."""
+    add_latin()
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def section_panels(sections: Sequence[Section], width: Width) -> tuple[Figure, list[Axes]]:
@@ -226,22 +236,28 @@ def method_styles(board: Board) -> dict[str, dict[str, Any]]:
 
 
 def save(figure: Figure, form: str) -> bytes:
-    """Return the figure as a file: `form` is ``pdf``, ``png`` or ``svg``."""
+    """Return the figure as a file: `form` is ``pdf``, ``png`` or ``svg``.
+
+    The figure is laid out by the first call. Each form is drawn once: `Figure.savefig` would draw
+    it once more to lay it out.
+    """
     buffer = io.BytesIO()
-    undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
+    dpi = figure.get_dpi()
     with mpl.rc_context(STYLE):
-        if figure.get_layout_engine() is not None:
+        engine = figure.get_layout_engine()
+        if isinstance(engine, ConstrainedLayoutEngine):
             for text in _texts(figure):
                 text.set_text(legible(text.get_text()))
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")  # laid out once for all forms
-        figure.savefig(
-            buffer,
-            format=form,
-            dpi=figure.get_dpi(),
-            metadata=undated[form],
-            facecolor="white" if form == "png" else "none",
-        )
+            engine.execute(figure)
+            figure.set_layout_engine("none")
+        figure.set_facecolor("white" if form == "png" else "none")
+        if form == "pdf":
+            FigureCanvasPdf(figure).print_pdf(buffer, metadata={"CreationDate": None})
+        elif form == "svg":
+            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+        else:
+            FigureCanvasAgg(figure).print_png(buffer)
+        figure.set_dpi(dpi)  # of vectors it is another
     return buffer.getvalue()
 
 
@@ -252,12 +268,12 @@ def _texts(figure: Figure) -> Iterator[Text]:
         yield from (axes.xaxis.label, axes.yaxis.label, *axes.texts)
 
 
-def inline_svg(figure: Figure, stem: str, caption: str) -> str:
-    """Return the figure as an SVG element whose ink and paper are those of the page.
+def inline_svg(svg: bytes, stem: str, caption: str) -> str:
+    """Return the SVG of a figure as an element whose ink and paper are those of the page.
 
     Its ids start with `stem`, so that two figures can share a page.
     """
-    text = save(figure, "svg").decode()
+    text = svg.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     prefix = re.sub(r"[^A-Za-z0-9_-]", "_", stem)
@@ -266,7 +282,7 @@ def inline_svg(figure: Figure, stem: str, caption: str) -> str:
     return text.replace(INK, "currentColor").replace("#ffffff", "var(--paper, #ffffff)")
 
 
-def inline_png(figure: Figure, stem: str, caption: str) -> str:
-    """Return the figure as an image element that holds its pixels; `stem` is not needed."""
-    data = base64.b64encode(save(figure, "png")).decode()
+def inline_png(png: bytes, caption: str) -> str:
+    """Return an image element that holds the pixels of a figure."""
+    data = base64.b64encode(png).decode()
     return f'<img src="data:image/png;base64,{data}" alt="{escape(caption)}">'

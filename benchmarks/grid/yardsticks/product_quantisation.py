@@ -36,7 +36,7 @@ from benchmarks.grid.yardsticks.base import (
     with_item_columns,
     with_query_columns,
 )
-from methods.base import Array, Trainer, TrainingSet
+from methods.base import Array, LengthError, Trainer, TrainingSet
 from methods.statistics import principal_axes
 
 MOST_AXES = 256
@@ -65,7 +65,7 @@ class PQ(VectorYardstick):
         if b > 16:
             raise ValueError(f"{name}: b must be at most 16, got {b}")
         if n_bits % b or n_bits > b * dims:
-            raise ValueError(
+            raise LengthError(
                 f"{name}: n_bits must be a multiple of b = {b} and at most {b * dims}, b for each "
                 f"of {dims} dimensions, got {n_bits}; {nearest(n_bits, b, dims)}"
             )

@@ -1,0 +1,80 @@
+"""The report at the end of a run: rendered, or as it is where nothing has changed since the last.
+
+A call that finds every cell stored would else import pandas, scipy and matplotlib to write the same
+files again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.grid.code_stamps import Stamp, code_stamps, stamps, state
+from datasets.base import RetrievalDataset
+from results.store.planned_grid import FILE as PLAN
+from results.store.run_key import Table
+from results.store.store import ResultStore
+
+_KEPT = Path("report/.kept.json")
+"""What the last call said, and the state of the folder when it did."""
+
+
+def end_report(
+    store: ResultStore, data: Sequence[RetrievalDataset], tables: Collection[Table]
+) -> str:
+    """Write the report where it is out of date; returns the leaderboard and where the report lies.
+
+    Parameters
+    ----------
+    store : ResultStore
+    data : sequence of RetrievalDataset
+        That the call has loaded; the gallery shows images of them.
+    tables : collection of Table
+        Of the call: the leaderboard is theirs, the report that of the folder.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written.
+    """
+    path = store.root / _KEPT
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(path.read_bytes())
+        if kept["state"] == _state(store, tables):
+            return str(kept["text"])
+    from benchmarks.runner.reporting import read_board, report_written, say
+    from benchmarks.runner.samples import keep_samples, known
+    from results.report import render_board
+    from results.tables.leaderboard import leaderboard_plain
+
+    board = read_board(store)
+    keep_samples(store, board, known(data))
+    render_board(board, store, say=say)
+    text = f"{leaderboard_plain(board, tables)}\n{report_written(store.root)}\n"
+    with contextlib.suppress(OSError):
+        path.write_text(json.dumps({"state": _state(store, tables), "text": text}))
+    return text
+
+
+def leaderboard_of(store: ResultStore, tables: Collection[Table]) -> str:
+    """Return the leaderboard of some tables, without a report."""
+    from benchmarks.runner.reporting import read_board
+    from results.tables.leaderboard import leaderboard_plain
+
+    return f"{leaderboard_plain(read_board(store, tables), tables)}\n"
+
+
+def _state(store: ResultStore, tables: Collection[Table]) -> str:
+    """Tell the records, the report and the code from what they were at any other time."""
+    return state((*_stamps(store), (repr(sorted(tables)), 0, 0)))
+
+
+def _stamps(store: ResultStore) -> Iterator[Stamp]:
+    yield from code_stamps()
+    with contextlib.suppress(OSError):  # written at every call, so its time says nothing
+        yield (store.root / PLAN).read_text(encoding="utf-8"), 0, 0
+    for folder in (store.runs, store.root / "samples", store.root / "report"):
+        files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+        yield from stamps(path for path in files if path.name != _KEPT.name)
