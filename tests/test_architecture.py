@@ -14,7 +14,7 @@ PACKAGES = {
     "methods": {"torch", "sklearn", "methods"},
     "datasets": {
         *("torch", "numpy", "kornia", "pyarrow", "huggingface_hub", "PIL", "sklearn", "joblib"),
-        *("filelock", "platformdirs", "safetensors", "datasets"),
+        *("h5py", "filelock", "platformdirs", "safetensors", "datasets"),
     },
     "results": {
         *("numpy", "pandas", "scipy", "matplotlib", "seaborn", "jinja2", "safetensors", "orjson"),

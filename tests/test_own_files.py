@@ -352,6 +352,6 @@ def test_wrong_files_of_features_are_refused(tmp_path):
     assert "cannot be read" in refusal(f"features:{tmp_path}/none.safetensors")
     assert "expected a .npz or .safetensors file" in refusal(f"features:{tmp_path}/x.txt")
     np.savez(tmp_path / "x.npz", labels=np.zeros(3))
-    assert "expected arrays features and labels, found labels" in refusal(
+    assert "expected an array features, and labels where there are any, found labels" in refusal(
         f"features:{tmp_path}/x.npz"
     )

@@ -77,8 +77,9 @@ def score_codes(
     """
     if truth is not None:
         counts = _neighbour_counts(data)
-        stats = evaluate_neighbours(query, database, [truth.nearest(k) for k in counts], device)
-        by_k = {k: [found] for k, found in zip(counts, stats, strict=True)}
+        nearest = [truth.nearest(k) for k in counts]
+        found = evaluate_neighbours(query, database, nearest, device)
+        by_k = {k: [one] for k, one in zip(counts, found, strict=True)}
         return _neighbour_scores(by_k, data, database)
     asked = Codes(query, _labels(data, data.query))
     stored = Codes(database, _labels(data, data.database))

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import protocol_info, score_codes
+from benchmarks.evaluation.truth import truth_of
 from benchmarks.machine.environment import DeviceError, environment
 from benchmarks.runner.reporting import read_board
-from benchmarks.runner.truth import truth_of
 from datasets import DATASETS, load
 from datasets.arguments import load_options
 from datasets.base import RetrievalDataset

@@ -13,12 +13,12 @@ import numpy as np
 
 from benchmarks.evaluation.scoring import protocol_info, score_codes
 from benchmarks.evaluation.submission import SubmissionError, SubmittedCodes, read_codes
+from benchmarks.evaluation.truth import truth_of
 from benchmarks.features.backbones import backbone
 from benchmarks.grid.tasks import Task
 from benchmarks.grid.yardsticks import YARDSTICKS
 from benchmarks.machine.environment import DeviceError, Environment, environment
 from benchmarks.runner.reporting import read_board
-from benchmarks.runner.truth import truth_of
 from datasets import load
 from datasets.arguments import load_options
 from datasets.base import RetrievalDataset

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from benchmarks.evaluation.neighbours import Neighbours
+from benchmarks.evaluation.truth import truth_of
 from benchmarks.features.base import Backbone, Kind, Resize
 from benchmarks.features.cache import Cached, FeatureCache
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.tasks import Task
 from benchmarks.runner.stopwatch import Stopwatch
-from benchmarks.runner.truth import truth_of
 from benchmarks.training.distributed.shared_batch import SharedBatch
 from benchmarks.training.distributed.torchrun import current_group
 from benchmarks.training.targets import Target, target_of

@@ -2,7 +2,8 @@
 
 =============  ====================================================================================
 ``features``   float (N, D)
-``labels``     class numbers (N,), -1 where a row has none, names (N,), or 0/1 (N, C)
+``labels``     optional: class numbers (N,), -1 where a row has none, names (N,), or 0/1 (N, C);
+               without them nearest neighbours are what is relevant
 ``split``      optional, (N,): 0 or "train", 1 or "query", 2 or "database", or other names of
                `datasets.own.parts`. Where no row is of the database, the training rows are
 =============  ====================================================================================
@@ -51,13 +52,12 @@ def load_features(path: Path, options: LoadOptions) -> Contents:
     """
     who = f"features:{path}"
     arrays = _read(path)
-    for name in ("features", "labels"):
-        if name not in arrays:
-            raise DatasetError(
-                f"{who}: expected arrays features and labels, found "
-                f"{', '.join(sorted(arrays)) or 'none'}"
-            )
-    features, labels = arrays["features"], arrays["labels"]
+    if "features" not in arrays:
+        raise DatasetError(
+            f"{who}: expected an array features, and labels where there are any, found "
+            f"{', '.join(sorted(arrays)) or 'none'}"
+        )
+    features, labels = arrays["features"], arrays.get("labels")
     if features.ndim != 2 or features.dtype.kind != "f" or 0 in features.shape:
         raise DatasetError(
             f"{who}: features must be float (N, D), got {features.dtype} {features.shape}"
@@ -68,13 +68,17 @@ def load_features(path: Path, options: LoadOptions) -> Contents:
                 f"{who}: {name} must have a row for each of {len(features):,} features, got "
                 f"shape {arrays[name].shape}"
             )
-    matrix, classes = _labels(who, labels)
+    none = torch.empty(0, dtype=torch.int64)
+    matrix, classes = Labels.from_pairs(none, none, len(features), 1), tuple[str, ...]()
+    if labels is not None:
+        matrix, classes = _labels(who, labels)
     parts, notes = _parts(who, arrays["split"]) if "split" in arrays else ({}, ())
     return Contents(
         labels=matrix,
         features=torch.from_numpy(features.astype(np.float32)),
         parts=parts,
         classes=classes,
+        distance="l2" if labels is None else None,
         notes=(f"{who}: {len(features):,} features of {features.shape[1]} numbers", *notes),
     )
 

@@ -5,6 +5,8 @@
 ``lists:PATH``        images and their split in lists, see `datasets.own.list_files`
 ``parquet:PATH``      a file or a folder of files, see `datasets.own.parquet_files`
 ``features:PATH``     features and labels in one file, see `datasets.own.feature_file`
+``vectors:PATH``      a folder of .fvecs and its like, see `datasets.own.vector_files`
+``ann:PATH``          vectors and neighbours in an HDF5 file, as there
 ====================  ===============================================================
 
 Parts that the data come in are their split. Other data are split by a rule: queries drawn from all
@@ -34,6 +36,7 @@ from datasets.own.feature_file import load_features
 from datasets.own.folder import load_folder
 from datasets.own.list_files import load_lists
 from datasets.own.parquet_files import load_parquet
+from datasets.own.vector_files import load_ann, load_vectors
 from datasets.protocols.protocol import Protocol_
 
 OWN: dict[str, Callable[[Path, LoadOptions], Contents]] = {
@@ -41,9 +44,12 @@ OWN: dict[str, Callable[[Path, LoadOptions], Contents]] = {
     "lists": load_lists,
     "parquet": load_parquet,
     "features": load_features,
+    "vectors": load_vectors,
+    "ann": load_ann,
 }
 COLUMNS = {"image_column": "--image-column", "label_column": "--label-column"}
 SIZES = {"n_query": "--queries", "n_train": "--train"}
+_OF_FILES = (".npz", ".safetensors", ".parquet", ".hdf5", ".h5")
 MOST_LETTERS = 40
 """Letters of a path that the name of a data set takes over."""
 MOST_QUERIES, MOST_TRAIN, MOST_CUTOFF = 1000, 5000, 1000
@@ -156,7 +162,7 @@ def _short_name(kind: str, path: Path) -> str:
     >>> _short_name("folder", Path("/data/My birds")), _short_name("features", Path("/a/vgg.npz"))
     ('folder-My-birds', 'features-vgg')
     """
-    last = path.stem if path.suffix in (".npz", ".safetensors", ".parquet") else path.name
+    last = path.stem if path.suffix in _OF_FILES else path.name
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-.")[:MOST_LETTERS].strip("-.")
     return f"{kind}-{plain or 'data'}"
 

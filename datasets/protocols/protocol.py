@@ -113,7 +113,7 @@ class Protocol_:
         """SHA-256 of all fields but the notes, as canonical JSON, 64 hexadecimal digits."""
         notes = ("source", "resize")
         fields = {key: value for key, value in asdict(self).items() if key not in notes}
-        if not self.neighbours:
+        if not (self.neighbours or self.distance):
             del fields["neighbours"], fields["distance"]
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

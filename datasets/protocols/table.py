@@ -13,9 +13,10 @@ def _table(
     """One data set's protocols by name; the first is the default."""
     return {
         name: Protocol_(
-            dataset, name, n_query, n_train, n_database, rule, cutoff, "shares a label", *notes
+            *(dataset, name, n_query, n_train, n_database, rule, cutoff, "shares a label", source),
+            resize="".join(resize),
         )
-        for name, n_query, n_train, n_database, rule, cutoff, *notes in rows
+        for name, n_query, n_train, n_database, rule, cutoff, source, *resize in rows
     }
 
 

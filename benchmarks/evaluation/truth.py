@@ -67,9 +67,9 @@ def truth_of(
         )
         if (kept := _read(path)) is not None:
             return kept
-    parts = (features[part.to(features.device)] for part in (data.query, data.database))
+    query, database = (features[part.to(features.device)] for part in (data.query, data.database))
     try:
-        found = find_neighbours(*parts, k, distance, progress)
+        found = find_neighbours(query, database, k, distance, progress)
     except ValueError as error:
         raise DatasetError(f"{data.protocol.label}: {error}") from error
     if path is not None:
