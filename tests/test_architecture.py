@@ -39,7 +39,7 @@ FLOORS = {
         page, figures
         tables, gallery
         analysis
-        store, __init__
+        store, choices, __init__
     """,
     "datasets": """
         doctor, rows
