@@ -9,23 +9,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.command import OK, Parser, fail, run_command
-from benchmarks.runner.reporting import read_board, report_written, say
-from benchmarks.runner.samples import Load, keep_samples
-from datasets import DATASETS, load
 from datasets.arguments import add_data_arguments, default_out, load_options
-from datasets.base import RetrievalDataset
-from datasets.own.kinds import without_own
-from results.figures.by_name import FIGURES
-from results.report import FORMATS, Options, render_board
-from results.store.leftovers import tidy
-from results.store.record import RunRecord
-from results.store.store import ResultStore, StoreError
-from results.tables.benchopt_export import write_benchopt
-from results.tables.columns import COLUMNS
+from results.choices import CAPTIONS, COLUMNS, FORMATS
 
-_NAMES = f"all where left out: {', '.join(FIGURES)}"
+if TYPE_CHECKING:
+    from benchmarks.runner.samples import Load
+    from datasets.base import RetrievalDataset
+    from results.store.record import RunRecord
+
+_NAMES = f"all where left out: {', '.join(CAPTIONS)}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,13 +29,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--out", type=Path, default=default_out(), metavar="DIR", help="default: %(default)s")
     add("--columns", nargs="+", choices=COLUMNS, default=[], help="what the tables show besides")
-    add("--figures", nargs="+", default=[], choices=FIGURES, metavar="NAME", help=_NAMES)
+    add("--figures", nargs="+", default=[], choices=CAPTIONS, metavar="NAME", help=_NAMES)
     add("--format", nargs="+", default=["pdf", "png"], choices=FORMATS, help="of the figures")
     add("--width", choices=["column", "page"], default="page", help="of the figures, in a paper")
     add("--samples", action="store_true", help="read data sets for the gallery, as a run does")
     add("--benchopt", type=Path, metavar="FILE.parquet", help="also for the viewer of benchopt")
     add_data_arguments(parser)
     options = parser.parse_args(arguments)
+
+    from benchmarks.runner.reporting import read_board, report_written, say  # they load torch
+    from benchmarks.runner.samples import keep_samples
+    from results.report import Options, render_board
+    from results.store.leftovers import tidy
+    from results.store.store import ResultStore, StoreError
+    from results.tables.benchopt_export import write_benchopt
+
     store = ResultStore(options.out)
     tidy(store)
     try:
@@ -64,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _loader(options: argparse.Namespace) -> Load:
     """Load the data sets that records name; the user's own are not known by their names."""
+    from datasets import DATASETS, load
+    from datasets.own.kinds import without_own
+
     given = without_own(load_options(options))
 
     def of(record: RunRecord) -> RetrievalDataset | None:

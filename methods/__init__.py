@@ -1,73 +1,28 @@
 """Unsupervised hashing methods, one paper a file.
 
-The order of `METHODS` is the order of every table and of the colours in every figure.
+The order of `METHODS` is the order of every table and of the colours in every figure. What is
+imported from here is loaded when it is asked for, for torch takes seconds.
 
 >>> import torch
+>>> from methods import METHODS
 >>> lsh = METHODS["lsh"](in_dim=4, n_bits=8)
 >>> lsh.encode(torch.ones(2, 4)).shape
 torch.Size([2, 8])
 """
 
-from methods.agh import AGH, AGH2
-from methods.base import Batch, HashMethod, Recipe
-from methods.bihalf import BiHalf
-from methods.cbe import CBE
-from methods.cibhash import CIBHash
-from methods.cimon import CIMON
-from methods.crovca import CroVCA
-from methods.dgh import DGH
-from methods.dsh import DSH
-from methods.greedyhash import GreedyHash
-from methods.imh import IMH
-from methods.isohash import IsoHash
-from methods.itq import ITQ
-from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
-from methods.kmh import KMH
-from methods.knnh import KNNH
-from methods.lsh import LSH
-from methods.nsh import NSH
-from methods.pca_rr import PCARR
-from methods.pcah import PCAH
-from methods.sdc import SDC
-from methods.sgh import SGH
-from methods.sh import SH
-from methods.sign import Sign
-from methods.sklsh import SKLSH
-from methods.sph import SpH
-from methods.ssdh import SSDH
-from methods.wch import WCH
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-METHODS: dict[str, type[HashMethod]] = {
-    "lsh": LSH,
-    "sh": SH,
-    "sklsh": SKLSH,
-    "pcah": PCAH,
-    "itq": ITQ,
-    "pca_rr": PCARR,
-    "agh": AGH,
-    "agh2": AGH2,
-    "isohash": IsoHash,
-    "sph": SpH,
-    "imh": IMH,
-    "kmh": KMH,
-    "dsh": DSH,
-    "cbe": CBE,
-    "dgh": DGH,
-    "sgh": SGH,
-    "knnh": KNNH,
-    "sign": Sign,
-    "ssdh": SSDH,
-    "greedyhash": GreedyHash,
-    "bihalf": BiHalf,
-    "cibhash": CIBHash,
-    "cimon": CIMON,
-    "nsh": NSH,
-    "wch": WCH,
-    "sdc": SDC,
-    "kl_hash": KLHash,
-    "kl_hash_captions": KLHashCaptions,
-    "kl_hash_hierarchy": KLHashHierarchy,
-    "crovca": CroVCA,
-}
+if TYPE_CHECKING:
+    from methods.base import Batch, HashMethod, Recipe
+    from methods.table import METHODS
 
 __all__ = ["METHODS", "Batch", "HashMethod", "Recipe"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "methods.table" if name == "METHODS" else "methods.base"
+    return getattr(import_module(home), name)

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-
-import torch
+from typing import TYPE_CHECKING
 
 from benchmarks.command import OK, SOME_FAILED, Parser, fail, run_command
-from benchmarks.contract import ON_CUDA, checks_of, fault_of, title
-from benchmarks.grid.find_method import OutsideError, find_method
-from methods.base import HashMethod
+
+if TYPE_CHECKING:
+    from methods.base import HashMethod
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns 0, 1 where a check failed, or 2 where a method cannot be had."""
     parser = Parser("methods.check", __doc__)
     parser.add_argument("methods", nargs="+", metavar="METHOD", help="FILE.py:CLASS, say")
+    options = parser.parse_args(arguments)
+
+    from benchmarks.grid.find_method import OutsideError, find_method  # loads torch
+
     try:
-        found = {text: find_method(text) for text in parser.parse_args(arguments).methods}
+        found = {text: find_method(text) for text in options.methods}
     except OutsideError as error:
         return fail(error)
     failed = 0
@@ -34,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check(cls: type[HashMethod]) -> int:
     """Print a line for each check; returns how many failed."""
+    import torch
+
+    from benchmarks.contract import ON_CUDA, checks_of, fault_of, title
+
     checks = checks_of(cls) + (ON_CUDA if torch.cuda.is_available() else ())
     failed = 0
     for check in checks:

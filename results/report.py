@@ -12,12 +12,12 @@ from results.analysis.arrange import build
 from results.analysis.board import About, Board
 from results.analysis.comparisons import compare
 from results.analysis.per_query import query_aps
+from results.choices import COLUMNS, FORMATS
 from results.gallery.view import View, Width
 from results.store.files import write_atomic
 from results.store.planned_grid import gaps, standings
 from results.store.run_key import Table
 from results.store.store import ResultStore, StoreError
-from results.tables.columns import COLUMNS
 from results.tables.comparisons import statistics_frame
 from results.tables.csv_file import csv_file
 from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown
@@ -26,7 +26,6 @@ from results.tables.published import published_frame, published_markdown
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMATS = ("pdf", "png", "svg")
 REPORT = "report"
 Say = Callable[[str], None]
 """Takes a line on what is going on."""
@@ -39,11 +38,11 @@ class Options:
     Attributes
     ----------
     columns : tuple of str
-        Keys of `results.tables.columns.COLUMNS`: what the tables show besides.
+        Keys of `results.choices.COLUMNS`: what the tables show besides.
     figures : tuple of str
-        Names of `results.figures.by_name.FIGURES`; none for all. Files of others stay as they are.
+        Names of `results.choices.CAPTIONS`; none for all. Files of others stay as they are.
     formats : tuple of str
-        Of `FORMATS`.
+        Of `results.choices.FORMATS`.
     width : "column" or "page"
     """
 

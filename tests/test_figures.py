@@ -5,6 +5,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from results.choices import CAPTIONS
 from results.figures import lines as figure_lines
 from results.figures.by_name import FIGURES, draw
 from results.figures.lines import bit_balance, precision_at_n
@@ -287,6 +288,10 @@ def test_every_figure_of_curves_has_the_width_of_the_paper(name, width):
         shown = inline_png(save(one.figure, "png"), '"')
         assert shown.startswith('<img src="data:image/png;base64,')
         assert 'alt="&#34;"' in shown
+
+
+def test_every_figure_can_be_chosen_by_its_name_in_the_order_of_the_page():
+    assert list(CAPTIONS) == list(FIGURES)
 
 
 def test_a_figure_for_each_section_has_a_stem_of_its_own():

@@ -4,9 +4,9 @@ import subprocess
 
 import pytest
 
+from results.choices import COLUMNS
 from results.report import load_board
 from results.store.store import ResultStore
-from results.tables.columns import COLUMNS
 from results.tables.leaderboard import leaderboard_latex
 from tests.record_factory import ORDER, board_of, grid, make_record
 from tests.test_comparisons import noise, save

@@ -7,7 +7,7 @@ from scipy import stats
 
 from results.analysis.arrange import select
 from results.analysis.frames import runs_frame
-from results.tables.columns import COLUMNS
+from results.choices import COLUMNS
 from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown, leaderboard_plain
 from tests.record_factory import ORDER, board_of, failure, grid, make_record
 

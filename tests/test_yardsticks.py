@@ -11,7 +11,11 @@ from benchmarks.grid.method_settings import chosen_methods, method_spec
 from benchmarks.grid.yardsticks import YARDSTICKS
 from benchmarks.grid.yardsticks.product_quantisation import OPQ, PQ, dealt, nearest
 from benchmarks.grid.yardsticks.rabitq import RaBitQ
+from benchmarks.runner.reporting import read_board
+from results.page.overview import overview
 from results.store.store import ResultStore
+from tests import record_factory
+from tests.record_factory import fill, make_record
 
 needs_faiss = pytest.mark.skipif(
     importlib.util.find_spec("faiss") is None, reason="faiss is not installed"
@@ -243,7 +247,7 @@ def test_yardsticks_that_take_time_are_asked_for():
 def test_yardsticks_run_and_are_shown_apart_with_what_they_take(tmp_path, capsys, one_figure):
     assert grid(tmp_path, "--methods", "lsh", "yardsticks", "--set", "pq.b=4", "opq.b=4") == 0
     shown = capsys.readouterr().out
-    names = ("pq(b=4) (K bits)", "opq(b=4) (K bits)", "rabitq (K + 64 bits)", "float (no codes)")
+    names = ("PQ(b=4) (K bits)", "OPQ(b=4) (K bits)", "RaBitQ (K + 64 bits)", "float (no codes)")
     for name in names:
         assert f"\n{name}  " in shown
     records = list(ResultStore(tmp_path / "out").records())
@@ -317,3 +321,18 @@ def test_a_yardstick_says_what_it_is(name):
             "float": "no codes",
         }[name]
     )
+
+
+def test_yardsticks_from_papers_are_cited_below_the_methods(tmp_path):
+    store = ResultStore(tmp_path)
+    asked = [make_record(method=name, kind="yardstick") for name in ("pq", "opq", "rabitq")]
+    captions = make_record(method="kl_hash_captions", kind="captions", dataset="other")
+    fill(store, [*record_factory.grid(), *asked, captions])
+    board = read_board(store)
+    assert [board.title(name) for name in ("opq", "random", "float")] == ["OPQ", "random", "float"]
+    *_, last, opq, pq, rabitq = overview(board).lines
+    assert last.method == "kl_hash_captions"
+    assert [line.title for line in (opq, pq, rabitq)] == ["OPQ", "PQ", "RaBitQ"]
+    assert pq.link == "https://doi.org/10.1109/TPAMI.2010.57"
+    assert opq.bibtex.startswith("@inproceedings{opq,")
+    assert rabitq.rank is None

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+from benchmarks.grid.yardsticks import YARDSTICKS
 from methods import METHODS
 from methods.papers import bibtex
 from results.analysis.board import About, Board
@@ -15,7 +16,7 @@ from results.store.store import ResultStore
 
 
 def read_board(store: ResultStore, tables: Collection[Table] | None = None) -> Board:
-    """Read a results folder, with the methods in their order and what the page says of them.
+    """Read a results folder, with the methods in their order and the papers behind its rows.
 
     Parameters
     ----------
@@ -23,9 +24,11 @@ def read_board(store: ResultStore, tables: Collection[Table] | None = None) -> B
     tables : collection of Table, optional
         Those to take; all where left out.
     """
+    known = {**METHODS, **YARDSTICKS}
     about = {
-        name: About(method.title, method.paper, bibtex().get(name, ""))
-        for name, method in METHODS.items()
+        name: About(known[name].title, known[name].paper, entry)
+        for name, entry in bibtex().items()
+        if name in known
     }
     return load_board(store, list(METHODS), about, tables)
 

@@ -14,6 +14,7 @@ from functools import partial
 from matplotlib.figure import Figure
 
 from results.analysis.board import Section
+from results.choices import CAPTIONS
 from results.figures import codes as figure_codes
 from results.figures import lines as figure_lines
 from results.figures import ranks as figure_ranks
@@ -26,7 +27,6 @@ from results.store.run_key import folder_name
 class Kind:
     """How a figure is drawn: for the whole board, or one for each section."""
 
-    caption: str
     board: Callable[[View], Figure | None] | None = None
     section: Callable[[View, Section], Figure | None] | None = None
     pixels: bool = False  # too many shapes for a vector file on the page
@@ -43,30 +43,18 @@ class Drawn:
 
 
 FIGURES = {
-    "map_against_bits": Kind(
-        "Retrieval quality against code length", figure_lines.map_against_bits
-    ),
-    "precision_recall": Kind(
-        "Precision against recall by Hamming radius, at the longest codes",
-        figure_lines.precision_recall,
-    ),
-    "precision_at_n": Kind("Precision of the nearest N", figure_lines.precision_at_n),
-    "recall_at_n": Kind("Recall of the nearest N", figure_lines.recall_at_n),
-    "precision_at_radius_2": Kind(
-        "Precision within Hamming radius 2 against code length; an empty ball counts 0",
-        figure_lines.precision_at_radius_2,
-    ),
-    "cost": Kind("Retrieval quality against training time", figure_training.cost),
-    "mean_ranks": Kind("Mean ranks over data sets", figure_ranks.mean_ranks),
-    "bit_balance": Kind("How often each bit is set", figure_lines.bit_balance),
-    "loss": Kind("Loss by epoch", section=figure_training.loss),
-    "distance_histograms": Kind(
-        "Hamming distances of relevant and other pairs", section=figure_codes.distance_histograms
-    ),
-    "bit_correlation": Kind(
-        "Correlation between bits", section=figure_codes.bit_correlation, pixels=True
-    ),
-    "tsne": Kind("Codes on a map (t-SNE)", section=figure_codes.tsne, pixels=True),
+    "map_against_bits": Kind(figure_lines.map_against_bits),
+    "precision_recall": Kind(figure_lines.precision_recall),
+    "precision_at_n": Kind(figure_lines.precision_at_n),
+    "recall_at_n": Kind(figure_lines.recall_at_n),
+    "precision_at_radius_2": Kind(figure_lines.precision_at_radius_2),
+    "cost": Kind(figure_training.cost),
+    "mean_ranks": Kind(figure_ranks.mean_ranks),
+    "bit_balance": Kind(figure_lines.bit_balance),
+    "loss": Kind(section=figure_training.loss),
+    "distance_histograms": Kind(section=figure_codes.distance_histograms),
+    "bit_correlation": Kind(section=figure_codes.bit_correlation, pixels=True),
+    "tsne": Kind(section=figure_codes.tsne, pixels=True),
 }
 """In the order of the page."""
 
@@ -84,16 +72,15 @@ class Job:
 
 def jobs(view: View, name: str) -> Iterator[Job]:
     """Yield what is to be drawn under a name: a figure of the board, or one for each section."""
-    kind = FIGURES[name]
+    kind, caption = FIGURES[name], CAPTIONS[name]
     sections = view.board.sections
     if kind.board is not None:
-        yield Job(name, kind.caption, sections, kind.pixels, partial(kind.board, view))
+        yield Job(name, caption, sections, kind.pixels, partial(kind.board, view))
     if kind.section is not None:
         for section in sections:
             stem = "-".join([name, *map(folder_name, section.table)])
-            caption = f"{kind.caption}: {section.title}"
             make = partial(kind.section, view, section)
-            yield Job(stem, caption, (section,), kind.pixels, make)
+            yield Job(stem, f"{caption}: {section.title}", (section,), kind.pixels, make)
 
 
 def draw(view: View, name: str) -> Iterator[Drawn]:

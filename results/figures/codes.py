@@ -165,14 +165,16 @@ def _scatter(
 ) -> None:
     other = ~labels[:, common].any(1)
     if other.any():
-        panel.scatter(*points[other].T, s=5, color=GREY, linewidths=0, label="others")
+        x, y = points[other].T
+        panel.scatter(x, y, s=5, color=GREY, linewidths=0, label="others")
     left = ~other
     for place, number in enumerate(common):
         chosen = labels[:, number] & left
         left &= ~chosen
         colour = CLASS_COLOURS[place]
         name = f"class {number}"  # by its column of the labels, which have no names here
-        panel.scatter(*points[chosen].T, s=6, color=colour, linewidths=0, label=name)
+        x, y = points[chosen].T
+        panel.scatter(x, y, s=6, color=colour, linewidths=0, label=name)
     _bare(panel)
     panel.spines[:].set_visible(False)
 

@@ -27,7 +27,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Overview:
-    """All methods that are ranked, best first, and the code lengths of `Line.means`."""
+    """All methods, best first, then yardsticks from papers; and the lengths of `Line.means`."""
 
     bits: tuple[int, ...]
     lines: tuple[Line, ...]
@@ -43,23 +43,30 @@ def overview(board: Board) -> Overview:
     for ranking in board.comparisons.rankings if board.comparisons else ():
         ranks |= dict(zip(ranking.methods, ranking.mean_ranks, strict=True))
         datasets = max(datasets, len(ranking.datasets))
-    kinds = {r.method: r.kind for s in board.sections for r in s.rows if not r.yardstick}
+    rows = [row for section in board.sections for row in section.rows]
+    kinds = {r.method: r.kind for r in rows if not r.yardstick or _about(board, r.method).paper}
     lines = [_line(board, name, kind, ranks.get(name), lengths) for name, kind in kinds.items()]
     order = [*dict.fromkeys(kinds.values())]
 
-    def place(line: Line) -> tuple[int, bool, float]:
-        return order.index(line.kind), line.rank is None, line.rank or 0.0
+    def place(line: Line) -> tuple[bool, int, bool, float]:
+        is_yardstick = line.kind == "yardstick"
+        return is_yardstick, order.index(line.kind), line.rank is None, line.rank or 0.0
 
     return Overview(tuple(lengths), tuple(sorted(lines, key=place)), datasets, len(board.sections))
 
 
 def _line(board: Board, method: str, kind: str, rank: float | None, lengths: list[int]) -> Line:
-    about = board.about.get(method.partition("(")[0], About("", ""))
+    about = _about(board, method)
     text, found, address = about.paper.partition("https://")
     link = f"https://{address}" if found and re.fullmatch(r"[!-~]+", address) else ""
     means = tuple(_mean(board, method, bits) for bits in lengths)
     paper = text.rstrip(" ,") if link else about.paper
     return Line(method, board.title(method), paper, link, about.bibtex, kind, rank, means)
+
+
+def _about(board: Board, method: str) -> About:
+    """Return what is said of a row; nothing of one from outside of the suite."""
+    return board.about.get(method.partition("(")[0], About("", ""))
 
 
 def _mean(board: Board, method: str, bits: int) -> float | None:

@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from results.analysis.board import Section
+from results.choices import COLUMNS
 
-COLUMNS = {
-    "ties": (
-        ("{metric}, worst order of ties", "{metric}:worst"),
-        ("{metric}, best order of ties", "{metric}:best"),
-    ),
-    "time": (("training (s)", "cost.fit_s"),),
-    "speed": (("encoding (images/s)", "cost.images_per_s"),),
-    "memory": (("peak memory (MiB)", "cost.memory_mib"),),
-}
-"""By the name that a user types: headings and metrics, with a place for the table's own."""
 _NOTES = {
     "cost.fit_s": " Without the extraction of features; CPU seconds on a CPU.",
     "cost.images_per_s": (
@@ -38,7 +29,7 @@ def extra_columns(section: Section, names: Sequence[str]) -> list[tuple[str, str
     ----------
     section : Section
     names : sequence of str
-        Keys of `COLUMNS`.
+        Keys of `results.choices.COLUMNS`.
     """
     return [
         (heading.format(metric=section.metric), metric.format(metric=section.metric))

@@ -21,7 +21,7 @@ def leaderboard_markdown(board: Board, columns: Sequence[str] = ()) -> str:
     ----------
     board : Board
     columns : sequence of str
-        Keys of `results.tables.columns.COLUMNS`; they make a further table of each section.
+        Keys of `results.choices.COLUMNS`; they make a further table of each section.
     """
     return _rendered("md", board, columns, statistics=Markup("\n".join(statistics_markdown(board))))
 
@@ -33,7 +33,7 @@ def leaderboard_latex(board: Board, columns: Sequence[str] = ()) -> str:
     ----------
     board : Board
     columns : sequence of str
-        Keys of `results.tables.columns.COLUMNS`; each makes a table of its own, so that it fits a
+        Keys of `results.choices.COLUMNS`; each makes a table of its own, so that it fits a
         page.
     """
     return _rendered("tex", board, columns)

@@ -1,0 +1,67 @@
+"""All methods by name, a line each.
+
+Their order is that of every table and of the colours in every figure: closed forms by year, then
+trained methods by year.
+"""
+
+from methods.agh import AGH, AGH2
+from methods.base import HashMethod
+from methods.bihalf import BiHalf
+from methods.cbe import CBE
+from methods.cibhash import CIBHash
+from methods.cimon import CIMON
+from methods.crovca import CroVCA
+from methods.dgh import DGH
+from methods.dsh import DSH
+from methods.greedyhash import GreedyHash
+from methods.imh import IMH
+from methods.isohash import IsoHash
+from methods.itq import ITQ
+from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
+from methods.kmh import KMH
+from methods.knnh import KNNH
+from methods.lsh import LSH
+from methods.nsh import NSH
+from methods.pca_rr import PCARR
+from methods.pcah import PCAH
+from methods.sdc import SDC
+from methods.sgh import SGH
+from methods.sh import SH
+from methods.sign import Sign
+from methods.sklsh import SKLSH
+from methods.sph import SpH
+from methods.ssdh import SSDH
+from methods.wch import WCH
+
+METHODS: dict[str, type[HashMethod]] = {
+    "lsh": LSH,
+    "sh": SH,
+    "sklsh": SKLSH,
+    "pcah": PCAH,
+    "itq": ITQ,
+    "pca_rr": PCARR,
+    "agh": AGH,
+    "agh2": AGH2,
+    "isohash": IsoHash,
+    "sph": SpH,
+    "imh": IMH,
+    "kmh": KMH,
+    "dsh": DSH,
+    "cbe": CBE,
+    "dgh": DGH,
+    "sgh": SGH,
+    "knnh": KNNH,
+    "sign": Sign,
+    "ssdh": SSDH,
+    "greedyhash": GreedyHash,
+    "bihalf": BiHalf,
+    "cibhash": CIBHash,
+    "cimon": CIMON,
+    "nsh": NSH,
+    "wch": WCH,
+    "sdc": SDC,
+    "kl_hash": KLHash,
+    "kl_hash_captions": KLHashCaptions,
+    "kl_hash_hierarchy": KLHashHierarchy,
+    "crovca": CroVCA,
+}
