@@ -26,6 +26,7 @@ from methods.kmh import KMH
 from methods.knnh import KNNH
 from methods.lsh import LSH
 from methods.nsh import NSH
+from methods.oh import OH
 from methods.pca_rr import PCARR
 from methods.pcah import PCAH
 from methods.sdc import SDC
@@ -64,6 +65,7 @@ METHODS: dict[str, type[HashMethod]] = {
     "nsh": NSH,
     "wch": WCH,
     "sdc": SDC,
+    "oh": OH,
     "kl_hash": KLHash,
     "kl_hash_captions": KLHashCaptions,
     "kl_hash_hierarchy": KLHashHierarchy,

@@ -119,6 +119,47 @@ def nt_xent(z_1: Tensor, z_2: Tensor, tau: float) -> Tensor:
     return F.cross_entropy(logits, partner)
 
 
+@torch.no_grad()
+def follow(copy: nn.Module, model: nn.Module, momentum: float) -> None:
+    """Move a momentum copy towards its model: ``copy <- momentum copy + (1 - momentum) model``.
+
+    References
+    ----------
+    He, Fan, Wu, Xie, Girshick, "Momentum contrast for unsupervised visual representation learning",
+    CVPR 2020, Eq. (2).
+
+    Examples
+    --------
+    >>> slow, fast = nn.Linear(1, 1), nn.Linear(1, 1)
+    >>> _ = nn.init.zeros_(slow.weight), nn.init.ones_(fast.weight)
+    >>> follow(slow, fast, 0.75)
+    >>> slow.weight.item()
+    0.25
+    """
+    for slow, fast in zip(copy.parameters(), model.parameters(), strict=True):
+        slow.mul_(momentum).add_(fast, alpha=1 - momentum)
+
+
+@torch.no_grad()
+def push(queue: Tensor, rows: Tensor) -> None:
+    """Put rows in front of a queue, in place; as many of its last ones leave it.
+
+    Parameters
+    ----------
+    queue : Tensor, float32, shape (M, D)
+        A buffer of the method, so that it is kept with a checkpoint.
+    rows : Tensor, float32, shape (B, D)
+
+    Examples
+    --------
+    >>> queue = torch.tensor([[1.0], [2.0], [3.0]])
+    >>> push(queue, torch.tensor([[7.0]]))
+    >>> queue.flatten().tolist()
+    [7.0, 1.0, 2.0]
+    """
+    queue.copy_(torch.cat([rows, queue])[: len(queue)])
+
+
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation of (B, K) that bears a batch of one image, by the running statistics."""
 
