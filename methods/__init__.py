@@ -18,6 +18,7 @@ from methods.crovca import CroVCA
 from methods.dgh import DGH
 from methods.dsh import DSH
 from methods.greedyhash import GreedyHash
+from methods.hashsim import HashSIM
 from methods.imh import IMH
 from methods.isohash import IsoHash
 from methods.itq import ITQ
@@ -62,6 +63,7 @@ METHODS: dict[str, type[HashMethod]] = {
     "bihalf": BiHalf,
     "cibhash": CIBHash,
     "cimon": CIMON,
+    "hashsim": HashSIM,
     "nsh": NSH,
     "wch": WCH,
     "sdc": SDC,

@@ -138,7 +138,7 @@ class OH(CentredMethod):
         x_1, x_2 = batch.views - self.mu
         q = self._overview(*_encode(self.head, self.latent, x_1))
         with torch.no_grad():
-            b, c = _encode(*self.key, x_2)
+            b, c = _encode(self.key[0], self.key[1], x_2)
             k = self._overview(b, c)
         one = (q * k).sum(1, keepdim=True)
         logits = torch.cat([one, q @ self.overviews.T.clone()], 1) / self.temperature  # (B, 1 + M)
