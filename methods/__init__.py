@@ -37,6 +37,7 @@ from methods.sign import Sign
 from methods.sklsh import SKLSH
 from methods.sph import SpH
 from methods.ssdh import SSDH
+from methods.tbh import TBH
 from methods.wch import WCH
 
 METHODS: dict[str, type[HashMethod]] = {
@@ -60,6 +61,7 @@ METHODS: dict[str, type[HashMethod]] = {
     "sign": Sign,
     "ssdh": SSDH,
     "greedyhash": GreedyHash,
+    "tbh": TBH,
     "bihalf": BiHalf,
     "cibhash": CIBHash,
     "cimon": CIMON,

@@ -51,6 +51,25 @@ def straight_through(value: Tensor, x: Tensor) -> Tensor:
     return value.detach() + (x - x.detach())
 
 
+def reversed_gradient(x: Tensor) -> Tensor:
+    """Give x in the forward pass, exactly, and hand the negative of the gradient back to it.
+
+    What minimises a loss of ``reversed_gradient(x)`` by its own parameters maximises it by x.
+
+    References
+    ----------
+    Ganin and Lempitsky, "Unsupervised domain adaptation by backpropagation", ICML 2015, section 3.
+
+    Examples
+    --------
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> reversed_gradient(x).square().backward()
+    >>> x.grad
+    tensor(-6.)
+    """
+    return 2 * x.detach() - x
+
+
 def half_half(scores: Tensor) -> Tensor:
     """Codes of a batch in which every bit is set for half of the images.
 
