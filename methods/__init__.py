@@ -25,6 +25,7 @@ from methods.itq import ITQ
 from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
 from methods.kmh import KMH
 from methods.knnh import KNNH
+from methods.lfq import LFQ
 from methods.lsh import LSH
 from methods.nsh import NSH
 from methods.oh import OH
@@ -70,6 +71,7 @@ METHODS: dict[str, type[HashMethod]] = {
     "wch": WCH,
     "sdc": SDC,
     "oh": OH,
+    "lfq": LFQ,
     "kl_hash": KLHash,
     "kl_hash_captions": KLHashCaptions,
     "kl_hash_hierarchy": KLHashHierarchy,
