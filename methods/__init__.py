@@ -17,6 +17,7 @@ from methods.cimon import CIMON
 from methods.crovca import CroVCA
 from methods.dgh import DGH
 from methods.dsh import DSH
+from methods.gen_hash import GenHash
 from methods.greedyhash import GreedyHash
 from methods.hashsim import HashSIM
 from methods.imh import IMH
@@ -60,6 +61,7 @@ METHODS: dict[str, type[HashMethod]] = {
     "sgh": SGH,
     "knnh": KNNH,
     "sign": Sign,
+    "gen_hash": GenHash,
     "ssdh": SSDH,
     "greedyhash": GreedyHash,
     "tbh": TBH,
