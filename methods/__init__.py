@@ -19,6 +19,7 @@ from methods.dgh import DGH
 from methods.dsh import DSH
 from methods.gen_hash import GenHash
 from methods.greedyhash import GreedyHash
+from methods.harr import HARR
 from methods.hashsim import HashSIM
 from methods.imh import IMH
 from methods.isohash import IsoHash
@@ -73,6 +74,7 @@ METHODS: dict[str, type[HashMethod]] = {
     "wch": WCH,
     "sdc": SDC,
     "oh": OH,
+    "harr": HARR,
     "lfq": LFQ,
     "kl_hash": KLHash,
     "kl_hash_captions": KLHashCaptions,
