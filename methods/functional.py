@@ -51,6 +51,25 @@ def straight_through(value: Tensor, x: Tensor) -> Tensor:
     return value.detach() + (x - x.detach())
 
 
+def reversed_gradient(x: Tensor) -> Tensor:
+    """Give x in the forward pass, exactly, and hand the negative of the gradient back to it.
+
+    What minimises a loss of ``reversed_gradient(x)`` by its own parameters maximises it by x.
+
+    References
+    ----------
+    Ganin and Lempitsky, "Unsupervised domain adaptation by backpropagation", ICML 2015, section 3.
+
+    Examples
+    --------
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> reversed_gradient(x).square().backward()
+    >>> x.grad
+    tensor(-6.)
+    """
+    return 2 * x.detach() - x
+
+
 def half_half(scores: Tensor) -> Tensor:
     """Codes of a batch in which every bit is set for half of the images.
 
@@ -117,6 +136,47 @@ def nt_xent(z_1: Tensor, z_2: Tensor, tau: float) -> Tensor:
     logits = logits.masked_fill(torch.eye(2 * b, dtype=torch.bool, device=z.device), -torch.inf)
     partner = torch.arange(2 * b, device=z.device).roll(b)
     return F.cross_entropy(logits, partner)
+
+
+@torch.no_grad()
+def follow(copy: nn.Module, model: nn.Module, momentum: float) -> None:
+    """Move a momentum copy towards its model: ``copy <- momentum copy + (1 - momentum) model``.
+
+    References
+    ----------
+    He, Fan, Wu, Xie, Girshick, "Momentum contrast for unsupervised visual representation learning",
+    CVPR 2020, Eq. (2).
+
+    Examples
+    --------
+    >>> slow, fast = nn.Linear(1, 1), nn.Linear(1, 1)
+    >>> _ = nn.init.zeros_(slow.weight), nn.init.ones_(fast.weight)
+    >>> follow(slow, fast, 0.75)
+    >>> slow.weight.item()
+    0.25
+    """
+    for slow, fast in zip(copy.parameters(), model.parameters(), strict=True):
+        slow.mul_(momentum).add_(fast, alpha=1 - momentum)
+
+
+@torch.no_grad()
+def push(queue: Tensor, rows: Tensor) -> None:
+    """Put rows in front of a queue, in place; as many of its last ones leave it.
+
+    Parameters
+    ----------
+    queue : Tensor, float32, shape (M, D)
+        A buffer of the method, so that it is kept with a checkpoint.
+    rows : Tensor, float32, shape (B, D)
+
+    Examples
+    --------
+    >>> queue = torch.tensor([[1.0], [2.0], [3.0]])
+    >>> push(queue, torch.tensor([[7.0]]))
+    >>> queue.flatten().tolist()
+    [7.0, 1.0, 2.0]
+    """
+    queue.copy_(torch.cat([rows, queue])[: len(queue)])
 
 
 class BatchNorm(nn.BatchNorm1d):

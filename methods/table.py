@@ -13,15 +13,20 @@ from methods.cimon import CIMON
 from methods.crovca import CroVCA
 from methods.dgh import DGH
 from methods.dsh import DSH
+from methods.gen_hash import GenHash
 from methods.greedyhash import GreedyHash
+from methods.harr import HARR
+from methods.hashsim import HashSIM
 from methods.imh import IMH
 from methods.isohash import IsoHash
 from methods.itq import ITQ
 from methods.kl_hash import KLHash, KLHashCaptions, KLHashHierarchy
 from methods.kmh import KMH
 from methods.knnh import KNNH
+from methods.lfq import LFQ
 from methods.lsh import LSH
 from methods.nsh import NSH
+from methods.oh import OH
 from methods.pca_rr import PCARR
 from methods.pcah import PCAH
 from methods.sdc import SDC
@@ -31,6 +36,7 @@ from methods.sign import Sign
 from methods.sklsh import SKLSH
 from methods.sph import SpH
 from methods.ssdh import SSDH
+from methods.tbh import TBH
 from methods.wch import WCH
 
 METHODS: dict[str, type[HashMethod]] = {
@@ -52,14 +58,20 @@ METHODS: dict[str, type[HashMethod]] = {
     "sgh": SGH,
     "knnh": KNNH,
     "sign": Sign,
+    "gen_hash": GenHash,
     "ssdh": SSDH,
     "greedyhash": GreedyHash,
+    "tbh": TBH,
     "bihalf": BiHalf,
     "cibhash": CIBHash,
     "cimon": CIMON,
+    "hashsim": HashSIM,
     "nsh": NSH,
     "wch": WCH,
     "sdc": SDC,
+    "oh": OH,
+    "harr": HARR,
+    "lfq": LFQ,
     "kl_hash": KLHash,
     "kl_hash_captions": KLHashCaptions,
     "kl_hash_hierarchy": KLHashHierarchy,
