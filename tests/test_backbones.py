@@ -226,3 +226,19 @@ def test_a_network_without_parts_has_no_tokens(monkeypatch):
     monkeypatch.setattr(net.network, "forward_features", lambda x: x.flatten(1))
     with pytest.raises(BackboneError, match="gives one vector an image and no tokens"):
         net.tokens(images(size=64))
+
+
+@pytest.mark.parametrize("size", [32, 48])
+def test_a_transformer_takes_weights_of_another_input_size(tmp_path, size):
+    timm = import_timm()
+    torch.manual_seed(0)
+    name = "vit_tiny_patch16_224"
+    made = timm.create_model(name, img_size=64)
+    save_file(made.state_dict(), tmp_path / "vit.safetensors")
+    found = backbone(f"timm:{name}={tmp_path}/vit.safetensors", size)
+    images = torch.rand(2, 3, size, size)
+    assert found.tokens(images).shape == (2, (size // 16) ** 2, 192)
+    expected = timm.layers.resample_abs_pos_embed(made.pos_embed, (size // 16, size // 16))
+    torch.testing.assert_close(found.network.pos_embed, expected)
+    same = backbone(f"timm:{name}={tmp_path}/vit.safetensors", 64)
+    torch.testing.assert_close(same.network.pos_embed, made.pos_embed.detach())

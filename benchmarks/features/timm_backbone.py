@@ -217,8 +217,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_in_order(name: str, model: nn.Module, state: dict[str, Tensor]) -> None:
-    """Load by key, or else by position where the keys differ but every shape agrees."""
+    """Load by key, or else by position where the keys differ but every shape agrees.
+
+    Weights of another input size, such as position embeddings, are resampled as timm does it.
+    """
     own = model.state_dict()
+    if state.keys() == own.keys() and any(state[key].shape != own[key].shape for key in own):
+        resample = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+        if resample is not None:
+            state = resample(state, model)
     if state.keys() != own.keys():
         shapes = [tuple(v.shape) for v in own.values()], [tuple(v.shape) for v in state.values()]
         if shapes[0] != shapes[1]:
