@@ -29,6 +29,11 @@ class PCAH(LinearMethod):
     title = "PCAH"
     paper = "Wang, Kumar and Chang, CVPR 2010, https://doi.org/10.1109/CVPR.2010.5539994"
 
+    def __init__(self, in_dim: int, n_bits: int) -> None:
+        super().__init__(in_dim, n_bits)
+        self.head.weight.zero_()  # nothing is drawn
+        self.head.bias.zero_()
+
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Find the principal axes."""

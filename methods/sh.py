@@ -40,6 +40,8 @@ class SH(HashMethod):
     def __init__(self, in_dim: int, n_bits: int) -> None:
         super().__init__(in_dim, n_bits)
         self.phase = nn.Linear(in_dim, n_bits).requires_grad_(False)
+        self.phase.weight.zero_()  # nothing is drawn
+        self.phase.bias.zero_()
 
     def project(self, x: Tensor) -> Tensor:
         """Cosines, written as sines so that 0 stays 0, (N, D) -> (N, K)."""
