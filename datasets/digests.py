@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import random
 import re
+import time
 import tokenize
 from collections.abc import Hashable, Iterable, Iterator
 from functools import cache
@@ -14,6 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+_TRIES = 20
 _Span = tuple[int, int]
 """First character of a piece of a text, and the one after its last."""
 
@@ -72,6 +75,20 @@ def code_digest(*sources: str) -> str:
     for source in sources:
         digest.update(code_only(source).encode(errors="surrogatepass") + b"\0")
     return digest.hexdigest()
+
+
+def parse(source: str) -> ast.Module:
+    """Parse a Python source, also while other threads do.
+
+    Before Python 3.11.9 and 3.12.3 all threads count the depth of their trees in one place, and one
+    that finds the count changed raises SystemError; nothing is wrong with the source then.
+    """
+    for _ in range(_TRIES):
+        try:
+            return ast.parse(source)
+        except SystemError:
+            time.sleep(random.uniform(0, 0.01))
+    return ast.parse(source)
 
 
 @cache  # methods share pieces, and a source is parsed in a hundredth of a second
@@ -154,7 +171,7 @@ def _comments_and_strings(text: str, starts: list[int]) -> tuple[list[_Span], li
 
 def _without_effect(text: str, starts: list[int]) -> Iterator[_Span]:
     """Find imports and strings that are statements, each with the semicolon beside it."""
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(parse(text)):
         if not isinstance(node, ast.stmt) or not (_is_prose(node) or _is_import(node)):
             continue
         assert node.end_lineno is not None

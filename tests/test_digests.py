@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import datasets
+from datasets import digests
 from datasets.digests import code_digest, code_only
 
 SOURCE = '''"""What the file is."""
@@ -207,3 +208,18 @@ def test_the_code_of_every_file_is_its_statements(path):
     source = path.read_text()
     statements = ast.dump(_Pruned().visit(ast.parse(source)))
     assert ast.dump(ast.parse(_with_bodies(code_only(source)))) == statements
+
+
+def test_a_source_is_parsed_though_other_threads_disturb_it(monkeypatch):
+    real, failures = ast.parse, iter([SystemError("AST constructor recursion depth mismatch")] * 3)
+
+    def disturbed(source):
+        for failure in failures:
+            raise failure
+        return real(source)
+
+    monkeypatch.setattr(ast, "parse", disturbed)
+    assert ast.dump(digests.parse("x = 1")) == ast.dump(real("x = 1"))
+    monkeypatch.setattr(ast, "parse", real)
+    with pytest.raises(SyntaxError):
+        digests.parse("x =")

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from datasets.digests import code_digest, code_only
+from datasets.digests import code_digest, code_only, parse
 from methods.base import HashMethod
 
 _SHARED = ("methods.functional", "methods.equal_rows", "methods.statistics")
@@ -51,7 +51,7 @@ def _shared_pieces(module: object) -> set[str]:
         source = inspect.getsource(piece)
         if source not in found:
             found.add(source)
-            names = {n.id for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Name)}
+            names = {n.id for n in ast.walk(parse(source)) if isinstance(n, ast.Name)}
             around = vars(inspect.getmodule(piece))
             waiting += [around[name] for name in names & around.keys()]
     return found
@@ -108,7 +108,7 @@ def _source(spec: ModuleSpec) -> str:
 
 def _imported(source: str, package: str | None) -> Iterator[str]:
     """Full names of what a source imports; relative ones where its package is given."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and (package or not node.level):
