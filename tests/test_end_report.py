@@ -46,7 +46,7 @@ def test_a_report_that_is_up_to_date_is_not_rendered_again_and_says_the_same(sto
         lambda store, patch: fill(store, [make_record(seed=2)]),
         lambda store, patch: (store.root / "report/index.html").write_text("damaged"),
         lambda store, patch: (store.root / "report/leaderboard.csv").unlink(),
-        lambda store, patch: (store.root / "report/.kept.json").write_text("{"),
+        lambda store, patch: (store.root / "report/rendered.json").write_text("{"),
         lambda store, patch: write_plan(store, [ADDRESS]),
         lambda store, patch: patch.setattr(
             end_report, "code_stamps", lambda: iter([("code", 2, 1)])

@@ -17,7 +17,7 @@ from results.store.planned_grid import FILE as PLAN
 from results.store.run_key import Table
 from results.store.store import ResultStore
 
-_KEPT = Path("report/.kept.json")
+_KEPT = Path("report/rendered.json")
 """What the last call said, and the state of the folder when it did."""
 
 

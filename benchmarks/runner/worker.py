@@ -116,11 +116,12 @@ class _Taken:
         if (theirs := self._of_another_runner()) is not None:
             return theirs
         try:
-            if learnt is not None:
-                self._store.keep_model(self.cell.address, learnt)
             self._store.save(record, arrays, force=self._force)
         except StoreError as error:
             return self.fail(error)
+        with contextlib.suppress(StoreError):  # without a model the record is as good
+            if learnt is not None:
+                self._store.keep_model(self.cell.address, learnt)
         self.checkpoint.clear()
         metric = self.cell.task.data.protocol.metric
         dead = int(record.metrics.get("codes.dead_bits", 0))
