@@ -138,6 +138,7 @@ def test_filters_live_in_the_address_and_return_with_it(opened, address):
     assert Select(opened.find_element(By.ID, "f-dataset")).first_selected_option.text == "all"
     opened.get("about:blank")
     opened.get(link)
+    WebDriverWait(opened, 10).until(rows)  # the page is drawn after it is loaded
     assert rows(opened) == shown
 
 
