@@ -6,6 +6,8 @@ import sys
 import pytest
 
 import methods.functional
+import methods.pairs
+import methods.spectral
 import methods.statistics
 from benchmarks.grid.find_method import load_class
 from benchmarks.grid.method_source import own_sources, packages_imported, source_digest
@@ -51,12 +53,28 @@ def test_digest_covers_the_shared_pieces_a_method_imports(monkeypatch):
     assert source_digest(METHODS["lsh"]) == sources["lsh"]
 
 
-def test_digest_covers_the_shared_pieces_that_those_build_on(monkeypatch):
-    before, real = source_digest(METHODS["itq"]), inspect.getsource
+@pytest.mark.parametrize(
+    ("method", "piece"),
+    [
+        ("itq", methods.statistics.PrincipalAxes),
+        ("bihalf", methods.pairs.pair_cosines),
+        ("cimon", methods.spectral.discretise),
+    ],
+)
+def test_digest_covers_the_shared_pieces_that_those_build_on(method, piece, monkeypatch):
+    before, lsh = source_digest(METHODS[method]), source_digest(METHODS["lsh"])
     source_digest.cache_clear()
-    axes = methods.statistics.PrincipalAxes
-    monkeypatch.setattr("inspect.getsource", lambda p: "changed" if p is axes else real(p))
-    assert source_digest(METHODS["itq"]) != before
+    real = inspect.getsource
+    monkeypatch.setattr("inspect.getsource", lambda p: "changed" if p is piece else real(p))
+    assert source_digest(METHODS[method]) != before
+    assert source_digest(METHODS["lsh"]) == lsh
+
+
+def test_digest_covers_the_constants_that_shared_pieces_name(monkeypatch):
+    before = source_digest(METHODS["agh"])
+    source_digest.cache_clear()
+    monkeypatch.setattr(methods.statistics, "ANCHOR_ROUNDS", 7)
+    assert source_digest(METHODS["agh"]) != before
 
 
 WHOLE = (

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -17,8 +18,8 @@ from pathlib import Path
 from datasets.digests import code_digest, code_only, parse
 from methods.base import HashMethod
 
-_SHARED = ("methods.functional", "methods.equal_rows", "methods.statistics")
-"""Modules whose functions count where they are used."""
+_APART = ("methods.base", "methods.inputs", "methods.recipe", "methods.table")
+"""Modules of `methods` that count as a whole, or by the settings of a cell."""
 
 
 @cache
@@ -35,26 +36,35 @@ def source_digest(cls: type[HashMethod]) -> str:
     built_on = [c for c in cls.__mro__ if issubclass(c, HashMethod)]
     parts: list[str] = []
     for c in built_on:
-        parts += [*own_sources(c), *_shared_pieces(inspect.getmodule(c))]
+        own = own_sources(c)
+        parts += [*own, *_shared_pieces(own)]
     return code_digest(*sorted(set(parts), key=code_only))
 
 
-def _shared_pieces(module: object) -> set[str]:
-    """Find the sources of shared functions that a module has, and of those that these name."""
-    found: set[str] = set()
-    waiting = list(vars(module).values())
-    while waiting:
-        piece = waiting.pop()
-        is_code = inspect.isfunction(piece) or inspect.isclass(piece)
-        if not is_code or piece.__module__ not in _SHARED:
+def _shared_pieces(sources: Sequence[str]) -> set[str]:
+    """Find the code of shared functions and constants that sources import, and of what it names."""
+    found: dict[tuple[str, str], str] = {}
+    waiting = [full.rpartition(".") for source in sources for full in _imported(source, None)]
+    pieces = [(home, name) for home, _, name in waiting if _is_shared(home)]
+    while pieces:
+        home, name = piece = pieces.pop()
+        value = vars(sys.modules[home]).get(name)
+        if isinstance(value, int | float | str | tuple):
+            found[piece] = f"{name} = {value!r}"
+        if piece in found or not (inspect.isfunction(value) or inspect.isclass(value)):
             continue
-        source = inspect.getsource(piece)
-        if source not in found:
-            found.add(source)
-            names = {n.id for n in ast.walk(parse(source)) if isinstance(n, ast.Name)}
-            around = vars(inspect.getmodule(piece))
-            waiting += [around[name] for name in names & around.keys()]
-    return found
+        if value.__module__ != home:  # imported there from somewhere else
+            pieces += [(value.__module__, name)] if _is_shared(value.__module__) else []
+            continue
+        found[piece] = inspect.getsource(value)
+        named = {n.id for n in ast.walk(parse(found[piece])) if isinstance(n, ast.Name)}
+        pieces += [(home, other) for other in named & vars(sys.modules[home]).keys()]
+    return set(found.values())
+
+
+def _is_shared(module: str) -> bool:
+    """Whether a module holds what papers share, of which each counts where it is used."""
+    return module.startswith("methods.") and module not in _APART and module in sys.modules
 
 
 def own_sources(cls: type) -> list[str]:
