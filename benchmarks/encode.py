@@ -21,6 +21,7 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--image-column", default="image", metavar="NAME", help="of .parquet files")
     add("--skip-broken", action="store_true", help="name images that cannot be read, and go on")
+    add("--backbone", metavar="timm:MODEL=FILE", help="where its weights are a file")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
 
 
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from results.store.files import write_atomic
 
     try:
-        hasher = Hasher.load(options.model, device=options.device)
+        hasher = Hasher.load(options.model, device=options.device, backbone=options.backbone)
         found = find_images(options.images, options.image_column)
         hashed = hash_images(hasher, found, skip_broken=options.skip_broken)
         options.out.parent.mkdir(parents=True, exist_ok=True)

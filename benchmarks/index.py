@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from benchmarks.models.refusals import USER_ERRORS
 
     try:
-        hasher = Hasher.load(options.model, device=options.device)
+        hasher = Hasher.load(options.model, device=options.device, backbone=options.backbone)
         if (options.out / "index.json").exists():
             index = ImageIndex.load(options.out)
             index.require_model(hasher)

@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--html", type=Path, metavar="FILE", help="write a page with thumbnails")
     add("--model", metavar="DIR", help="where the model lies now; default: where it was")
     add("--image-column", default="image", metavar="NAME", help="of .parquet files")
+    add("--backbone", metavar="timm:MODEL=FILE", help="where its weights are a file")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     options = parser.parse_args(arguments)
     from benchmarks.models.refusals import USER_ERRORS

@@ -14,6 +14,7 @@ from benchmarks.grid.cells import expand, seed_of
 from benchmarks.grid.method_settings import COMMON, method_spec
 from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import environment
+from benchmarks.models import Hasher, ModelError, save_model
 from benchmarks.runner.make_record import run_cells
 from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training import training_sets
@@ -304,3 +305,23 @@ def test_fewer_images_at_a_time_take_less_memory_on_cuda(vit):
         training.views(rows, drawn).sum().backward()
         peaks.append(torch.cuda.max_memory_allocated() - before)
     assert peaks[1] < peaks[0] / 2
+
+
+def test_a_model_of_a_trained_backbone_gives_the_codes_of_the_run(vit, tmp_path):
+    task = Task(load("synthetic"), backbone(vit, 32))
+    spec = method_spec("cibhash", {"epochs": 1, "backbone_lr": 1e-2}, finetune=True)
+    (run_of,) = expand([task], [spec], [8], 1)
+    inputs, learnt = TaskInputs(task, FeatureCache(tmp_path, CPU)), {}
+    ((record, arrays),) = run_cells(
+        [run_of],
+        inputs,
+        environment("cpu"),
+        lambda *epoch: None,
+        on_trained=lambda cell, found: learnt.update(found),
+    )
+    save_model(tmp_path / "model", record, learnt)
+    hasher = Hasher.load(tmp_path / "model", device="cpu", backbone=vit)
+    images = task.data.images.read(task.data.database)
+    np.testing.assert_array_equal(hasher.encode(images), arrays["database_codes"])
+    with pytest.raises(ModelError, match=r"no file|could not be had"):
+        Hasher.load(tmp_path / "model", device="cpu").encode(images[:1])

@@ -272,6 +272,10 @@ def test_the_seed_decides_all_that_is_drawn(x):
     made = [HashTransformer("lsh", 8, random_state=s).fit_transform(x) for s in (0, 0, 1)]
     assert np.array_equal(made[0], made[1])
     assert not np.array_equal(made[0], made[2])
+    drawn = np.random.RandomState(5)
+    twice = [HashTransformer("lsh", 8, random_state=drawn).fit_transform(x) for _ in range(2)]
+    assert not np.array_equal(*twice)
+    assert HashTransformer("lsh", 8, random_state=None).fit_transform(x).shape == (200, 1)
     before = torch.get_rng_state()
     HashTransformer("lsh", 8).fit(x)
     assert torch.equal(before, torch.get_rng_state())

@@ -7,8 +7,9 @@ import argparse
 import torch
 from torch import Tensor
 
+from benchmarks.features.base import Backbone
 from benchmarks.grid.cells import Cell
-from benchmarks.models.folder import Model, load_model, save_model
+from benchmarks.models.folder import ModelError, load_model, save_model
 from benchmarks.models.runtimes import write_faiss, write_numpy_encoder, write_onnx
 from benchmarks.runner.compare_records import read_record, store_of
 from benchmarks.runner.repeat_record import changes, run_again
@@ -58,19 +59,19 @@ def export(options: argparse.Namespace) -> list[str]:
     write_numpy_encoder(options.to, model, learnt)
     if options.faiss:
         write_faiss(options.to, model)
-    if options.onnx:
-        write_onnx(options.to, model, _some_images(record, model, options))
+    if options.onnx and model.config.image_size is None:
+        write_onnx(options.to, model)
+    elif options.onnx:
+        network = model.network(options.backbone)
+        write_onnx(options.to, model, network, _some_images(record, network, options))
     return different
 
 
-def _some_images(record: RunRecord, model: Model, options: argparse.Namespace) -> Tensor | None:
-    """Read a few training images as the backbone sees them; None where the model knows none."""
-    if model.config.image_size is None:
-        return None
+def _some_images(record: RunRecord, network: Backbone, options: argparse.Namespace) -> Tensor:
+    """Read a few training images as the backbone sees them."""
     data = load(options.dataset or f"{record.dataset}/{record.protocol}", load_options(options))
     if data.images is None:
-        return None
-    network = model.network()
+        raise ModelError(f"{options.dataset}: has no images; name the data of the record")
     images = data.images if network.resize == "stretch" else data.images.undistorted()
     images.prepare(options.cache / "pixels", silent)
     return network.square(images.read(data.train[:32]))

@@ -104,8 +104,13 @@ class Model:
     config: ModelConfig
     weights: Mapping[str, Tensor]
 
-    def network(self) -> Backbone:
+    def network(self, name: str | None = None) -> Backbone:
         """Build the backbone that the model was trained on.
+
+        Parameters
+        ----------
+        name : str, optional
+            Where its weights lie in a file here, as ``timm:MODEL=FILE``.
 
         Raises
         ------
@@ -121,7 +126,7 @@ class Model:
             )
         wanted = settings["backbone"]
         try:
-            found = backbone(wanted["name"], wanted["input_size"], wanted["resize"])
+            found = backbone(name or wanted["name"], wanted["input_size"], wanted["resize"])
             digest = found.digest
         except BackboneError as error:
             raise ModelError(f"model {self.config.method}: {error}") from error
@@ -253,7 +258,8 @@ def _method(folder: Path, config: ModelConfig) -> HashMethod:
             f"model folder {folder}: made by another version of {config.method}; export the model "
             "again, or install the version that made it"
         )
-    return spec.cls(config.in_dim, config.bits, **spec.params)
+    with torch.random.fork_rng(devices=[]):  # what it draws is overwritten
+        return spec.cls(config.in_dim, config.bits, **spec.params)
 
 
 def _restore(method: HashMethod, state: Mapping[str, Tensor]) -> None:

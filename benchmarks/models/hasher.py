@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 from torch import Tensor
 
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.features.base import Backbone
 from benchmarks.features.extraction import extract_blocks, whole_images
-from benchmarks.features.extractor import Extractor
+from benchmarks.features.extractor import Extractor, autocast
+from benchmarks.features.onnx_backbone import quickest, unheard
 from benchmarks.machine.environment import choose_device
 from benchmarks.models.folder import Model, ModelError, load_model
+from benchmarks.training.training_sets import IMAGES_PER_PASS
 from datasets.files.images import Encoded, EncodedImages, FileItems
 from datasets.image_source import ImageSource, MemoryImages
 from datasets.progress import Progress, silent
@@ -54,16 +57,24 @@ class Hasher:
 
     bit_order = "big"
 
-    def __init__(self, model: Model, device: str = "auto") -> None:
+    def __init__(self, model: Model, device: str = "auto", backbone: str | None = None) -> None:
         self.model = model
+        self._backbone = backbone
         self.n_bits = model.config.bits
         self._device = choose_device(device)
         self._method = model.method.to(self._device)
-        self._network: Backbone
+        self._network: Backbone | None = None
         self._extractor: Extractor | None = None
 
     @classmethod
-    def load(cls, place: str | Path, *, revision: str | None = None, device: str = "auto") -> Self:
+    def load(
+        cls,
+        place: str | Path,
+        *,
+        revision: str | None = None,
+        device: str = "auto",
+        backbone: str | None = None,
+    ) -> Self:
         """Read a model.
 
         Parameters
@@ -73,6 +84,8 @@ class Hasher:
         revision : str, optional
             Commit of that repository, 40 hexadecimal digits: what is loaded can then not change.
         device : "auto", "cpu", "cuda" or "cuda:i"
+        backbone : str, optional
+            The backbone as it is named here, where its weights are a file: ``timm:MODEL=FILE``.
 
         Raises
         ------
@@ -82,7 +95,7 @@ class Hasher:
         folder = Path(place)
         if not folder.is_dir():
             folder = _from_hub(str(place), revision)
-        return cls(load_model(folder), device)
+        return cls(load_model(folder), device, backbone)
 
     def encode(self, items: Items, progress: Progress = silent) -> NDArray[np.uint8]:
         """Hash images or features.
@@ -174,19 +187,35 @@ class Hasher:
     def _extracted(
         self, sources: Iterable[ImageSource], n: int, progress: Progress
     ) -> Iterator[Tensor]:
-        """Features as the benchmark keeps them: float16."""
-        if self._extractor is None:
-            self._network = self.model.network()
-            kind = self._method.consumes
-            self._extractor = Extractor(self._network, (kind,), self._device)
-        done = 0
+        """Yield what the backbone gives of images, block by block."""
+        if self._network is None:
+            self._network = self.model.network(self._backbone).to(self._device)
+        network, done = self._network, 0
+        read = self._trained_blocks if self.model.weights else self._frozen_blocks
         for source in sources:
-            seen = source if self._network.resize == "stretch" else source.undistorted()
-            views = whole_images(seen, self._network.square)
-            for (block,) in extract_blocks(views, self._extractor, BLOCK, 0):
+            seen = source if network.resize == "stretch" else source.undistorted()
+            for block in read(network, seen):
                 done += len(block)
                 progress("images hashed", done, n)
-                yield torch.from_numpy(block).float()
+                yield block
+
+    def _frozen_blocks(self, network: Backbone, images: ImageSource) -> Iterator[Tensor]:
+        """Yield features as the benchmark keeps them: of the quickest way, in float16."""
+        if self._extractor is None:
+            folder = user_cache_path("hashbench") / "networks"
+            quick = quickest(network, self._device, folder, unheard)
+            self._extractor = Extractor(quick, (self._method.consumes,), self._device)
+        views = whole_images(images, network.square)
+        for (block,) in extract_blocks(views, self._extractor, BLOCK, 0):
+            yield torch.from_numpy(block).float()
+
+    @torch.no_grad()
+    def _trained_blocks(self, network: Backbone, images: ImageSource) -> Iterator[Tensor]:
+        """Yield features of a backbone that was trained too, which are never stored."""
+        extract = getattr(network, self._method.consumes)
+        for rows in torch.arange(len(images)).split(IMAGES_PER_PASS):
+            with autocast(self._device):
+                yield extract(network.square(images.read(rows).to(self._device))).float().cpu()
 
 
 def to_faiss(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:

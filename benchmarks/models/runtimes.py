@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.features.base import Backbone
 from benchmarks.models import numpy_encoder
 from benchmarks.models.folder import Model, ModelError
 from benchmarks.models.numpy_encoder import scores as numpy_scores
@@ -104,15 +105,19 @@ def write_faiss(folder: Path, model: Model) -> None:
     _write(folder / "hash.faiss", faiss.serialize_index(index).tobytes())
 
 
-def write_onnx(folder: Path, model: Model, images: Tensor | None = None) -> dict[str, int]:
+def write_onnx(
+    folder: Path, model: Model, network: Backbone | None = None, images: Tensor | None = None
+) -> dict[str, int]:
     """Write ``model.onnx``: from images, or from features where the model knows none, to scores.
 
     Images are float32 (N, 3, S, S) in [0, 1], already resized to the backbone's input.
 
     Parameters
     ----------
+    network : Backbone, optional
+        What the model sees images through, see `Model.network`; None where it knows none.
     images : Tensor, float32, shape (n, 3, S, S), optional
-        Real ones, to check the two networks by; noise where left out.
+        Real ones, to check the two networks by.
 
     Returns
     -------
@@ -130,11 +135,17 @@ def write_onnx(folder: Path, model: Model, images: Tensor | None = None) -> dict
         import onnxruntime
     except ImportError as error:
         raise ModelError("model.onnx: needs onnx; pip install 'hashbench[onnx]'") from error
-    network, example = _network(model, images)
+    if network is None or images is None:
+        generator = torch.Generator().manual_seed(0)
+        example = torch.randn(4, model.config.in_dim, generator=generator)
+        scores: nn.Module = _OfFeatures(model.method)
+    else:
+        scores, example = _OfImages(model.method, network), images
+    scores.eval()
     batch = torch.export.Dim.DYNAMIC
     try:
         program: Any = torch.onnx.export(
-            network,
+            scores,
             (example,),
             input_names=["input"],
             output_names=["scores"],
@@ -150,7 +161,7 @@ def write_onnx(folder: Path, model: Model, images: Tensor | None = None) -> dict
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     found = session.run(["scores"], {"input": example.numpy()})[0]
     with torch.no_grad():
-        expected = network(example)
+        expected = scores(example)
     differ = (found > 0) != (expected.numpy() > 0)
     sure = int(differ[expected.abs().numpy() > SURE].sum())
     if sure:
@@ -159,19 +170,17 @@ def write_onnx(folder: Path, model: Model, images: Tensor | None = None) -> dict
     return {"bits": differ.size, "differ": int(differ.sum()), "sure": sure}
 
 
-class _Scores(nn.Module):
+class _OfImages(nn.Module):
     """From images in [0, 1] to scores."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, method: HashMethod, backbone: Backbone) -> None:
         super().__init__()
-        self._backbone = model.network()
-        self.network = getattr(self._backbone, "network", None)  # its weights
-        self.method = model.method
-        self._kind = model.method.consumes
+        self.network = getattr(backbone, "network", None)  # its weights
+        self.method = method
+        self._inputs = getattr(backbone, method.consumes)
 
     def forward(self, images: Tensor) -> Tensor:
-        inputs = getattr(self._backbone, self._kind)(images)
-        return self.method.project(inputs)
+        return self.method.project(self._inputs(images))
 
 
 class _OfFeatures(nn.Module):
@@ -183,17 +192,6 @@ class _OfFeatures(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.method.project(x)
-
-
-def _network(model: Model, images: Tensor | None) -> tuple[nn.Module, Tensor]:
-    if model.config.image_size is None:
-        generator = torch.Generator().manual_seed(0)
-        example = torch.randn(4, model.config.in_dim, generator=generator)
-        return _OfFeatures(model.method).eval(), example
-    if images is None:
-        size = model.config.settings["backbone"]["input_size"] or model.config.image_size
-        images = torch.rand(4, 3, size, size, generator=torch.Generator().manual_seed(0))
-    return _Scores(model).eval(), images
 
 
 def _same_bits(found: NDArray[Any], expected: Tensor) -> bool:

@@ -54,7 +54,9 @@ def search(options: argparse.Namespace) -> list[Answer]:
         if value is not None and value < 1:
             raise ModelError(f"{flag}: must be at least 1, got {value}")
     index = ImageIndex.load(options.index)
-    hasher = Hasher.load(options.model or index.model, device=options.device)
+    hasher = Hasher.load(
+        options.model or index.model, device=options.device, backbone=options.backbone
+    )
     index.require_model(hasher)
     found = find_images(options.images, options.image_column)
     queries = hash_images(hasher, found, keep_inputs=True)

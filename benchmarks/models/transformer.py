@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from benchmarks.evaluation.packing import PackedBits
@@ -27,8 +28,8 @@ class HashTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         form does, and the trained ones whose loss needs no augmentation.
     n_bits : int
         Code length K.
-    random_state : int
-        Seed of all that the method draws.
+    random_state : int, RandomState or None
+        Seed of all that the method draws, or where it is drawn from, as in scikit-learn.
     output : "packed" or "bits"
         What `transform` gives: uint8 (N, ceil(K / 8)), the first bit of a code the highest of its
         first byte as `numpy.packbits` writes it, or uint8 (N, K) of zeros and ones.
@@ -54,7 +55,7 @@ class HashTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         self,
         method: str = "itq",
         n_bits: int = 64,
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
         output: Literal["packed", "bits"] = "packed",
         **params: Any,
     ) -> None:
@@ -111,7 +112,10 @@ class HashTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         except (GridError, UnknownName) as error:
             raise ValueError(f"HashTransformer: {error}") from error
         _require_features_alone(spec.name, spec.cls)
-        seed = int(self.random_state)
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(2**31 - 1)
+        seed = int(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             made = spec.cls(X.shape[1], self.n_bits, **spec.params)

@@ -70,9 +70,8 @@ def run_again(
     """Run the cell of a record with the flags of `benchmarks.repro`; raises what `repeat` does."""
     tidy(store_of(options.record))
     env = environment(options.device, deterministic=options.deterministic)
-    network, spec = stored_setup(
-        record, [options.method] if options.method else ["all", "yardsticks"]
-    )
+    methods = [options.method] if options.method else ["all", "yardsticks"]
+    network, spec = stored_setup(record, methods, options.backbone)
     name = options.dataset or f"{record.dataset}/{record.protocol}"
     task = Task(load(name, load_options(options)), network)
     cell = stored_cell(record, task, spec)
@@ -85,8 +84,12 @@ def run_again(
     return results[seeds.index(record.seed)]
 
 
-def stored_setup(record: RunRecord, methods: Sequence[str]) -> tuple[Backbone, MethodSpec]:
+def stored_setup(
+    record: RunRecord, methods: Sequence[str], name: str | None = None
+) -> tuple[Backbone, MethodSpec]:
     """Rebuild the backbone and the method of a record, which is one of `methods`.
+
+    `name` is that of the backbone here, where its weights are a file.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def stored_setup(record: RunRecord, methods: Sequence[str]) -> tuple[Backbone, M
         raise GridError(f"record of {record.method}: it was submitted as codes, nothing runs it")
     try:
         seen = settings["backbone"]
-        network = backbone(seen["name"], seen["input_size"], seen.get("resize", "stretch"))
+        network = backbone(name or seen["name"], seen["input_size"], seen.get("resize", "stretch"))
         return network, stored_method(settings["method"], record.bits or 8, methods)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise GridError(
