@@ -305,7 +305,7 @@ class HashMethod(nn.Module, ABC):
 
 
 class CentredMethod(HashMethod):
-    """A method that takes the mean of the training set off its inputs, in `mu`.
+    """A method that takes the mean of the training set off its inputs, in `mu`, before its head.
 
     Parameters
     ----------
@@ -321,6 +321,11 @@ class CentredMethod(HashMethod):
         super().__init__(in_dim, n_bits)
         self.centre = centre
         self.register_buffer("mu", torch.zeros(in_dim))
+
+    def project(self, x: Tensor) -> Tensor:
+        """Scores of the head, (N, D) -> (N, K)."""
+        scores: Tensor = self.head(x - self.mu)
+        return scores
 
     def prepare(self, data: TrainingSet) -> None:
         """Take the mean."""

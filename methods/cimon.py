@@ -113,11 +113,6 @@ class CIMON(CentredMethod):
         self.head = nn.Linear(in_dim, n_bits)
         self.register_buffer("seed", torch.randint(2**31, ()))  # of the label views and clusters
 
-    def project(self, x: Tensor) -> Tensor:
-        """Scores before tanh, (N, D) -> (N, K)."""
-        scores: Tensor = self.head(x - self.mu)
-        return scores
-
     @torch.no_grad()
     def prepare(self, data: TrainingSet) -> None:
         """Take the mean, draw the label views, and find what their pairs are judged by."""

@@ -31,7 +31,7 @@ def straight_through_sign(x: Tensor) -> Tensor:
     tensor([-1., -1.,  1.])
     """
     sign = (x > 0).to(x.dtype) * 2 - 1
-    return x + (sign - x).detach()
+    return straight_through(sign, x)
 
 
 def straight_through(value: Tensor, x: Tensor) -> Tensor:
@@ -49,6 +49,26 @@ def straight_through(value: Tensor, x: Tensor) -> Tensor:
     tensor([2.])
     """
     return value.detach() + (x - x.detach())
+
+
+def glorot(model: nn.Module) -> None:
+    """Draw weights as Keras does where nothing is said: Glorot's uniform, with biases of 0.
+
+    References
+    ----------
+    Glorot and Bengio, AISTATS 2010, Eq. (16).
+
+    Examples
+    --------
+    >>> layer = nn.Linear(100, 200)
+    >>> glorot(layer)
+    >>> bool(layer.weight.abs().max() <= (6 / 300) ** 0.5), float(layer.bias.abs().max())
+    (True, 0.0)
+    """
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
 
 def reversed_gradient(x: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ Sums are over images, features and bits; all of W, b, U, s and m are learned. m 
 and s as the variance of each feature. y passes its gradient to p, in the cross-entropy too.
 
 Trap: alpha is positive in the official code, so that p is drawn towards 0 and 1, while the bound of
-the paper, a minimum description length, has -BCE(y; p) and so the other sign. It is followed here,
-as its weight of 1e-3 decides little beside the error; a negative `alpha` gives the paper's.
+the paper, a minimum description length, has -BCE(y; p) and so the other sign. The code is followed
+here, as its weight of 1e-3 decides little beside the error; a negative `alpha` gives the paper's.
 
 Departures:
 - e is drawn, as in the paper; the official demonstration has 1/2, `stochastic=False` here.
@@ -94,7 +94,7 @@ class GenHash(HashMethod):
         """
         mean = data.mean()
         self.shift.copy_(mean)
-        self.scale.copy_(torch.stack([x.var() for x in data.features.T]).nan_to_num())
+        self.scale.copy_(data.features.var(0).nan_to_num())
         self.head.bias.copy_(-self.head.weight @ mean)
 
     def noise(self, n: int, generator: torch.Generator) -> Tensor | None:

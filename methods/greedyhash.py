@@ -74,11 +74,6 @@ class GreedyHash(CentredMethod):
         self.alpha = alpha
         self.head = nn.Linear(in_dim, n_bits)
 
-    def project(self, x: Tensor) -> Tensor:
-        """Scores, (N, D) -> (N, K)."""
-        scores: Tensor = self.head(x - self.mu)
-        return scores
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Similarity of pairs, and quantisation."""
         self.require_views(batch)

@@ -1,4 +1,4 @@
-"""HARR: similarity by who wins where, a contrast that it weighs, and bits that say no thing twice.
+"""HARR: similarity by who wins where, a contrast that it weighs, and bits that are uncorrelated.
 
 Z. Ma, S. Wang, X. Luo, Z. Gu, C. Chen, J. Li, X.-S. Hua, G. Lu, "HARR: learning discriminative and
 high-quality hash codes for image retrieval", ACM Transactions on Multimedia Computing,
@@ -77,6 +77,7 @@ class HARR(CentredMethod):
         batch_size=64,
         optimizer="sgd",
         lr=1e-3,
+        weight_decay=1e-5,
         backbone_lr=1e-5,
         augmentation="cibhash",
         params={"centre": False},
@@ -109,11 +110,6 @@ class HARR(CentredMethod):
         self.head = nn.Linear(in_dim, n_bits)
         shuffled = torch.rand(permutations, in_dim).argsort(1)
         self.register_buffer("order", shuffled[:, :window].contiguous())
-
-    def project(self, x: Tensor) -> Tensor:
-        """Scores before tanh, (N, D) -> (N, K)."""
-        scores: Tensor = self.head(x - self.mu)
-        return scores
 
     @torch.no_grad()
     def prepare(self, data: TrainingSet) -> None:

@@ -16,9 +16,10 @@ no two bits are to be alike. The third term uses the labels of the second view, 
 Departures:
 - Targets of pairs are made from the features of a batch; the official code keeps N x N matrices.
 - The official code calls its squared error a log-cosine loss; it is the squared error here too.
-- The target 2 cos - 1 is made for features without negative entries, whose cosines lie in [0, 1].
-  So features stay as they are; centring, an option, makes most targets about -1, which no more than
-  two codes can meet.
+- Features are centred on their training mean, and the target is then cos itself. Of features that
+  share a large mean most cosines are near 1, and 2 cos - 1 asks for bits that are constant; of
+  centred ones it is about -1 for most pairs, which no more than two codes can meet. Without
+  centring it is as above.
 - With --finetune, targets are those of the untrained backbone, as in the official code.
 """
 
@@ -63,23 +64,20 @@ class HashSIM(CentredMethod):
         batch_size=24,
         optimizer="sgd",
         lr=1e-3,
+        weight_decay=1e-5,
         backbone_lr=1e-3,
         augmentation="wch",
+        params={"centre": False},
         source="official code, github.com/FrankloveCQ/HashSIM; the augmentation is that of CIMON, "
         "by the same authors, as WCH has it",
     )
 
-    def __init__(self, in_dim: int, n_bits: int, *, tau: float = 1.0, centre: bool = False) -> None:
+    def __init__(self, in_dim: int, n_bits: int, *, tau: float = 1.0, centre: bool = True) -> None:
         super().__init__(in_dim, n_bits, centre=centre)
         self.require_above(0, tau=tau)
         self.tau = tau
         self.head = nn.Linear(in_dim, n_bits)
         self.register_buffer("seed", torch.randint(2**31, ()))  # of the label views
-
-    def project(self, x: Tensor) -> Tensor:
-        """Scores before tanh, (N, D) -> (N, K)."""
-        scores: Tensor = self.head(x - self.mu)
-        return scores
 
     def prepare(self, data: TrainingSet) -> None:
         """Take the mean, and draw the label views."""
@@ -94,7 +92,8 @@ class HashSIM(CentredMethod):
     def targets(self, rows: Tensor) -> Tensor:
         """Give S of rows of the training set, a matrix a label view, (2, B, B)."""
         x = self.unit[:, rows]
-        return 2 * (x @ x.mT) - 1
+        cosines = x @ x.mT
+        return cosines if self.centre else 2 * cosines - 1
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Similarity of pairs in both views, and contrast of bits between them."""

@@ -110,11 +110,6 @@ class KLHash(CentredMethod):
     target: Callable[[Tensor], Tensor]
     """While it trains: target distances between rows of the training set, (B,) -> (B, B)."""
 
-    def project(self, x: Tensor) -> Tensor:
-        """Logits of z, (N, D) -> (N, K)."""
-        scores: Tensor = self.head(x - self.mu)
-        return scores
-
     def prepare(self, data: TrainingSet) -> None:
         """Take the mean and the target."""
         super().prepare(data)

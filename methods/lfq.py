@@ -90,11 +90,6 @@ class LFQ(CentredMethod):
             nn.Linear(n_bits, hidden), nn.ReLU(), nn.Linear(hidden, in_dim)
         )
 
-    def project(self, x: Tensor) -> Tensor:
-        """Scores, (N, D) -> (N, K)."""
-        scores: Tensor = self.head(x - self.mu)
-        return scores
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Reconstruction, entropies, and commitment."""
         self.require_views(batch)

@@ -105,11 +105,6 @@ class NSH(CentredMethod):
         self.head = nn.Sequential(nn.Linear(in_dim, hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
         self.latent_head = nn.Linear(in_dim, d_z)
 
-    def project(self, x: Tensor) -> Tensor:
-        """Scores of the hash head, (N, D) -> (N, K)."""
-        scores: Tensor = self.head(x - self.mu)
-        return scores
-
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """SortedNCE and quantisation."""
         self.require_views(batch)

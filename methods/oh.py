@@ -17,13 +17,15 @@ its gradient to sigma.
 The order of a step is that of the official code: the copy moves, q, k and the first term are of
 the old queues, the queues take in the batch, and the second term is of the new ones, in which an
 image meets its own latent vector. Queues begin as normal noise, that of codes too, of which sim is
-the same bilinear form. They and the copy are there while it trains alone.
+the same bilinear form. They and the copy exist only during training. Weights
+begin as Keras draws them.
 
 Departures:
 - Features are centred on their training mean.
-- Queues hold 1024 images, and layers are a quarter as wide as the official code's, which has 4096,
-  2048 and 1024: a training set of thousands would fit into its queues, and a step would cost ten
-  times as much.
+- Queues hold 1024 images, or an eighth of a smaller training set, and layers are a quarter as wide
+  as the official code's, which has 4096, 2048 and 1024: a training set of thousands would fit into
+  its queues, where an image would meet its own older overview among those of others, and a step
+  would cost ten times as much.
 - The momentum copy is one of the head. With --finetune both views pass one backbone, where the
   official code keeps a copy of its ResNet-50 too.
 - The official code gives raw pixels to its network and jitters colours in one order for the whole
@@ -40,7 +42,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from methods.base import Batch, CentredMethod, Recipe, TrainingSet
-from methods.functional import follow, push, straight_through
+from methods.functional import follow, glorot, push, straight_through
+
+_FEWEST = 64
+"""Images that a queue holds however small the training set is."""
 
 
 class OH(CentredMethod):
@@ -53,7 +58,7 @@ class OH(CentredMethod):
     momentum : float
         Of the copy of the head, in [0, 1].
     queue : int
-        Images in the queues.
+        Images in the queues, at most.
     hidden, width : int
         Width of the hidden layer, and of latent vectors.
     centre : bool
@@ -109,12 +114,8 @@ class OH(CentredMethod):
         self.temperature, self.momentum, self.queue = temperature, momentum, queue
         self.head = nn.Sequential(nn.Linear(in_dim, hidden), nn.ReLU(), nn.Linear(hidden, n_bits))
         self.latent = nn.Linear(hidden, width)
+        glorot(self)
         self.register_buffer("seed", torch.randint(2**31, ()))  # of what queues begin with
-
-    def project(self, x: Tensor) -> Tensor:
-        """Logits of the bits, (N, D) -> (N, K)."""
-        scores: Tensor = self.head(x - self.mu)
-        return scores
 
     def prepare(self, data: TrainingSet) -> None:
         """Take the mean, copy the head, and fill the queues with noise."""
@@ -123,8 +124,9 @@ class OH(CentredMethod):
         self.key.requires_grad_(False)
         g = torch.Generator().manual_seed(int(self.seed))
         width = self.latent.out_features
+        length = min(self.queue, max(_FEWEST, len(data) // 8))
         for name, size in ("codes", self.n_bits), ("latents", width), ("overviews", width):
-            noise = torch.randn(self.queue, size, generator=g).to(self.mu)
+            noise = torch.randn(length, size, generator=g).to(self.mu)
             self.register_buffer(name, noise, persistent=False)
 
     def finish(self) -> None:

@@ -88,11 +88,6 @@ class SSDH(CentredMethod):
         self.head = nn.Linear(in_dim, n_bits)
         self.register_buffer("shares", torch.zeros(2))
 
-    def project(self, x: Tensor) -> Tensor:
-        """Scores before tanh, (N, D) -> (N, K)."""
-        scores: Tensor = self.head(x - self.mu)
-        return scores
-
     @torch.no_grad()
     def prepare(self, data: TrainingSet) -> None:
         """Take the mean, and what pairs are judged by."""

@@ -24,6 +24,9 @@ encoder differ by a tenth.
 As the error is a sum, it is a thousand times the entropies on wide features, which then hardly act
 on the encoder. This is the authors' weighting and is kept.
 
+Weights begin as Keras draws them, as in the authors' code. PyTorch's own are half as large here,
+and z, a mean over the batch, would hardly differ between images.
+
 Departures:
 - Features are centred on their training mean, and then y has no last ReLU, which would allow none
   below the mean. Without centring, it is as above.
@@ -38,7 +41,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from methods.base import Batch, CentredMethod, Recipe
-from methods.functional import reversed_gradient, straight_through
+from methods.functional import glorot, reversed_gradient, straight_through
 
 _POWER = 1.4
 _TINY = 1e-8
@@ -101,11 +104,7 @@ class TBH(CentredMethod):
         )
         self.binary_critic = nn.Linear(n_bits, 1)
         self.continuous_critic = nn.Linear(width, 1)
-
-    def project(self, x: Tensor) -> Tensor:
-        """Logits of the bits, (N, D) -> (N, K)."""
-        scores: Tensor = self.head(x - self.mu)
-        return scores
+        glorot(self)
 
     def noise(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw from (0, 1) what becomes random bits, and random bottlenecks, (n, K + width)."""

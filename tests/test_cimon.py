@@ -13,14 +13,7 @@ from methods.pairs import unit_rows
 from methods.spectral import cut_vectors, discretise, spectral_clusters
 from tests.batches import batch_of
 from tests.keep import Keep
-from tests.released import Given, assert_gradient, assert_value, vectors
-
-
-class InOrder(ViewBank):
-    """Hands out the first views of the bank in their order."""
-
-    def draw(self, n, n_views, generator):
-        return torch.arange(n_views).expand(n, -1)
+from tests.released import Given, InOrder, assert_gradient, assert_value, vectors
 
 
 def bank(n=80, d=12, spread=0.3):

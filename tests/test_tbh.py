@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
+from torch import nn
 
+from methods.oh import OH
 from methods.tbh import TBH
 from tests.batches import batch_of
 from tests.released import assert_gradient, assert_value, vectors
@@ -43,9 +46,17 @@ def test_a_step_has_the_losses_and_all_gradients_of_the_released_code(golden):
 
 
 def test_centred_features_are_reconstructed_below_their_mean_too():
-    x = torch.randn(40, 12, generator=torch.Generator().manual_seed(0))
     for centre in (True, False):
         method = TBH(12, 8, centre=centre)
         z = torch.rand(40, 512, generator=torch.Generator().manual_seed(1))
         assert bool((method.decoder(z) < 0).any()) == centre
-        assert method.project(x).shape == (40, 8)
+
+
+@pytest.mark.parametrize("cls", [TBH, OH])
+def test_weights_begin_as_keras_draws_them(cls):
+    torch.manual_seed(0)
+    for layer in cls(200, 64).modules():
+        if isinstance(layer, nn.Linear):
+            bound = (6 / sum(layer.weight.shape)) ** 0.5
+            assert 0.9 < float(layer.weight.detach().abs().max()) / bound <= 1
+            assert not layer.bias.any()
