@@ -62,7 +62,7 @@ def glorot(model: nn.Module) -> None:
     --------
     >>> layer = nn.Linear(100, 200)
     >>> glorot(layer)
-    >>> bool(layer.weight.abs().max() <= (6 / 300) ** 0.5), float(layer.bias.abs().max())
+    >>> bool(layer.weight.detach().abs().max() <= (6 / 300) ** 0.5), float(layer.bias.abs().max())
     (True, 0.0)
     """
     for layer in model.modules():
