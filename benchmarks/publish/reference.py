@@ -72,11 +72,22 @@ def table_faults(folder: Path, bundle: Bundle) -> list[str]:
         If the records cannot be laid out in a store.
     """
     with TemporaryDirectory() as place:
-        store = ResultStore(Path(place))
-        for item in bundle.items:
-            store.save(item.record, item.arrays)
-        expected = csv_tables(read_board(store))
+        expected = csv_tables(read_board(unpacked(bundle, Path(place))))
     return [fault for name in TABLES if (fault := _fault(folder / name, expected[name]))]
+
+
+def unpacked(bundle: Bundle, folder: Path) -> ResultStore:
+    """Lay out the records of a bundle as a results folder.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written.
+    """
+    store = ResultStore(folder)
+    for item in bundle.items:
+        store.save(item.record, item.arrays)
+    return store
 
 
 def _fault(path: Path, expected: bytes) -> str:
