@@ -16,7 +16,8 @@ Departures and decisions (no code of the authors is public):
 - rho = 5, where the paper has 0.1. A constant bit has the largest tr(b^T A b) there is, and rho
   alone stands against it: at 0.1 bits may end constant. Where the mean of some bit of B still
   exceeds 0.9 in absolute value, rho is doubled and B sought anew from the start, at most `RAISES`
-  times.
+  times. A warning is logged with the rho that was taken, and with the bits that stayed so to the
+  last.
 - s = 5 instead of 3, as of the other methods on anchors, so that they share the graph.
 - Start R, which the paper calls DGH-R, gives the more balanced bits.
 - Alternations end when the objective gains less than 1e-6 of itself, at most 20.
@@ -27,6 +28,7 @@ Departures and decisions (no code of the authors is public):
 
 from __future__ import annotations
 
+import logging
 from typing import Self
 
 import torch
@@ -34,6 +36,8 @@ from torch import Tensor
 
 from methods.base import Array, HashMethod, Trainer, TrainingSet
 from methods.statistics import AnchorGraph, AnchorWeights, anchor_graph
+
+_LOG = logging.getLogger(__name__)
 
 RAISES = 10
 """How often rho is doubled at most."""
@@ -80,12 +84,17 @@ class DGH(HashMethod):
         data = self.training_set(data)
         graph = anchor_graph(data.features, self.n_anchors, self.s, data.seed)
         B_0, Y_0 = rotated_start(graph, self.n_bits)
-        rho = self.rho
-        for _ in range(RAISES + 1):
+        for doubled in range(RAISES + 1):
+            rho = self.rho * 2**doubled
             B = alternate(graph, B_0, Y_0, rho)
-            if not (B.mean(0).abs() > 0.9).any():
+            unbalanced = int((B.mean(0).abs() > 0.9).sum())
+            if not unbalanced:
                 break
-            rho *= 2
+        if rho != self.rho:
+            _LOG.warning("DGH: rho = %g instead of %g, for balanced bits", rho, self.rho)
+        if unbalanced:
+            told = "DGH: %d of %d bits are alike for more than 95%% of the images"
+            _LOG.warning(told, unbalanced, B.shape[1])
         self.anchors.keep(graph)
         self.W.zero_()
         self.W[: len(graph.U), : B.shape[1]] = smoothed(graph, B)

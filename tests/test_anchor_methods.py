@@ -171,7 +171,7 @@ def test_a_length_that_two_layers_cannot_give_is_refused():
         AGH2(5, 1)
 
 
-def test_dgh_raises_rho_until_bits_are_balanced(monkeypatch):
+def test_dgh_raises_rho_until_bits_are_balanced_and_says_so(monkeypatch, caplog):
     x = islands(200, far=0)
     graph = anchor_graph(x, 30, 5, 0)
     start = dgh.rotated_start(graph, 8)
@@ -182,6 +182,21 @@ def test_dgh_raises_rho_until_bits_are_balanced(monkeypatch):
     method = DGH(5, 8, n_anchors=30, rho=2.5).fit(x)
     assert tried == [2.5, 5, 10]
     torch.testing.assert_close(method.W.double()[:30], dgh.smoothed(graph, start[0]))
+    assert caplog.messages == ["DGH: rho = 10 instead of 2.5, for balanced bits"]
+    caplog.clear()
+    DGH(5, 8, n_anchors=30, rho=9.0).fit(x)
+    assert not caplog.messages
+
+
+def test_dgh_says_how_many_bits_no_rho_balanced(monkeypatch, caplog):
+    B = torch.ones(200, 8).double()
+    B[:10, 0] = B[:100, 1:6] = -1  # the first bit is alike for 95% exactly, two for all images
+    monkeypatch.setattr(dgh, "alternate", lambda *_: B)
+    DGH(5, 8, n_anchors=30, rho=1.0).fit(islands(200, far=0))
+    assert caplog.messages == [
+        "DGH: rho = 1024 instead of 1, for balanced bits",
+        "DGH: 2 of 8 bits are alike for more than 95% of the images",
+    ]
 
 
 def test_y_is_completed_where_bits_repeat():
