@@ -21,26 +21,17 @@ Departures and decisions:
 
 from __future__ import annotations
 
-from typing import Self
-
 import torch
 from torch import Tensor
 
-from methods.base import Array, HashMethod, Trainer, TrainingSet
-from methods.statistics import (
-    AnchorGraph,
-    AnchorWeights,
-    anchor_graph,
-    signed,
-    squared_distances,
-    without_rounding,
-)
+from methods.anchored import AnchorMethod
+from methods.statistics import AnchorGraph, signed, squared_distances, without_rounding
 
 SMALLEST = 1e-3
 """Eigenvalues up to here count as those of a constant vector."""
 
 
-class IMH(HashMethod):
+class IMH(AnchorMethod):
     """Signs of an embedding of the anchors, averaged over a point's nearest.
 
     Parameters
@@ -53,35 +44,20 @@ class IMH(HashMethod):
         Nearest anchors, itself included, that an anchor is tied to.
     """
 
-    E: Tensor
     title = "IMH-LE"
     paper = "Shen et al., CVPR 2013, https://doi.org/10.1109/CVPR.2013.205"
 
     def __init__(
         self, in_dim: int, n_bits: int, *, n_anchors: int = 300, s: int = 5, k: int = 20
     ) -> None:
-        super().__init__(in_dim, n_bits)
-        self.require_at_least(1, n_anchors=n_anchors, s=s, k=k)
-        self.n_anchors, self.s, self.k = n_anchors, s, k
-        self.anchors = AnchorWeights(in_dim, n_anchors, s)
-        self.register_buffer("E", torch.zeros(n_anchors, n_bits))
+        super().__init__(in_dim, n_bits, n_anchors=n_anchors, s=s, n_columns=n_bits)
+        self.require_at_least(1, k=k)
+        self.k = k
 
-    def project(self, x: Tensor) -> Tensor:
-        """Averages of the anchors' embedding, (N, D) -> (N, K)."""
-        scores: Tensor = self.anchors(x, self.E)
-        return scores
-
-    @torch.no_grad()
-    def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
-        """Embed the anchors."""
-        data = self.training_set(data)
-        graph = anchor_graph(data.features, self.n_anchors, self.s, data.seed)
+    def weights(self, graph: AnchorGraph) -> Tensor:
+        """Embed the anchors: E, (m, K)."""
         values, V = torch.linalg.eigh(laplacian(graph, self.k))  # ascending
-        E = without_rounding(signed(V[:, values > SMALLEST][:, : self.n_bits]))
-        self.anchors.keep(graph)
-        self.E.zero_()
-        self.E[: E.shape[0], : E.shape[1]] = E
-        return self
+        return without_rounding(signed(V[:, values > SMALLEST][:, : self.n_bits]))
 
 
 def laplacian(graph: AnchorGraph, k: int) -> Tensor:

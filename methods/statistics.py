@@ -12,7 +12,7 @@ from functools import cached_property, wraps
 from typing import Any, TypeVar, TypeVarTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -21,9 +21,6 @@ ROWS_AT_ONCE = 8192
 
 ANCHOR_ROUNDS = 20
 """Rounds of k-means that place the anchors of a graph, at most; those of AGH's demonstration."""
-
-_FAR = 1e18
-"""A coordinate that nothing is near to, and whose square float32 still holds."""
 
 _Given = TypeVarTuple("_Given")
 _Result = TypeVar("_Result")
@@ -288,39 +285,6 @@ def anchor_graph(X: Tensor, n_anchors: int, s: int, seed: int) -> AnchorGraph:
     nearest = torch.cat([nearest for _, nearest in found])
     exponent = -d2 / sigma**2
     return AnchorGraph(U, sigma, nearest, exponent.exp(), exponent.softmax(1))
-
-
-class AnchorWeights(nn.Module):
-    """The row z(x) of Z that any point has: a fitted anchor graph as a part of a method.
-
-    Parameters
-    ----------
-    in_dim, n_anchors, s : int
-        Width D, anchors m, and nearest anchors of a point. Where a graph has fewer anchors, the
-        others lie so far away that they weigh 0.
-    """
-
-    U: Tensor
-    sigma: Tensor
-
-    def __init__(self, in_dim: int, n_anchors: int, s: int) -> None:
-        super().__init__()
-        self.s = s
-        self.register_buffer("U", torch.full((n_anchors, in_dim), _FAR))
-        self.register_buffer("sigma", torch.ones(()))
-
-    def keep(self, graph: AnchorGraph) -> None:
-        """Take the anchors of a graph and their width."""
-        self.U.fill_(_FAR)
-        self.U[: len(graph.U)] = graph.U
-        self.sigma.copy_(graph.sigma)
-
-    def forward(self, x: Tensor, W: Tensor) -> Tensor:
-        """Give z(x) W, (N, k), of points (N, D) and weights of anchors (m, k), in W's dtype."""
-        d2, nearest = squared_distances(x, self.U).topk(min(self.s, len(self.U)), largest=False)
-        z = (-d2 / self.sigma.double() ** 2).softmax(1)
-        average = F.embedding_bag(nearest, W.double(), per_sample_weights=z, mode="sum")
-        return average.to(W.dtype)
 
 
 def without_rounding(V: Tensor) -> Tensor:
