@@ -13,13 +13,13 @@ authors' code.
 
 Cases that the paper leaves open:
 - Where clusters lie far apart, the graph falls into parts. Their indicators have the eigenvalue 1,
-  which the bound drops; the vectors that remain are 0 outside of their own part. Entries of W below
-  1e-9 of their column's largest count as 0, so that a point of another part has the score 0, and
-  its bit is 0 in both layers, instead of the sign of rounding noise. A warning is logged with the
-  number of parts; a larger s joins them.
+  which the bound drops; the vectors that remain are 0 outside of their own part. Entries of
+  V = Lambda^1/2 W below 1e-9 of their column's largest count as 0, so that a point of another part
+  has the score 0, and its bit is 0 in both layers, instead of the sign of rounding noise. A warning
+  is logged with the number of parts; a larger s joins them.
 - A bit beyond the vectors that there are (at most m - 1) has the score 0.
 - A cut that no edge crosses has s2 = 0: the thresholds T take the share of the cut as 0.
-- m = 300 is the paper's. Its s is 2 on digits and 5 on photographs, which is ours.
+- m = 300 is the paper's. Its s is 2 on digits and 5 on photographs. We use s = 5.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class AGH2(AGH):
 
     def weights(self, graph: AnchorGraph) -> Tensor:
         """Find the vectors, of length sqrt(N) here, and where each is cut once more."""
-        W = super().weights(graph) * len(graph.z) ** 0.5
+        W: Tensor = super().weights(graph) * len(graph.z) ** 0.5
         self.T.zero_()
         self.T[:, : W.shape[1]] = thresholds(graph, graph.to_rows(W))
         return W

@@ -9,13 +9,17 @@ F. Shen, C. Shen, Q. Shi, A. van den Hengel, Z. Tang, "Inductive hashing on mani
     b = sign(z(x) E)
 
 Departures and decisions:
-- The demonstration of the authors embeds anchors by t-SNE, which is random; theirs, too, is this
-  variant, IMH-LE. Anchors are 300 by 20 rounds of k-means, where the paper has 400 by 10, so that
-  they are those of the other methods on anchors.
+- The authors' demonstration embeds anchors by t-SNE, which is random. We use the paper's other
+  embedding, Laplacian eigenmaps (IMH-LE). Anchors are 300 by 20 rounds of k-means, where the paper
+  has 400 by 10, so that they are those of the other methods on anchors.
 - An anchor is among its own k nearest, as in the authors' code.
 - Indicators of parts of the graph have the eigenvalue 0 and are dropped with the constant vector.
   Entries of E below 1e-9 of their column's largest count as 0, so that points of a part that a
   vector does not reach have the score 0.
+- G is not divided by degrees. An anchor that few images share is tied weakly, and the smallest
+  eigenvalues are those of vectors on such anchors alone: their bits are constant for nearly all
+  images. With 17 training images an anchor, some bits of every length are so; the more images, the
+  more bits.
 - A bit beyond the vectors that there are (at most m - 1) has the score 0.
 """
 

@@ -142,7 +142,7 @@ def anchors(X: Tensor, n_anchors: int, n_iter: int, seed: int) -> Tensor:
 
     Returns
     -------
-    Tensor, float64, shape (min(m, N), D)
+    Tensor, float64, shape (at most min(m, N), D)
     """
     return k_means(X, some_rows(X, n_anchors, seed).unique(dim=0), n_iter)
 
