@@ -119,6 +119,47 @@ def principal_axes(X: Tensor) -> PrincipalAxes:
     return PrincipalAxes(mean, values * varies / max(1, len(X) - 1), vectors * varies)
 
 
+def dealt(variances: Tensor, n_parts: int, width: int) -> Tensor:
+    """Share out axes such that the products of the variances of all parts are alike.
+
+    Each axis goes to the part that has room and the smallest sum of logarithms, of which the
+    smallest counts as 1. A variance below rounding counts as the rounding of the largest. Axes
+    beyond those that there are count as the last.
+
+    Parameters
+    ----------
+    variances : Tensor, float64, shape (D,)
+        Largest first.
+    n_parts, width : int
+        Parts M, and axes of each: at least D in all.
+
+    Returns
+    -------
+    Tensor, int64, shape (n_parts * width,)
+        Numbers of the axes, those of each part next to each other and in rising order.
+
+    References
+    ----------
+    Ge, He, Ke, Sun, "Optimized product quantization", CVPR 2013, eigenvalue allocation.
+
+    Examples
+    --------
+    >>> dealt(torch.tensor([8.0, 4.0, 2.0]).double(), 2, 2).tolist()
+    [0, 3, 1, 2]
+    """
+    D, float64 = len(variances), torch.finfo(torch.float64)
+    floor = max(float(variances[0]) * float64.eps * D, float64.tiny)
+    logs = variances.clamp(min=floor).log()
+    logs = F.pad(logs, (0, n_parts * width - D), value=float(logs[-1]))
+    sums = [0.0] * n_parts
+    parts: list[list[int]] = [[] for _ in range(n_parts)]
+    for axis, log in enumerate((logs - logs[-1] + 1).tolist()):
+        m = min((m for m in range(n_parts) if len(parts[m]) < width), key=lambda m: sums[m])
+        sums[m] += log
+        parts[m].append(axis)
+    return torch.tensor(parts, device=variances.device).flatten()
+
+
 @torch.no_grad()
 def centred_product(X: Tensor, mu: Tensor, W: Tensor) -> Tensor:
     """Give (X - mu) W in float64, (N, k), without a copy of all features (N, D)."""
