@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.base import Array, HashMethod, Trainer, TrainingSet
-from methods.statistics import ROWS_AT_ONCE
+from methods.statistics import ROWS_AT_ONCE, some_rows
 
 N_NEIGHBOURS, N_SAMPLED = 50, 1000
 
@@ -98,8 +98,7 @@ def neighbour_distance(X: Tensor, mu: Tensor, seed: int) -> float:
     >>> neighbour_distance(torch.tensor([[0.0], [3.0]]), torch.tensor([1.5]).double(), seed=0)
     3.0
     """
-    generator = torch.Generator().manual_seed(seed)
-    sampled = X[torch.randperm(len(X), generator=generator)[:N_SAMPLED].to(X.device)].double() - mu
+    sampled = some_rows(X, N_SAMPLED, seed).double() - mu
     k = min(N_NEIGHBOURS + 1, len(X))  # a row is its own nearest
     nearest = sampled.new_zeros(len(sampled), 0)
     for rows in X.split(ROWS_AT_ONCE):
