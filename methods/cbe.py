@@ -37,6 +37,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from methods.base import Array, CentredMethod, Trainer, TrainingSet
+from methods.statistics import some_rows
 
 
 class CBE(CentredMethod):
@@ -100,9 +101,8 @@ class CBE(CentredMethod):
         mu = X.mean(0, dtype=torch.float64)
         self.mu.copy_(mu)
         if self.optimise:
-            generator = torch.Generator().manual_seed(data.seed)
-            chosen = torch.randperm(len(X), generator=generator)[: self.n_train].to(X.device)
-            x = F.normalize(X[chosen].double() - mu, dim=1) * self.s
+            x = some_rows(X, self.n_train, data.seed).double() - mu
+            x = F.normalize(x, dim=1) * self.s
             self.r.copy_(self.learn(x, self.r_0.double())[0])
         return self
 
