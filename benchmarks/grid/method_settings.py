@@ -27,6 +27,7 @@ from benchmarks.grid.method_source import source_digest
 from benchmarks.grid.no_exit import no_exit
 from benchmarks.grid.yardsticks import IN_EVERY_TABLE, YARDSTICKS
 from benchmarks.grid.yardsticks.base import VectorYardstick, Yardstick
+from benchmarks.training.embedding_views import EMBEDDING
 from datasets.augment import AUGMENTATIONS
 from datasets.errors import lookup, one_line
 from methods import METHODS, HashMethod, Recipe
@@ -120,6 +121,11 @@ class MethodSpec:
     def is_trained(self) -> bool:
         """Whether the shared trainer minimises a loss of it."""
         return is_trained(self.cls)
+
+    @property
+    def sees_noise(self) -> bool:
+        """Whether its views are features under noise, and not those of augmented images."""
+        return self.is_trained and self.recipe.augmentation == EMBEDDING
 
     def settings(self, n_bits: int) -> dict[str, Any]:
         """All that shapes a number of this method at a code length, as JSON data."""
@@ -279,7 +285,12 @@ def method_spec(
             f"got {changed.bank_size}; give a larger one"
         )
     if spec.is_trained:
-        lookup("augmentation", changed.augmentation, AUGMENTATIONS)
+        lookup("augmentation", changed.augmentation, {**AUGMENTATIONS, EMBEDDING: None})
+    if finetune and changed.augmentation == EMBEDDING:
+        raise GridError(
+            f"--set {name}.augmentation: {EMBEDDING} is noise on features, and --finetune trains "
+            "from images; leave out one of them"
+        )
     params = spec.params | {k: v for k, v in changes.items() if k in spec.params}
     if params != spec.params:
         _check_params(name, cls, params)
