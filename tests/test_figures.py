@@ -13,7 +13,7 @@ from results.figures.ranks import mean_ranks
 from results.figures.style import COLOURS, DPI, WIDTHS, inline_png, inline_svg, method_styles, save
 from results.figures.training import cost, loss, pareto
 from results.gallery.view import View
-from tests.record_factory import ORDER, board_of, failure, grid, make_record
+from tests.record_factory import ORDER, board_of, by_neighbours, failure, grid, make_record
 
 
 def map_against_bits(board):
@@ -280,6 +280,7 @@ def test_a_bar_joins_methods_that_enough_data_sets_do_not_tell_apart():
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_of_curves_has_the_width_of_the_paper(name, width):
     records = [*grid(bits=(1, 2)), *(with_curves(seed, method="nsh") for seed in (0, 1))]
+    records += by_neighbours(grid(bits=(1, 2)))
     drawn = list(draw(View(board_of(records), width=width), name))
     needs_arrays = {"bit_correlation", "tsne"}
     assert bool(drawn) == (name not in needs_arrays)

@@ -50,6 +50,7 @@ FIGURES = {
     "precision_at_radius_2": Kind(figure_lines.precision_at_radius_2),
     "cost": Kind(figure_training.cost),
     "mean_ranks": Kind(figure_ranks.mean_ranks),
+    "mean_ranks_by_neighbours": Kind(partial(figure_ranks.mean_ranks, truth="neighbours")),
     "bit_balance": Kind(figure_lines.bit_balance),
     "loss": Kind(section=figure_training.loss),
     "distance_histograms": Kind(section=figure_codes.distance_histograms),
