@@ -126,9 +126,7 @@ def test_data_without_images_have_maps_and_no_gallery(stored, tmp_path):
     assert len(list(draw(view, "tsne"))) == 1
 
 
-def test_labels_never_tell_right_from_wrong_where_neighbours_are_relevant(
-    stored, monkeypatch
-):
+def test_labels_never_tell_right_from_wrong_where_neighbours_are_relevant(stored, monkeypatch):
     view = View(load_board(stored[0]), stored[0])
     (section,) = view.board.sections
     assert exhibits(view, section)
