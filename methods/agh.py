@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, HashMethod, LengthError, Trainer, TrainingSet
+from methods.space import ANCHORS, NEAREST, search_space
 from methods.statistics import AnchorGraph, AnchorWeights, anchor_graph
 
 _LOG = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class AGH(HashMethod):
     title = "AGH"
     paper = "Liu et al., ICML 2011, https://icml.cc/2011/papers/6_icmlpaper.pdf"
     n_layers = 1
+    space = search_space(n_anchors=ANCHORS, s=NEAREST)
 
     def __init__(self, in_dim: int, n_bits: int, *, n_anchors: int = 300, s: int = 5) -> None:
         super().__init__(in_dim, n_bits)

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, HashMethod, Trainer, TrainingSet
+from methods.space import ANCHORS, NEAREST, Range, search_space
 from methods.statistics import (
     AnchorGraph,
     AnchorWeights,
@@ -56,6 +57,11 @@ class IMH(HashMethod):
     E: Tensor
     title = "IMH-LE"
     paper = "Shen et al., CVPR 2013, https://doi.org/10.1109/CVPR.2013.205"
+    space = search_space(
+        n_anchors=ANCHORS,
+        s=NEAREST,
+        k=Range(5, 50, "our own: around the 20 of the authors' demo"),
+    )
 
     def __init__(
         self, in_dim: int, n_bits: int, *, n_anchors: int = 300, s: int = 5, k: int = 20
