@@ -27,6 +27,7 @@ from benchmarks.features.base import Backbone, BackboneError
 from benchmarks.features.extraction import extraction_digest
 from benchmarks.models.card import model_card
 from benchmarks.runner.repeat_record import stored_method
+from benchmarks.training.restore import restore
 from datasets.errors import one_line
 from methods.base import HashMethod
 from results.store.files import write_atomic
@@ -206,7 +207,7 @@ def load_model(folder: Path) -> Model:
         state.setdefault(part, {})[rest] = value
     method = _method(folder, config)
     try:
-        _restore(method, state["method"])
+        restore(method, state["method"])
     except (RuntimeError, KeyError) as error:
         raise ModelError(f"model folder {folder}: {WEIGHTS}: {one_line(error)}") from error
     model = Model(method.eval(), config, state["backbone"])
@@ -260,14 +261,6 @@ def _method(folder: Path, config: ModelConfig) -> HashMethod:
         )
     with torch.random.fork_rng(devices=[]):  # what it draws is overwritten
         return spec.cls(config.in_dim, config.bits, **spec.params)
-
-
-def _restore(method: HashMethod, state: Mapping[str, Tensor]) -> None:
-    """Load weights; buffers, such as anchors, take the size that training gave them."""
-    for name, _ in list(method.named_buffers()):
-        owner, _, last = name.rpartition(".")
-        method.get_submodule(owner)._buffers[last] = torch.empty_like(state[name])
-    method.load_state_dict(dict(state))
 
 
 def _check_golden(folder: Path, model: Model, golden: Mapping[str, Tensor]) -> None:
