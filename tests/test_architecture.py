@@ -111,7 +111,9 @@ def test_a_package_imports_only_what_the_table_allows(path):
     assert {name for name in imported(path) if name.split(".")[0] not in allowed} == set()
 
 
-SHARED_BY_METHODS = {"base", "functional", "statistics", "anchored", "pairs", "spectral", "walks"}
+SHARED_BY_METHODS = {
+    *("base", "functional", "statistics", "anchored", "pairs", "space", "spectral", "walks"),
+}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("*.py")), ids=of)
@@ -120,7 +122,7 @@ def test_sibling_methods_never_import_each_other(path):
         pytest.skip("the table of methods names them all")
     ours = {name for name in imported(path) if name.startswith("methods")}
     shared = (
-        {"methods.recipe", "methods.equal_rows", "methods.inputs"}
+        {"methods.recipe", "methods.space", "methods.equal_rows", "methods.inputs"}
         if path.name == "base.py"
         else {"methods." + name for name in SHARED_BY_METHODS}
     )

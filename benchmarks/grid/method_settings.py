@@ -127,6 +127,13 @@ class MethodSpec:
         """Whether its views are features under noise, and not those of augmented images."""
         return self.is_trained and self.recipe.augmentation == EMBEDDING
 
+    @property
+    def settable(self) -> dict[str, Any]:
+        """All that can be set, by name, as it stands; a hyper-parameter hides a recipe's field."""
+        names = [f.name for f in fields(Recipe) if f.name not in _NO_SETTINGS]
+        schedule = {name: getattr(self.recipe, name) for name in names}
+        return (schedule if self.is_trained else {}) | self.params
+
     def settings(self, n_bits: int) -> dict[str, Any]:
         """All that shapes a number of this method at a code length, as JSON data."""
         settings: dict[str, Any] = {
@@ -258,11 +265,9 @@ def method_spec(
     start = (cls.published or cls.recipe) if finetune else cls.recipe
     if recipe == "common" and spec.is_trained:
         start = COMMON
-    spec = replace(spec, params=spec.params | dict(start.params), finetune=finetune)
-    schedule = {
-        f.name: getattr(start, f.name) for f in fields(Recipe) if f.name not in _NO_SETTINGS
-    }
-    settable = spec.params | (schedule if spec.is_trained else {})
+    params = spec.params | dict(start.params)
+    spec = replace(spec, params=params, recipe=start, finetune=finetune)
+    settable = spec.settable
     for parameter, value in changes.items():
         default = lookup(f"setting of {name}", parameter, settable)
         if parameter == ("bank_size" if finetune else "backbone_lr"):

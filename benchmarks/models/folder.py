@@ -29,6 +29,7 @@ from benchmarks.features.base import Backbone, Resize
 from benchmarks.features.extraction import extraction_digest
 from benchmarks.models.config import CONFIG, FORMAT, ModelConfig, ModelError, as_exported
 from benchmarks.runner.repeat_record import stored_method
+from benchmarks.training.restore import restore
 from datasets.errors import DatasetError, one_line
 from methods.base import HashMethod
 from results.store.files import write_atomic
@@ -277,7 +278,7 @@ def _built(
         if not expected.isfinite().all():
             raise ValueError("golden scores must be finite")
         method = _method(who, config, methods)
-        _restore(method, parts["method"])
+        restore(method, parts["method"])
         with torch.no_grad():
             scores = method.project(x)
         sure = expected.abs() > SURE * expected.std(correction=0)
@@ -300,12 +301,3 @@ def _method(who: str, config: ModelConfig, methods: Sequence[str]) -> HashMethod
                 "install the version that made it"
             )
         return spec.cls(config.in_dim, config.bits, **spec.params).eval()
-
-
-def _restore(method: HashMethod, state: Mapping[str, Tensor]) -> None:
-    """Load weights; buffers, such as anchors, take the size that training gave them."""
-    for name, _ in list(method.named_buffers()):
-        if name in state:  # or else loading says that it is not
-            owner, _, last = name.rpartition(".")
-            method.get_submodule(owner)._buffers[last] = torch.empty_like(state[name])
-    method.load_state_dict(dict(state))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import protocol_info, score_codes
 from benchmarks.evaluation.truth import truth_of
+from benchmarks.evaluation.view_agreement import AGREEMENT, VIEW_CODES, view_agreement
 from benchmarks.machine.environment import DeviceError, environment
 from benchmarks.runner.reporting import read_board
 from datasets import DATASETS, load
@@ -161,6 +162,8 @@ def scored_again(
     except DatasetError as error:
         raise RescoreError(str(error)) from error
     scores = score_codes(query, database, data, device, truth, arrays.get("query_scores"))
+    if VIEW_CODES in arrays:
+        scores.metrics[AGREEMENT] = view_agreement(arrays[VIEW_CODES], record.bits)
     again = replace(record, metrics=scores.metrics, curves=scores.curves, protocol_info=info)
     return again, scores.query_ap
 
