@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.features.backbones import BACKBONES
+from benchmarks.features.backbones import BACKBONES, learnt_from
 from benchmarks.grid import presets
 from benchmarks.grid.find_method import installed_methods
 from benchmarks.grid.groups import GROUPS, group_of, members
@@ -36,7 +36,8 @@ def listing(what: str) -> list[str]:
         return [line for name, cls in METHODS.items() for line in _recipes(name, cls)]
     if what == "presets":
         return presets.names()
-    return list(BACKBONES)
+    width = max(map(len, BACKBONES))
+    return [f"{name:<{width}} learnt from: {learnt_from(name)}" for name in BACKBONES]
 
 
 def _methods() -> list[str]:

@@ -25,6 +25,8 @@ from torch import Tensor
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone, BackboneError
 from benchmarks.features.extraction import extraction_digest
+from benchmarks.features.kmeans_patches import WEIGHTS as PATCHES
+from benchmarks.features.kmeans_patches import KMeansPatches
 from benchmarks.models.card import model_card
 from benchmarks.runner.repeat_record import stored_method
 from datasets.errors import one_line
@@ -98,11 +100,14 @@ class Model:
     config : ModelConfig
     weights : dict of str to Tensor
         Of the backbone, where it was trained too; else empty.
+    patches : Tensor or None, float32, shape (n,)
+        What a backbone learnt from the training images, see `KMeansPatches.weights`.
     """
 
     method: HashMethod
     config: ModelConfig
     weights: Mapping[str, Tensor]
+    patches: Tensor | None = None
 
     def network(self, name: str | None = None) -> Backbone:
         """Build the backbone that the model was trained on.
@@ -127,6 +132,8 @@ class Model:
         wanted = settings["backbone"]
         try:
             found = backbone(name or wanted["name"], wanted["input_size"], wanted["resize"])
+            if isinstance(found, KMeansPatches) and self.patches is not None:
+                found = found.restored(self.patches, wanted["digest"])
             digest = found.digest
         except BackboneError as error:
             raise ModelError(f"model {self.config.method}: {error}") from error
@@ -201,6 +208,7 @@ def load_model(folder: Path) -> Model:
     config = _config(folder)
     tensors = {name: _tensors(folder, name, config) for name in (WEIGHTS, GOLDEN)}
     state: dict[str, dict[str, Tensor]] = {"method": {}, "backbone": {}}
+    patches = tensors[WEIGHTS].pop(PATCHES, None)
     for name, value in tensors[WEIGHTS].items():
         part, _, rest = name.partition(".")
         state.setdefault(part, {})[rest] = value
@@ -209,7 +217,7 @@ def load_model(folder: Path) -> Model:
         _restore(method, state["method"])
     except (RuntimeError, KeyError) as error:
         raise ModelError(f"model folder {folder}: {WEIGHTS}: {one_line(error)}") from error
-    model = Model(method.eval(), config, state["backbone"])
+    model = Model(method.eval(), config, state["backbone"], patches)
     _check_golden(folder, model, tensors[GOLDEN])
     return model
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import Scores, protocol_info, score_codes, score_floats
+from benchmarks.features.kmeans_patches import WEIGHTS, KMeansPatches
 from benchmarks.grid.cells import Cell
 from benchmarks.machine.environment import Environment, cpu_name
 from benchmarks.runner.fit_and_encode import Encoded, OnTrained, fit_and_encode
@@ -74,7 +75,7 @@ def run_cells(
     ]
     for trainer, checkpoint in zip(trainers, checkpoints or (), strict=bool(checkpoints)):
         trainer.checkpoint = checkpoint
-    encoded = fit_and_encode(cells, inputs, watch, trainers, on_trained)
+    encoded = fit_and_encode(cells, inputs, watch, trainers, _with_patches(on_trained))
     watch.share(("fit", "encode"), len(cells))
     results = []
     for cell, trainer, codes in zip(cells, trainers, encoded, strict=True):
@@ -100,6 +101,20 @@ def run_cells(
         )
         results.append((record, arrays))
     return results
+
+
+def _with_patches(on_trained: OnTrained | None) -> OnTrained | None:
+    """Tell of the backbone beside the method, where it was learnt from the same images."""
+    if on_trained is None:
+        return None
+
+    def told(cell: Cell, found: dict[str, Tensor]) -> None:
+        backbone = cell.task.backbone
+        if isinstance(backbone, KMeansPatches):
+            found = found | {WEIGHTS: backbone.weights}
+        on_trained(cell, found)
+
+    return told
 
 
 def _score(

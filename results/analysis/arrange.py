@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
@@ -27,11 +27,15 @@ from results.store.record import Failure, RunRecord
 from results.store.run_key import Table
 from results.store.scan import Scan
 
+LearntFrom = Callable[[str], str]
+"""Says what the backbone of a table was trained on; nothing where that is not known."""
+
 
 def build(
     scan: Scan,
     method_order: Sequence[str] = (),
     about: Mapping[str, About] = MappingProxyType({}),
+    learnt_from: LearntFrom = lambda backbone: "",
 ) -> Board:
     """Arrange one reading of the store for the report; see `results.report.load_board`."""
     shown, superseded = select(scan.records)
@@ -47,7 +51,9 @@ def build(
         runs=runs,
         leaderboard=table,
         costs=costs,
-        sections=tuple(_sections(shown, cells, scan.failures, kinds, method_order, titles)),
+        sections=tuple(
+            _sections(shown, cells, scan.failures, kinds, method_order, titles, learnt_from)
+        ),
         notes=tuple(_notes(superseded, scan)),
         method_order=tuple(method_order),
         about=about,
@@ -119,6 +125,7 @@ def _sections(
     kinds: Mapping[tuple[str, ...], str],
     method_order: Sequence[str],
     titles: Mapping[str, str],
+    learnt_from: LearntFrom,
 ) -> Iterable[Section]:
     cells: dict[Table, dict[str, dict[tuple[str, int], Entry]]] = {}
     for entry in table.itertuples(index=False, name=None):
@@ -149,7 +156,7 @@ def _sections(
         info = first[key].protocol_info
         yield Section(
             *key,
-            sizes=_sizes(info),
+            sizes=_sizes(info, learnt_from(key.backbone)),
             rule=f"Split: {info['rule']}. Relevant: {info['relevance']}.{_without_relevant(info)}",
             metric=main,
             further=tuple(metric for metric in metrics if metric != main),
@@ -186,11 +193,12 @@ def _usual_seeds(rows: dict[str, dict[tuple[str, int], Entry]], metric: str) -> 
     return counts.most_common(1)[0][0]
 
 
-def _sizes(info: dict[str, object]) -> str:
-    return (
+def _sizes(info: dict[str, object], learnt_from: str) -> str:
+    sizes = (
         f"{info['n_query']:,} queries, {info['n_train']:,} training images, "
         f"{info['n_database']:,} in the database, cutoff {info['cutoff']:,}"
     )
+    return f"{sizes}; backbone learnt from: {learnt_from}" if learnt_from else sizes
 
 
 def _without_relevant(info: dict[str, object]) -> str:
