@@ -18,6 +18,7 @@ from torch import Tensor
 from datasets.errors import DatasetError, lookup
 from datasets.labels import Labels
 from datasets.protocols.rules import RULES, Split
+from datasets.protocols.training_part import long_tail, unseen_classes, without_classes
 
 DISTANCES = {"l2": "Euclidean distance", "cosine": "cosine", "ip": "inner product"}
 """By which neighbours are nearest, and what it is called."""
@@ -49,6 +50,14 @@ class Protocol_:
         decide.
     distance : str
         "l2", "cosine" or "ip", by which they are nearest.
+    n_drawn : int
+        Training rows that the rule gives before some are left out of them; 0 where all stay.
+    unseen : float
+        Share of the classes that no training row has, see `datasets.protocols.training_part`; 0
+        leaves none out.
+    imbalance : int
+        By how much the first class has more training rows than the last, see there; 0 for as many
+        as the rule gives.
 
     Examples
     --------
@@ -70,6 +79,9 @@ class Protocol_:
     resize: str = ""
     neighbours: int = 0
     distance: str = ""
+    n_drawn: int = 0
+    unseen: float = 0.0
+    imbalance: int = 0
 
     def of_neighbours(self, k: int, distance: str) -> Protocol_:
         """Return the same split under the other truth, and the name that tells so.
@@ -105,8 +117,21 @@ class Protocol_:
         """Sizes and cutoff for a human reader."""
         return (
             f"{self.n_query:,} queries, {self.n_train:,} train, {self.n_database:,} database, "
-            f"{self.metric}"
+            f"{self.metric}{self._left_out}"
         )
+
+    @property
+    def split_rule(self) -> str:
+        """The rule, and what is left out of training, for a human reader."""
+        return self.rule + self._left_out
+
+    @property
+    def _left_out(self) -> str:
+        if self.unseen:
+            return f"; {self.unseen:.0%} of the classes unseen in training"
+        if self.imbalance:
+            return f"; training rows a class fall to 1/{self.imbalance}"
+        return ""
 
     @property
     def digest(self) -> str:
@@ -115,6 +140,9 @@ class Protocol_:
         fields = {key: value for key, value in asdict(self).items() if key not in notes}
         if not (self.neighbours or self.distance):
             del fields["neighbours"], fields["distance"]
+        for name in ("n_drawn", "unseen", "imbalance"):  # digests of the others are as old as they
+            if not fields[name]:
+                del fields[name]
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -147,10 +175,17 @@ class Protocol_:
         ValueError
             If the labels are neither.
         DatasetError
-            If the labels or parts cannot give the sizes of this protocol.
+            If the labels or parts cannot give the sizes of this protocol, or there are too few
+            classes to leave any out.
         """
         labels = Labels.of(labels)
-        split = lookup("split rule", self.rule, RULES)(self, labels, parts or {})
+        drawn = replace(self, n_train=self.n_drawn or self.n_train)
+        split = lookup("split rule", self.rule, RULES)(drawn, labels, parts or {})
+        if self.unseen:
+            classes = unseen_classes(self.label, labels.n_classes, self.unseen)
+            split = split._replace(train=without_classes(labels, split.train, classes))
+        if self.imbalance:
+            split = split._replace(train=long_tail(labels, split.train, self.imbalance))
         for part, expected in (
             ("train", self.n_train),
             ("query", self.n_query),

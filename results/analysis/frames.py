@@ -17,9 +17,10 @@ RUN_COLUMNS = [*ENTRY[:5], "seed", "metric", "value"]
 INTERVAL = ["ci_low", "ci_high", "interval"]
 LEADERBOARD_COLUMNS = [*ENTRY, "mean", "std", "n", *INTERVAL, "rank", "kind"]
 LOWER_IS_BETTER = "empty@"  # the share of queries that found nothing
-UNRANKED = r"^(?:bits|codes|cost)\."
-"""How well codes use their bits is neither good nor bad; what runs cost hangs on the machine."""
-UNBOUNDED = r"^(?:codes|cost)\."
+UNRANKED = r"^(?:bits|codes|cost)\.|.*:gap$"
+"""How well codes use their bits is neither good nor bad; what runs cost hangs on the machine; bad
+codes have no gap between groups of queries."""
+UNBOUNDED = r"^(?:codes|cost)\.|.*:gap$"
 """What counts or measures; all other metrics lie between 0 and 1."""
 OPTIONAL = re.compile(r"^cost\.|:(?:best|worst)$")
 """What tables show only where it is asked for; see `results.tables.columns`."""
