@@ -29,6 +29,7 @@ from benchmarks.features.extraction import (
     whole_images,
 )
 from benchmarks.features.extractor import Extractor, precision
+from benchmarks.features.kmeans_patches import KMeansPatches
 from benchmarks.features.onnx_backbone import Say, is_for, onnx_digest, quickest, unheard
 from datasets.augment import AUGMENTATIONS
 from datasets.base import RetrievalDataset
@@ -89,6 +90,7 @@ class FeatureCache:
         """
         if data.features is not None and kind == "features":
             return Cached(data.features, 0.0)
+        self._keep_learnt(backbone)
         views = whole_images(self._source(data, kind, backbone.resize), backbone.square)
         key = [data.data_digest, backbone.resize]
         stem = partial(self._stem, backbone.label, key, backbone)
@@ -118,6 +120,7 @@ class FeatureCache:
         FeatureError
             If the data set has no images, or a feature is not finite.
         """
+        self._keep_learnt(backbone)
         images = self._source(data, "augmented views")
         recipe = lookup("augmentation", augmentation, AUGMENTATIONS)
         which, rows = ("the training", data.train) if rows is None else ("some", rows)
@@ -160,6 +163,10 @@ class FeatureCache:
         images = self._source(data, "new views", resize)
         images.prepare(self.root / "pixels", self.progress)
         return images
+
+    def _keep_learnt(self, backbone: Backbone) -> None:
+        if isinstance(backbone, KMeansPatches):
+            backbone.keep(self.root / "networks", self.progress)
 
     def _source(self, data: RetrievalDataset, what: str, resize: Resize = "stretch") -> ImageSource:
         """Images of a data set, not ready yet."""

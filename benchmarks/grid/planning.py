@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from benchmarks.features.backbones import learnt_from
 from benchmarks.features.captions import check_encoder
 from benchmarks.grid.cells import Cell, expand
 from benchmarks.grid.forecast import forecast
@@ -57,6 +58,7 @@ class Plan:
         for task in dict.fromkeys(cell.task for cell in self.cells):
             protocol = task.data.protocol
             yield f"{protocol.label} on {task.label}: {protocol.sizes}"
+            yield f"  backbone learnt from: {learnt_from(task.label)}"
             yield from (f"  {note}" for note in task.data.notes)
         yield from (f"skipped: {reason}" for reason in self.skipped)
         n_stored = len(self.cells) - len(self.todo)

@@ -13,6 +13,7 @@ import torch
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone, BackboneError, Kind, Resize
 from benchmarks.features.extraction import extraction_digest
+from benchmarks.features.kmeans_patches import KMeansPatches
 from benchmarks.grid.method_settings import GridError, MethodSpec
 from benchmarks.grid.yardsticks.base import Yardstick
 from benchmarks.training.embedding_views import EMBEDDING
@@ -71,6 +72,11 @@ class Task:
     backbone: Backbone
     request: TaskRequest | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.backbone, KMeansPatches) and self.data.images is not None:
+            learnt = self.backbone.learnt_from(self.data.images, self.data.train)
+            object.__setattr__(self, "backbone", learnt)
+
     def __reduce__(self) -> tuple[Callable[..., Task], tuple[object, ...]]:
         """Travel as a request; the digest tells whether the other side found the same."""
         if self.request is None:
@@ -101,6 +107,8 @@ class Task:
     def _measured(self, kind: Kind) -> int | None:
         if self.data.features is not None:
             return self.data.features.shape[-1]
+        if isinstance(self.backbone, KMeansPatches):
+            return self.backbone.width(kind)
         side = self.backbone.input_size
         if side is None and isinstance(self.data.images, MemoryImages):
             side = self.data.images.read(torch.tensor([0])).shape[-1]

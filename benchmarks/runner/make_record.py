@@ -14,6 +14,7 @@ from torch import Tensor
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import Scores, protocol_info, score_codes, score_floats
 from benchmarks.evaluation.view_agreement import AGREEMENT, VIEW_CODES, view_agreement
+from benchmarks.features.kmeans_patches import WEIGHTS, KMeansPatches
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.method_settings import COMMON
 from benchmarks.machine.environment import Environment, cpu_name
@@ -91,7 +92,7 @@ def run_cells(
         if on_trained is not None:
             on_trained(cell, learnt)
 
-    told = trained if _has_views(cells[0]) else on_trained
+    told = _with_patches(trained if _has_views(cells[0]) else on_trained)
     encoded = fit_and_encode(cells, inputs, watch, trainers, told, asym=asym)
     watch.share(("fit", "encode"), len(cells))
     results = []
@@ -144,6 +145,20 @@ def _view_codes(cell: Cell, learnt: Mapping[str, Tensor], inputs: TaskInputs) ->
     restore(method, {k.removeprefix(own): v for k, v in learnt.items() if k.startswith(own)})
     codes = [PackedBits.of(method.encode(view)).rows for view in views.array.unbind(1)]
     return np.stack(codes)
+
+
+def _with_patches(on_trained: OnTrained | None) -> OnTrained | None:
+    """Tell of the backbone beside the method, where it was learnt from the same images."""
+    if on_trained is None:
+        return None
+
+    def told(cell: Cell, found: dict[str, Tensor]) -> None:
+        backbone = cell.task.backbone
+        if isinstance(backbone, KMeansPatches):
+            found = found | {WEIGHTS: backbone.weights}
+        on_trained(cell, found)
+
+    return told
 
 
 def _score(

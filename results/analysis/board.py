@@ -89,7 +89,7 @@ class Section:
     dataset: str
     protocol: str
     backbone: str
-    sizes: str  # "1,000 queries, 5,000 training images, ..."
+    sizes: str  # "1,000 queries, 5,000 training images, ...", and what the backbone learnt from
     rule: str  # how the split was made, and what counts as relevant
     metric: str  # of the main table
     further: tuple[str, ...]  # the other metrics
