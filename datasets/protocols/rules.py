@@ -174,7 +174,7 @@ def set_aside(train: Tensor) -> Split:
     train : Tensor, int64, shape (n_train,)
         Of the protocol that is tuned for.
     """
-    order = shuffled(int(train.max()) + 1)
+    order = fixed_order(int(train.max()) + 1)
     rows = order[torch.isin(order, train)]
     n_query = n_set_aside(len(rows))
     return Split(rows[n_query:], rows[:n_query], rows[n_query:])
