@@ -5,6 +5,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from results.analysis.board import PANELS
 from results.choices import CAPTIONS
 from results.figures import lines as figure_lines
 from results.figures.by_name import FIGURES, draw
@@ -370,3 +371,15 @@ def test_letters_that_the_font_lacks_are_shown_by_their_numbers(name):
         texts = " ".join(text.get_text() for text in one.figure.findobj(mpl.text.Text))
         assert "(U+54C8)" in texts
         assert name != "loss" or {"(U+6F22)", "_a"} <= set(texts.split())
+
+
+def test_panels_go_to_the_best_where_there_are_many_methods():
+    methods = [f"m{place:02}" for place in range(PANELS + 3)]
+    board = board_of(grid(methods=methods, bits=(16,), seeds=1), order=methods)
+    (section,) = board.sections
+    shown = [row.method for row in section.with_panels]
+    assert shown == [*methods[3:], "float", "random"]
+    assert section.panels_note == f" The {PANELS} best of {PANELS + 3} methods."
+    (few,) = board_of(grid(bits=(16,), seeds=1)).sections
+    assert few.with_panels == few.rows
+    assert few.panels_note == ""
