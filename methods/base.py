@@ -330,7 +330,7 @@ class CentredMethod(HashMethod):
     def prepare(self, data: TrainingSet) -> None:
         """Take the mean."""
         if self.centre:
-            self.mu = data.mean()
+            self.mu.copy_(data.mean())
 
 
 class LinearMethod(HashMethod):

@@ -37,7 +37,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from methods.base import Array, CentredMethod, Trainer, TrainingSet
-from methods.statistics import some_rows
+from methods.statistics import mean_row, some_rows
 
 
 class CBE(CentredMethod):
@@ -98,7 +98,7 @@ class CBE(CentredMethod):
         """Take the mean, and learn r where it is to be optimised."""
         data = self.training_set(data)
         X = data.features
-        mu = X.mean(0, dtype=torch.float64)
+        mu = mean_row(X)
         self.mu.copy_(mu)
         if self.optimise:
             x = some_rows(X, self.n_train, data.seed).double() - mu

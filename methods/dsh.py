@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, LinearMethod, Trainer, TrainingSet
-from methods.statistics import ROWS_AT_ONCE, some_rows
+from methods.statistics import ROWS_AT_ONCE, mean_row, some_rows
 
 
 class DSH(LinearMethod):
@@ -61,7 +61,7 @@ class DSH(LinearMethod):
         """Cluster, and choose planes between clusters."""
         X = self.training_set(data).features
         m = int(self.alpha * self.n_bits + 0.5)  # rounded, halves up
-        mu = X.mean(0, dtype=torch.float64)
+        mu = mean_row(X)
         drawn = some_rows(X, m, int(self.seed)).unique(dim=0).double()
         centres, sizes = clustered(X, mu, drawn - mu, self.n_iter)
         i, j = balanced_pairs(centres, sizes, self.r)[: self.n_bits].T

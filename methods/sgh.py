@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, HashMethod, Trainer, TrainingSet
-from methods.statistics import ROWS_AT_ONCE, signed, some_rows, squared_distances
+from methods.statistics import ROWS_AT_ONCE, mean_row, signed, some_rows, squared_distances
 
 GAMMA, RHO = 1e-6, 2.0
 """The ridge, and the width of the Gaussian similarity."""
@@ -81,7 +81,7 @@ class SGH(HashMethod):
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Find one hyperplane after the other, and each once more."""
         X = self.training_set(data).features
-        mu = X.mean(0, dtype=torch.float64)
+        mu = mean_row(X)
         norm = sum((rows - mu).norm(dim=1).sum() for rows in X.split(ROWS_AT_ONCE)) / len(X)
         scale = torch.where(norm > 0, norm, 1.0)
         bases = (some_rows(X, self.n_bases, int(self.seed)) - mu) / scale

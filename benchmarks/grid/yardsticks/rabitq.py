@@ -31,6 +31,7 @@ from benchmarks.grid.yardsticks.base import (
     with_query_columns,
 )
 from methods.base import Array, Trainer, TrainingSet
+from methods.statistics import mean_row
 
 
 class RaBitQ(VectorYardstick):
@@ -52,7 +53,7 @@ class RaBitQ(VectorYardstick):
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Take the training mean as the centroid."""
-        self.mu = self.training_set(data).features.mean(0, dtype=torch.float64).float()
+        self.mu.copy_(mean_row(self.training_set(data).features))
         return self
 
     def project(self, x: Tensor) -> Tensor:
