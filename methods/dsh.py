@@ -66,10 +66,10 @@ class DSH(LinearMethod):
         centres, sizes = clustered(X, mu, drawn - mu, self.n_iter)
         i, j = balanced_pairs(centres, sizes, self.r)[: self.n_bits].T
         c_i, c_j = centres[i], centres[j]  # (<= K, D), about the mean
-        W, bias = mu.new_zeros(self.in_dim, self.n_bits), mu.new_zeros(self.n_bits)
+        W, t = mu.new_zeros(self.in_dim, self.n_bits), mu.new_zeros(self.n_bits)
         W[:, : len(i)] = (c_i - c_j).T
-        bias[: len(i)] = -((c_i - c_j) * ((c_i + c_j) / 2 + mu)).sum(1)
-        self.set_scores(W, bias)
+        t[: len(i)] = ((c_i - c_j) * (c_i + c_j) / 2).sum(1)
+        self.set_scores(W, mu, t)
         return self
 
 

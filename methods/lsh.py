@@ -34,6 +34,6 @@ class LSH(LinearMethod):
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Centre: the planes pass through the training mean."""
-        mu = mean_row(self.training_set(data).features)  # (D,)
-        self.head.bias.copy_(-self.head.weight.double() @ mu)
+        mu = mean_row(self.training_set(data).features)
+        self.set_scores(self.head.weight.T.double(), mu)
         return self

@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, HashMethod, Trainer, TrainingSet
+from methods.functional import signs
 from methods.statistics import ROWS_AT_ONCE, mean_row, signed, some_rows, squared_distances
 
 GAMMA, RHO = 1e-6, 2.0
@@ -152,6 +153,6 @@ def hyperplanes(kernel: Tensor, A: Tensor, order: Tensor) -> Tensor:
         A = A + torch.outer(V[:, k], V[:, k])
         top = torch.linalg.eigh(root.T @ A @ root)[1][:, -1:]
         W[:, k : k + 1] = signed(root @ top)
-        V[:, k] = kernel.T @ torch.where(kernel @ W[:, k] > 0, 1.0, -1.0).to(kernel)
+        V[:, k] = kernel.T @ signs(kernel @ W[:, k])
         A = A - torch.outer(V[:, k], V[:, k])
     return W

@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from methods.functional import signs
+
 ROWS_AT_ONCE = 8192
 """Rows that are turned into float64 at a time."""
 
@@ -93,7 +95,7 @@ def signed(vectors: Tensor) -> Tensor:
             [ 0.8000,  0.8000]])
     """
     largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
-    return vectors * torch.where(largest > 0, 1.0, -1.0)
+    return vectors * signs(largest)
 
 
 @once

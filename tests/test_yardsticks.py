@@ -9,7 +9,7 @@ import torch
 from benchmarks import repro, rescore, run
 from benchmarks.grid.method_settings import chosen_methods, method_spec
 from benchmarks.grid.yardsticks import YARDSTICKS
-from benchmarks.grid.yardsticks.product_quantisation import OPQ, PQ, nearest
+from benchmarks.grid.yardsticks.product_quantisation import OPQ, PQ
 from benchmarks.grid.yardsticks.rabitq import RaBitQ
 from benchmarks.runner.reporting import read_board
 from methods.statistics import dealt
@@ -300,10 +300,6 @@ def test_a_yardstick_that_does_not_fit_is_told_before_anything_runs(tmp_path, ca
     out = capsys.readouterr().out
     assert "skipped: opq at 12 bits: OPQ: n_bits must be" in out
     assert "skipped: rabitq" not in out
-
-
-def test_lengths_around_one_are_named():
-    assert nearest(20, 8, 64) == "16 and 24 work"
 
 
 @pytest.mark.parametrize("name", YARDSTICKS)
