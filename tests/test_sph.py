@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from methods.sph import SpH, half_way, spheres
-from tests.golden_arrays import CLOSE, arrays, same_codes
+from tests.golden_arrays import CLOSE, SQUARED, arrays, same_codes
 
 
 @pytest.mark.parametrize("n_bits", [8, 16])
@@ -32,7 +32,7 @@ def test_codes_are_those_of_the_authors_also_on_the_spheres(golden, n_bits):
     torch.testing.assert_close(exact.radii, z[f"radii_{n_bits}"], **CLOSE)
     for part in ("train", "test"):
         scores = exact.project(z[f"x_{part}"])
-        torch.testing.assert_close(scores, z[f"scores_{part}_{n_bits}"], rtol=1e-8, atol=1e-9)
+        torch.testing.assert_close(scores, z[f"scores_{part}_{n_bits}"], **CLOSE)
 
 
 def test_stored_spheres_encode(golden):
@@ -42,9 +42,7 @@ def test_stored_spheres_encode(golden):
     method.load_state_dict(stored)
     for part in ("train", "test"):
         expected = z[f"scores_{part}_8"]
-        torch.testing.assert_close(
-            method.project(z[f"x_{part}"]).double(), expected, rtol=1e-3, atol=1e-4
-        )
+        torch.testing.assert_close(method.project(z[f"x_{part}"]).double(), expected, **SQUARED)
         same_codes(method.encode(z[f"x_{part}"]), expected, z[f"codes_{part}_8"])
 
 
