@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
 import torch
 
+from benchmarks.evaluation.float_ranking import rank_floats
+from benchmarks.grid.yardsticks.spherical import SphericalDistance
 from methods.sph import SpH, half_way, spheres
 from tests.golden_arrays import CLOSE, SQUARED, arrays, same_codes
 
@@ -74,3 +77,22 @@ def test_features_that_do_not_vary_give_bits_that_are_zero():
 
 def test_half_of_one_row_is_that_row():
     assert half_way(torch.tensor([[2.0, 3.0]])).tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("n_bits", [8, 16])
+def test_the_spherical_distance_ranks_as_that_of_the_authors(golden, n_bits):
+    z = arrays(golden, "sph")
+    method = SphericalDistance(24, n_bits)
+    method.draws.copy_((z[f"init_index_{n_bits}"] + 0.5) / len(z["x_train"]))
+    method.fit(z["x_train"].float())
+    query, items = method.project(z["x_test"]), method.database(z["x_train"])
+    assert torch.equal(items, z[f"codes_train_{n_bits}"].float())
+    labels = (torch.arange(300) % 3 == 0)[:, None]
+    (stats,) = rank_floats(query, torch.ones(50, 1), items, labels, rule=method.rule, device="cpu")
+    distance = z[f"xor_test_train_{n_bits}"] / z[f"and_test_train_{n_bits}"].double()
+    assert distance.isinf().any()
+    for d, n, relevant in zip(distance, stats.items, stats.relevant, strict=True):
+        level = d.unique(return_inverse=True)[1]
+        share = torch.stack([labels[level == i].double().mean() for i in level.unique()])
+        found = np.repeat(relevant[n > 0] / n[n > 0], n[n > 0])
+        np.testing.assert_allclose(found, share[level.sort().values])

@@ -241,27 +241,28 @@ def test_yardsticks_that_take_time_are_asked_for():
 def test_yardsticks_run_and_are_shown_apart_with_what_they_take(tmp_path, capsys, one_figure):
     assert grid(tmp_path, "--methods", "lsh", "yardsticks", "--set", "pq.b=4", "opq.b=4") == 0
     shown = capsys.readouterr().out
-    names = ("PQ(b=4) (K bits)", "OPQ(b=4) (K bits)", "RaBitQ (K + 64 bits)", "float (no codes)")
-    for name in names:
+    for name in ("PQ(b=4)", "OPQ(b=4)", "SpH-SHD"):
+        assert f"\n{name} (K bits)  " in shown
+    for name in ("RaBitQ (K + 64 bits)", "float (no codes)"):
         assert f"\n{name}  " in shown
     records = list(ResultStore(tmp_path / "out").records())
-    assert len(records) == 2 * 2 * 5 + 1
+    assert len(records) == 2 * 2 * 6 + 1
     by_row = {(r.method.split("(")[0], r.bits, r.seed): r for r in records}
-    for name in ("pq", "opq", "rabitq"):
+    for name in ("pq", "opq", "rabitq", "sph_shd"):
         for bits in (8, 16):
             one, other = (by_row[name, bits, seed] for seed in (0, 1))
             assert one.kind == "yardstick"
             assert set(one.curves) == {"cutoffs"}
             assert one.metrics != other.metrics
-            than = by_row["random" if name == "rabitq" else "lsh", bits, 0].metrics
+            than = by_row["lsh" if "pq" in name else "random", bits, 0].metrics
             assert one.metrics["mAP"] > 1.2 * than["mAP"]
             assert not {"P@H<=2"} & set(one.metrics)
     assert grid(tmp_path, "--methods", "lsh", "yardsticks", "--set", "pq.b=4", "opq.b=4") == 0
-    assert "21 stored, 0 to run" in capsys.readouterr().out
+    assert "25 stored, 0 to run" in capsys.readouterr().out
     store = ResultStore(tmp_path / "out")
     assert rescore.main(["--out", str(store.root), "--no-report"]) == 0
-    assert "21 records: 0 changed, 8 the same, 13 without codes, 0 left" in capsys.readouterr().out
-    for name in ("opq", "rabitq"):
+    assert "25 records: 0 changed, 8 the same, 17 without codes, 0 left" in capsys.readouterr().out
+    for name in ("opq", "rabitq", "sph_shd"):
         path = store.locate(by_row[name, 16, 1])
         assert repro.main([str(path), "--cache", f"{tmp_path}/cache"]) == 0
 
@@ -277,7 +278,7 @@ def test_a_yardstick_whose_package_is_missing_is_left_out_with_the_way_to_it(
     out = capsys.readouterr().out
     assert "skipped: pq needs faiss, which is not installed: pip install -e '.[faiss]'" in out
     assert "skipped: opq needs faiss" in out
-    assert "13 cells" in out  # of lsh, rabitq and random four each, of float one
+    assert "17 cells" in out  # of lsh, rabitq, sph_shd and random four each, of float one
     assert grid(tmp_path, "--methods", "lsh", "pq", "--dry-run") == 2
     assert "--methods: pq needs faiss, which is not installed" in capsys.readouterr().err
 
@@ -307,6 +308,7 @@ def test_a_yardstick_says_what_it_is(name):
             "pq": "K bits",
             "opq": "K bits",
             "rabitq": "K + 64 bits",
+            "sph_shd": "K bits",
             "random": None,
             "float": "no codes",
         }[name]
