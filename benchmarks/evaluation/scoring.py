@@ -215,7 +215,7 @@ def score_floats(
     rule: Rule = "cosine",
     truth: Neighbours | None = None,
 ) -> Scores:
-    """Score the ranking by cosine or inner product of vectors, (Q, D) and (M, D)."""
+    """Score the ranking of vectors, (Q, D) and (M, D), by a rule."""
     if truth is not None:
         by_k = {
             k: list(rank_neighbours(query, database, truth.nearest(k), rule, query.device))

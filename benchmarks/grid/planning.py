@@ -123,8 +123,8 @@ def expand_grids(grids: Sequence[argparse.Namespace]) -> tuple[list[Cell], list[
     skipped += _absent(tasks, skip=grids[0].skip_absent)
     here = [task for task in tasks.values() if isinstance(task, Task)]
     _check_names(here)
-    place = {task: i for i, task in enumerate(here)}
-    return sorted(cells.values(), key=lambda cell: place[cell.task]), list(dict.fromkeys(skipped))
+    order = {task: i for i, task in enumerate(here)}
+    return sorted(cells.values(), key=lambda cell: order[cell.task]), list(dict.fromkeys(skipped))
 
 
 def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[str]]:

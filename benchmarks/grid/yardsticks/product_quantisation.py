@@ -37,7 +37,7 @@ from benchmarks.grid.yardsticks.base import (
     with_query_columns,
 )
 from methods.base import Array, LengthError, Trainer, TrainingSet
-from methods.statistics import dealt, principal_axes
+from methods.statistics import dealt, mean_row, principal_axes
 
 MOST_AXES = 256
 """Principal axes that OPQ turns."""
@@ -100,7 +100,7 @@ class PQ(VectorYardstick):
                 f"{type(self).__name__}.fit: it needs {2**self.b:,} training images for its "
                 f"centroids, got {len(X):,}; take a smaller b"
             )
-        self.mu = X.mean(0, dtype=torch.float64).float()
+        self.mu.copy_(mean_row(X))
         self._find(X)
         return self
 
