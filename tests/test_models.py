@@ -1,6 +1,7 @@
 """A model on disk gives the codes that the benchmark gave, or says why it cannot."""
 
 import hashlib
+import io
 import json
 import runpy
 import shutil
@@ -22,6 +23,7 @@ from benchmarks import Hasher, encode, export, run
 from benchmarks.models import HashTransformer, ModelError, load_model, to_faiss
 from benchmarks.models.numpy_encoder import scores as numpy_scores
 from benchmarks.models.runtimes import linear_layers
+from datasets.errors import DatasetError
 from methods import METHODS, HashMethod
 from results.store.files import write_atomic
 from results.store.store import ResultStore
@@ -337,12 +339,55 @@ def test_another_backbone_is_refused(grid, tmp_path):
         (np.zeros((2, 192), np.int64), "got torch.int64 of shape"),
         (np.zeros((2, 1, 8, 8), np.uint8), "uint8"),
         ([1, 2], "expected paths or Pillow images, got int"),
+        (["a.png", Image.new("L", (2, 2))], "expected paths or Pillow images, got Image and str"),
+        ("a.png", "expected a list of paths or of images, or an array of numbers, got str"),
+        ((path for path in ()), "got generator"),
+        (np.array(["a.png"]), "got ndarray"),
+        (np.array([[1.0] * 192, [np.nan] * 192]), "must be finite, row 1 is not"),
+        (np.full((1, 192), 1e300), "must be finite, row 0 is not"),
+        ([Image.new("HSV", (9, 9))], "image 0 of mode HSV cannot be read"),
+        ([Image.new("L", (9, 9))] * 600 + [Image.new("I", (9, 9))], "image 600: grey of 32 bits"),
     ],
 )
 def test_what_is_no_item_is_refused(grid, tmp_path, items, told):
     hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
-    with pytest.raises(ModelError, match=told):
+    with pytest.raises((ModelError, DatasetError), match=told) as caught:
         hasher.encode(items)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_torn_image_is_named_by_its_place(grid, tmp_path):
+    hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
+    whole = paths(grid)[0].read_bytes()
+    torn = Image.open(io.BytesIO(whole[: len(whole) // 2]))
+    with pytest.raises(ModelError, match="image 1 of mode RGB cannot be read"):
+        hasher.encode([Image.open(io.BytesIO(whole)), torn])
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"])
+def test_an_image_of_pillow_gets_the_code_of_its_file(grid, tmp_path, mode):
+    hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    if mode == "I;16":
+        image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    else:
+        image = Image.fromarray(pixels).convert(mode)
+    image.getexif()[0x0112] = 6  # turned
+    path = tmp_path / "image.tif"
+    image.save(path, exif=image.getexif())
+    np.testing.assert_array_equal(hasher.encode([image]), hasher.encode([path]))
+
+
+def test_features_come_in_any_float_type(grid, tmp_path):
+    hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
+    x = hasher.features(paths(grid)[:9])
+    for given in (x.astype(np.float16), x.astype(np.float64), torch.tensor(x, requires_grad=True)):
+        np.testing.assert_array_equal(hasher.encode(given), hasher.encode(x))
+        np.testing.assert_array_equal(hasher.scores(given), hasher.scores(x))
+    assert hasher.encode(torch.from_numpy(x).bfloat16()).shape == (9, 2)
+    assert hasher.encode(x[:0]).shape == (0, 2)
+    assert hasher.scores(x[:0]).shape == (0, 16)
+    assert hasher.encode(np.zeros((0, 3, 8, 8), np.uint8)).shape == (0, 2)
 
 
 def test_a_hub_model_needs_its_commit():
