@@ -65,7 +65,7 @@ def _by_row(path: Path, size: int, kind: np.dtype[Any]) -> NDArray[Any]:
             f"{path}: truncated in row {n}: {rest} of its {row.itemsize} bytes are there; fetch it "
             "again"
         )
-    rows = np.memmap(path, row, "r")
+    rows = np.memmap(path, row, "c")
     looked_at = np.unique(np.linspace(0, n - 1, _ROWS_LOOKED_AT).astype(np.int64))
     other = looked_at[rows["width"][looked_at] != width]
     if len(other):
@@ -90,7 +90,7 @@ def _whole(path: Path, size: int, kind: np.dtype[Any]) -> NDArray[Any]:
         raise DatasetError(
             f"{path}: truncated in row {room}: its header tells of {n:,} rows{hint}; fetch it again"
         )
-    return np.memmap(path, kind, "r", offset=8, shape=(n, width))
+    return np.memmap(path, kind, "c", offset=8, shape=(n, width))
 
 
 def _width(path: Path, header: bytes, size: int) -> int:

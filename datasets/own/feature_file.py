@@ -22,6 +22,7 @@ from torch import Tensor
 
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError, one_line
+from datasets.features import Features
 from datasets.labels import Labels
 from datasets.own.labels import from_matrix, from_values
 from datasets.own.parts import kind_of, split_by_name
@@ -75,7 +76,7 @@ def load_features(path: Path, options: LoadOptions) -> Contents:
     parts, notes = _parts(who, arrays["split"]) if "split" in arrays else ({}, ())
     return Contents(
         labels=matrix,
-        features=torch.from_numpy(features.astype(np.float32)),
+        features=Features(features),
         parts=parts,
         classes=classes,
         distance="l2" if labels is None else None,

@@ -31,6 +31,7 @@ from torch import Tensor
 from datasets.contents import Contents, LoadOptions
 from datasets.digests import tensor_digest
 from datasets.errors import DatasetError, OptionError, lookup, one_line, printable
+from datasets.features import Features
 from datasets.labels import Labels
 from datasets.own.feature_file import load_features
 from datasets.own.folder import load_folder
@@ -170,7 +171,7 @@ def _short_name(kind: str, path: Path) -> str:
 def _content(contents: Contents) -> str:
     """Six digits that tell data from others of the same name, wherever they lie."""
     inputs = contents.images.digest if contents.images is not None else ""
-    tensors: list[Tensor | Labels] = [
+    tensors: list[Tensor | Labels | Features] = [
         contents.labels,
         *(contents.parts[part] for part in sorted(contents.parts)),
     ]

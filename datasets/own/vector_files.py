@@ -28,6 +28,7 @@ from torch import Tensor
 
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError, one_line
+from datasets.features import Features
 from datasets.files.vectors import SUFFIXES, read_vectors
 from datasets.labels import Labels
 
@@ -120,12 +121,11 @@ def _contents(who: str, arrays: Mapping[str, NDArray[Any]], distance: str) -> Co
         step = max(1, -(-len(rows["base"]) // MOST_LEARNT))
         learnt = rows["base"][::step]
     n = int(starts[-1])
-    stacked = np.concatenate([np.asarray(arrays[kind], np.float32) for kind in kinds])
     empty = torch.empty(0, dtype=torch.int64)
     base, width = arrays["base"].shape
     return Contents(
         labels=Labels.from_pairs(empty, empty, n, 1),
-        features=torch.from_numpy(stacked),
+        features=Features(*(arrays[kind] for kind in kinds)),
         parts={"train": learnt, "test": rows["query"], "database": rows["base"]},
         neighbours=_neighbours(who, arrays),
         distance=distance,
