@@ -50,7 +50,7 @@ OWN: dict[str, Callable[[Path, LoadOptions], Contents]] = {
 }
 COLUMNS = {"image_column": "--image-column", "label_column": "--label-column"}
 SIZES = {"n_query": "--queries", "n_train": "--train"}
-_OF_FILES = (".npz", ".safetensors", ".parquet", ".hdf5", ".h5")
+_OF_FILES = (".npz", ".npy", ".safetensors", ".parquet", ".hdf5", ".h5")
 MOST_LETTERS = 40
 """Letters of a path that the name of a data set takes over."""
 MOST_QUERIES, MOST_TRAIN, MOST_CUTOFF = 1000, 5000, 1000
