@@ -185,3 +185,10 @@ def test_what_a_task_lacks_is_said_before_training(task, name, words):
     )
     assert Task(bare, task.backbone).lacks(method_spec(name)) == words
     assert task.lacks(method_spec(name)) is None
+
+
+def test_vectors_of_a_large_database_are_not_ranked(task, monkeypatch):
+    monkeypatch.setattr("benchmarks.grid.tasks.MOST_VECTORS", 500)
+    told = "float keeps a vector of each of 550 items in memory, of at most 500"
+    assert task.lacks(method_spec("float")) == told
+    assert task.lacks(method_spec("random")) is None

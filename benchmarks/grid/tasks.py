@@ -26,6 +26,8 @@ from datasets.progress import silent
 DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}
 """Backbone by data set; natural images take `NATURAL_BACKBONE`."""
 NATURAL_BACKBONE = "efficientnet_lite0"
+MOST_VECTORS = 2_000_000
+"""Items of a database that yardsticks without codes rank; each pair is sorted, as float64."""
 NO_BACKBONE = "pixels"
 """Stands in where features are given: it has no weights to load, and is never run."""
 
@@ -136,6 +138,11 @@ class Task:
         wanted = {"captions": data.captions, "hierarchy": data.hierarchy}
         if cls.supervision != "none" and wanted[cls.supervision] is None:
             return f"{spec.name} learns from {cls.supervision}, and {data.name} has none"
+        if not spec.has_codes and data.protocol.n_database > MOST_VECTORS:
+            return (
+                f"{spec.name} keeps a vector of each of {data.protocol.n_database:,} items in "
+                f"memory, of at most {MOST_VECTORS:,}"
+            )
         if issubclass(cls, Yardstick):
             missing = cls.lacks(data.protocol.n_train, spec.params)
             return missing and f"{spec.name} {missing}"

@@ -22,6 +22,7 @@ from benchmarks.training.targets import Target, target_of
 from benchmarks.training.training_sets import EndToEnd, FreshViews, ViewBank
 from datasets.augment import AUGMENTATIONS
 from datasets.base import RetrievalDataset
+from datasets.features import Features
 from datasets.image_source import ImageSource
 from methods.base import Supervision, TrainingSet
 
@@ -65,12 +66,15 @@ class TaskInputs:
     needs: Needs = frozenset()
     _got: dict[object, Any] = field(default_factory=dict)
 
-    def features(self, kind: Kind) -> Cached:
-        """Unaugmented features or tokens of every image, on the device of the cache."""
+    def features(self, kind: Kind) -> Cached[Features]:
+        """Unaugmented features or tokens of every row, on the device of the cache."""
 
-        def read() -> Cached:
-            also = self._also("", 1, kind)
-            return self._on_device(self.cache.features(*self._names, kind, also))
+        def read() -> Cached[Features]:
+            given = self.task.data.features
+            if given is not None and kind == "features":
+                return Cached(given.to(self.cache.device), 0.0)
+            found = self.cache.features(*self._names, kind, self._also("", 1, kind))
+            return Cached(Features(found.array.to(self.cache.device)), found.seconds)
 
         return self._once(kind, read)
 
@@ -79,17 +83,17 @@ class TaskInputs:
 
         def rows() -> Tensor:
             found = self.features(kind).array
-            return found[self.task.data.train.to(found.device)].float()
+            return found[self.task.data.train.to(found.device)]
 
         return self._once(("training", kind), rows)
 
-    def bank(self, augmentation: str, n_views: int, kind: Kind) -> Cached:
+    def bank(self, augmentation: str, n_views: int, kind: Kind) -> Cached[Tensor]:
         """Augmented views of the training images."""
 
-        def read() -> Cached:
+        def read() -> Cached[Tensor]:
             also = self._also(augmentation, n_views, kind)
             found = self.cache.bank(*self._names, augmentation, n_views, kind, also)
-            return self._on_device(found)
+            return Cached(found.array.to(self.cache.device), found.seconds)
 
         return self._once((augmentation, n_views, kind), read)
 
@@ -166,9 +170,6 @@ class TaskInputs:
     @property
     def _names(self) -> tuple[RetrievalDataset, Backbone]:
         return self.task.data, self.task.backbone
-
-    def _on_device(self, cached: Cached) -> Cached:
-        return Cached(cached.array.to(self.cache.device), cached.seconds)
 
     def _once(self, name: object, get: Callable[[], T]) -> T:
         if name not in self._got:
