@@ -350,7 +350,7 @@ def test_wrong_files_of_features_are_refused(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"PK")
     assert "cannot be read" in refusal(f"features:{tmp_path}/x.npz")
     assert "cannot be read" in refusal(f"features:{tmp_path}/none.safetensors")
-    assert "expected a .npz or .safetensors file" in refusal(f"features:{tmp_path}/x.txt")
+    assert "expected a .npz or .safetensors file, or .npy" in refusal(f"features:{tmp_path}/x.txt")
     np.savez(tmp_path / "x.npz", labels=np.zeros(3))
     assert "expected an array features, and labels where there are any, found labels" in refusal(
         f"features:{tmp_path}/x.npz"

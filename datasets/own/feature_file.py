@@ -1,5 +1,7 @@
 """Features and labels in one file: ``features:PATH``, ``.npz`` or ``.safetensors``.
 
+A ``.npy`` file, and one of `datasets.files.vectors`, holds features alone.
+
 =============  ====================================================================================
 ``features``   float (N, D)
 ``labels``     optional: class numbers (N,), -1 where a row has none, names (N,), or 0/1 (N, C);
@@ -22,6 +24,7 @@ from torch import Tensor
 
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError, one_line
+from datasets.files.vectors import SUFFIXES, read_vectors
 from datasets.labels import Labels
 from datasets.own.labels import from_matrix, from_values
 from datasets.own.parts import kind_of, split_by_name
@@ -129,6 +132,12 @@ def _read(path: Path) -> Mapping[str, Array]:
 
             found = load_file(path).items()
             return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in found}
+        if path.suffix == ".npy":
+            return {"features": np.load(path, allow_pickle=False)}
+        if path.suffix in SUFFIXES:
+            return {"features": np.asarray(read_vectors(path), np.float32)}
+    except DatasetError:
+        raise
     except Exception as error:  # the readers raise what they like on a damaged file
         raise DatasetError(f"features:{path}: cannot be read ({one_line(error)})") from error
-    raise DatasetError(f"features:{path}: expected a .npz or .safetensors file")
+    raise DatasetError(f"features:{path}: expected a .npz or .safetensors file, or .npy")

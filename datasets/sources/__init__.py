@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from datasets.assemble import assemble
 from datasets.base import RetrievalDataset
@@ -191,6 +192,8 @@ def read(name: str, options: LoadOptions) -> tuple[Protocol_, Contents]:
                 known = contents.neighbours.shape[1]
             truth = min(DEFAULT_NEIGHBOURS, known), contents.distance
         if truth and truth[0]:
+            if truth[1] != contents.distance:  # those that it brings are nearest by another one
+                contents = replace(contents, neighbours=None)
             return protocol.of_neighbours(*truth), contents
         if not contents.labels.counts().any():
             raise OptionError(f"{plain}: has no labels; give --relevance knn")
