@@ -19,6 +19,8 @@ from methods.inputs import Batch as Batch
 from methods.inputs import Matrix as Matrix
 from methods.inputs import TrainingSet as TrainingSet
 from methods.recipe import Recipe as Recipe
+from methods.space import Space as Space
+from methods.space import search_space
 
 Input = Literal["features", "tokens"]
 Supervision = Literal["none", "captions", "hierarchy"]
@@ -75,6 +77,8 @@ class HashMethod(nn.Module, ABC):
     """How a head on a frozen backbone is trained."""
     published: ClassVar[Recipe | None] = None
     """How the paper trains, backbone included; None where `recipe` is that already."""
+    space: ClassVar[Space] = search_space()
+    """What may be tuned, and within which bounds; empty where the paper leaves nothing open."""
 
     head: nn.Module
     """Maps pooled features to scores; a test may put ``nn.Identity()`` here."""

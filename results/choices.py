@@ -36,3 +36,5 @@ COLUMNS = {
 
 FORMATS = ("pdf", "png", "svg")
 """Of figures."""
+FILES = ("pdf", "png")
+"""Formats of figures where none is named."""

@@ -28,6 +28,17 @@ def test_frames_of_nothing_keep_their_columns():
     assert list(board_of([]).leaderboard)[-1] == "kind"
 
 
+def test_the_least_oversampling_is_the_best():
+    values = {"lsh": (30.0, 32.0, 31.0), "itq": (20.0, 24.0, 22.0)}
+    records = [
+        make_record(method=name, seed=seed, metrics={"oversample10@95": value})
+        for name, own in values.items()
+        for seed, value in enumerate(own)
+    ]
+    table = board_of(records).leaderboard.set_index("method")
+    assert table["rank"].to_dict() == {"lsh": 2, "itq": 1}
+
+
 def test_mean_spread_and_interval_agree_with_scipy():
     values = [0.31, 0.35, 0.30, 0.42]
     records = [make_record(seed=s, metrics={"mAP": v}) for s, v in enumerate(values)]

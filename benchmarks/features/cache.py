@@ -102,8 +102,9 @@ class FeatureCache:
         n_views: int,
         kind: Kind = "features",
         also: Kind | None = None,
+        rows: Tensor | None = None,
     ) -> Cached:
-        """Features of augmented views of every training image.
+        """Features of augmented views of every training image, or of the images in `rows`.
 
         Float16, shape (N, V, D), or (N, V, T, D) where `kind` asks for tokens. `also` is as in
         `features`.
@@ -119,11 +120,12 @@ class FeatureCache:
         """
         images = self._source(data, "augmented views")
         recipe = lookup("augmentation", augmentation, AUGMENTATIONS)
-        rows_digest = hashlib.sha256(data.train.numpy().tobytes()).hexdigest()
+        which, rows = ("the training", data.train) if rows is None else ("some", rows)
+        rows_digest = hashlib.sha256(rows.numpy().tobytes()).hexdigest()
         views_key = [data.data_digest, repr(recipe), n_views, rows_digest]
         seed = int(_digest(views_key)[:15], 16)
-        views = augmented(images, data.train, recipe, n_views, seed, backbone.input_size)
-        what = f"of {n_views} views of the training images of {data.name}"
+        views = augmented(images, rows, recipe, n_views, seed, backbone.input_size)
+        what = f"of {n_views} views of {which} images of {data.name}"
         stem = partial(self._stem, backbone.network_label, views_key, backbone)
         return self._array(what, stem, views, backbone, kind, also)
 

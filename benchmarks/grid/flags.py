@@ -72,6 +72,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     add("--scheduler", metavar="tcp://HOST:PORT", help="of a running Dask cluster")
     add("--cell-timeout", type=float, metavar="SECONDS", help="after which a cell counts as failed")
     add("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="of a training")
+    add("--asym", action="store_true", help="rank by the scores of queries against codes too")
     add("--deterministic", action="store_true", help="torch's strict mode")
     add("--skip-absent", action="store_true", help="run the data sets that are here")
     add = parser.add_argument_group("what it writes").add_argument
@@ -79,6 +80,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     add("--dry-run", action="store_true", help="print the plan and stop")
     add("--force", action="store_true", help="run stored cells again")
     add("--no-report", action="store_true", help="write the records only")
+    add("--publish", type=Path, metavar="DIR", help="also what others can verify, without codes")
     add(
         "--keep-models",
         choices=("best", "all", "none"),
@@ -126,6 +128,8 @@ def read_grids(arguments: Sequence[str] | None, preset: str = DEFAULT) -> list[a
                 )
             check_range("--cell-timeout", options.cell_timeout, 0, _LONGEST)
         check_range("--checkpoint-every", options.checkpoint_every, 0, _LONGEST)
+        if options.publish is not None and options.no_report:
+            raise GridError("--publish: takes tables and figures of the report; drop --no-report")
         options.text_encoder = options.text_encoder or DEFAULT_ENCODER
         options.device = own_device(options.device)
         options.executor = _executor(options)

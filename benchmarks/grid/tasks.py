@@ -15,6 +15,7 @@ from benchmarks.features.base import Backbone, BackboneError, Kind, Resize
 from benchmarks.features.extraction import extraction_digest
 from benchmarks.grid.method_settings import GridError, MethodSpec
 from benchmarks.grid.yardsticks.base import Yardstick
+from benchmarks.training.embedding_views import EMBEDDING
 from datasets import load
 from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
@@ -117,8 +118,8 @@ class Task:
             in_dim = self.in_dim(spec.cls.consumes)
         except BackboneError as error:
             return f"{spec.name}: {error}"
-        fits = 8 * max(n_bits, 1)  # all parts of K divide it
-        fault = spec.length_fault(in_dim or fits, n_bits)
+        stand_in = 8 * max(n_bits, 1)  # for a width not known yet: every rule accepts 8 K
+        fault = spec.length_fault(in_dim or stand_in, n_bits)
         return fault and f"{spec.name} at {n_bits} bits: {fault}"
 
     def lacks(self, spec: MethodSpec) -> str | None:
@@ -134,8 +135,11 @@ class Task:
             return None
         if cls.consumes == "tokens":
             return f"{spec.name} needs tokens, and {data.name} has features only"
-        if spec.is_trained and cls.n_views > 1:
-            return f"{spec.name} needs augmented views, and {data.name} has features only"
+        if spec.is_trained and cls.n_views > 1 and not spec.sees_noise:
+            return (
+                f"{spec.name} needs augmented views, and {data.name} has features only; --set "
+                f"{spec.name}.augmentation={EMBEDDING} makes views of features"
+            )
         return None
 
     @cached_property

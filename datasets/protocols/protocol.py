@@ -17,7 +17,10 @@ from torch import Tensor
 
 from datasets.errors import DatasetError, lookup
 from datasets.labels import Labels
-from datasets.protocols.rules import RULES, Split
+from datasets.protocols.rules import RULES, Split, n_set_aside, set_aside
+
+TUNE = "+tune"
+"""What the name of a protocol ends in that settings are chosen by."""
 
 DISTANCES = {"l2": "Euclidean distance", "cosine": "cosine", "ip": "inner product"}
 """By which neighbours are nearest, and what it is called."""
@@ -49,6 +52,8 @@ class Protocol_:
         decide.
     distance : str
         "l2", "cosine" or "ip", by which they are nearest.
+    tunes : Protocol_ or None
+        The protocol whose training rows are split once more, see `for_tuning`.
 
     Examples
     --------
@@ -70,6 +75,7 @@ class Protocol_:
     resize: str = ""
     neighbours: int = 0
     distance: str = ""
+    tunes: Protocol_ | None = None
 
     def of_neighbours(self, k: int, distance: str) -> Protocol_:
         """Return the same split under the other truth, and the name that tells so.
@@ -87,6 +93,42 @@ class Protocol_:
             relevance=f"one of the {k} nearest by {DISTANCES[distance]}",
             neighbours=k,
             distance=distance,
+        )
+
+    def for_tuning(self) -> Protocol_:
+        """Return the protocol by which settings are chosen, from the training rows of this one.
+
+        A fifth of them is set aside and asks; the others train and answer. No query of this
+        protocol is looked at, and of its database nothing but training rows.
+
+        Raises
+        ------
+        DatasetError
+            If there are too few rows to set any aside.
+
+        Examples
+        --------
+        >>> rule = "pooled, train is the database"
+        >>> protocol = Protocol_("birds", "tiny", 9, 50, 50, rule, 50, "shares a label", "our own")
+        >>> protocol.for_tuning().label, protocol.for_tuning().sizes
+        ('birds/tiny+tune', '10 queries, 40 train, 40 database, mAP@40')
+        """
+        n_query = n_set_aside(self.n_train)
+        if not n_query:
+            raise DatasetError(
+                f"{self.label}: tuning sets a fifth of the training rows aside, and there are "
+                f"{self.n_train}; take a protocol with at least 5"
+            )
+        n_train = self.n_train - n_query
+        return replace(
+            self,
+            name=f"{self.name}{TUNE}",
+            n_query=n_query,
+            n_train=n_train,
+            n_database=n_train,
+            rule="a fifth of the training rows asks, the others train and answer",
+            cutoff=min(self.cutoff, n_train),
+            tunes=self,
         )
 
     @property
@@ -115,6 +157,10 @@ class Protocol_:
         fields = {key: value for key, value in asdict(self).items() if key not in notes}
         if not (self.neighbours or self.distance):
             del fields["neighbours"], fields["distance"]
+        if self.tunes is None:
+            del fields["tunes"]
+        else:
+            fields["tunes"] = self.tunes.digest
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -150,7 +196,10 @@ class Protocol_:
             If the labels or parts cannot give the sizes of this protocol.
         """
         labels = Labels.of(labels)
-        split = lookup("split rule", self.rule, RULES)(self, labels, parts or {})
+        if self.tunes is not None:
+            split = set_aside(self.tunes.split(labels, parts, allow_missing=allow_missing).train)
+        else:
+            split = lookup("split rule", self.rule, RULES)(self, labels, parts or {})
         for part, expected in (
             ("train", self.n_train),
             ("query", self.n_query),
