@@ -28,6 +28,8 @@ VERBS = {
     "encode": ("benchmarks.encode", "hash images with a model"),
     "index": ("benchmarks.index", "hash images into an index that can be searched"),
     "search": ("benchmarks.search", "search an index for images that look like some image"),
+    "submit": ("benchmarks.submit", "pack records into a file that others can verify"),
+    "verify": ("benchmarks.verify", "make published numbers again"),
     "doctor": ("datasets.doctor", "verify a local copy of a data set"),
     "rows": ("datasets.rows", "write the rows and labels of a split, to encode them elsewhere"),
     "check": ("methods.check", "check a method of your own against the contract"),

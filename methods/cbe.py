@@ -38,6 +38,7 @@ from torch.nn import functional as F
 
 from methods.base import Array, CentredMethod, Trainer, TrainingSet
 from methods.space import Choice, Range, search_space
+from methods.statistics import some_rows
 
 
 class CBE(CentredMethod):
@@ -105,9 +106,8 @@ class CBE(CentredMethod):
         mu = X.mean(0, dtype=torch.float64)
         self.mu.copy_(mu)
         if self.optimise:
-            generator = torch.Generator().manual_seed(data.seed)
-            chosen = torch.randperm(len(X), generator=generator)[: self.n_train].to(X.device)
-            x = F.normalize(X[chosen].double() - mu, dim=1) * self.s
+            x = some_rows(X, self.n_train, data.seed).double() - mu
+            x = F.normalize(x, dim=1) * self.s
             self.r.copy_(self.learn(x, self.r_0.double())[0])
         return self
 

@@ -16,7 +16,8 @@ Departures and decisions (no code of the authors is public):
 - rho = 5, where the paper has 0.1. A constant bit has the largest tr(b^T A b) there is, and rho
   alone stands against it: at 0.1 bits may end constant. Where the mean of some bit of B still
   exceeds 0.9 in absolute value, rho is doubled and B sought anew from the start, at most `RAISES`
-  times.
+  times. A warning is logged with the rho that was taken, and with the bits that stayed so to the
+  last.
 - s = 5 instead of 3, as of the other methods on anchors, so that they share the graph.
 - Start R, which the paper calls DGH-R, gives the more balanced bits.
 - Alternations end when the objective gains less than 1e-6 of itself, at most 20.
@@ -27,14 +28,16 @@ Departures and decisions (no code of the authors is public):
 
 from __future__ import annotations
 
-from typing import Self
+import logging
 
 import torch
 from torch import Tensor
 
-from methods.base import Array, HashMethod, Trainer, TrainingSet
+from methods.anchored import AnchorMethod
 from methods.space import ANCHORS, NEAREST, Range, search_space
-from methods.statistics import AnchorGraph, AnchorWeights, anchor_graph
+from methods.statistics import AnchorGraph
+
+_LOG = logging.getLogger(__name__)
 
 RAISES = 10
 """How often rho is doubled at most."""
@@ -43,7 +46,7 @@ ROUNDS_R, ROUNDS_B, ROUNDS = 100, 300, 20
 """Rounds at most: of the start, of each step for B, and of the alternation (T_R, T_B, T_G)."""
 
 
-class DGH(HashMethod):
+class DGH(AnchorMethod):
     """Codes that are smooth over an anchor graph, sought without relaxing them.
 
     Parameters
@@ -56,7 +59,6 @@ class DGH(HashMethod):
         Weight of balanced, uncorrelated bits.
     """
 
-    W: Tensor
     title = "DGH"
     paper = "Liu et al., NIPS 2014, https://papers.nips.cc/paper/5332-discrete-graph-hashing"
     space = search_space(
@@ -68,34 +70,25 @@ class DGH(HashMethod):
     def __init__(
         self, in_dim: int, n_bits: int, *, n_anchors: int = 300, s: int = 5, rho: float = 5.0
     ) -> None:
-        super().__init__(in_dim, n_bits)
-        self.require_at_least(1, n_anchors=n_anchors, s=s)
+        super().__init__(in_dim, n_bits, n_anchors=n_anchors, s=s, n_columns=n_bits)
         self.require_above(0, rho=rho)
-        self.n_anchors, self.s, self.rho = n_anchors, s, rho
-        self.anchors = AnchorWeights(in_dim, n_anchors, s)
-        self.register_buffer("W", torch.zeros(n_anchors, n_bits))
+        self.rho = rho
 
-    def project(self, x: Tensor) -> Tensor:
-        """Weighted votes of a point's anchors, (N, D) -> (N, K)."""
-        scores: Tensor = self.anchors(x, self.W)
-        return scores
-
-    @torch.no_grad()
-    def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
-        """Alternate between B and Y, at a rho that keeps bits balanced."""
-        data = self.training_set(data)
-        graph = anchor_graph(data.features, self.n_anchors, self.s, data.seed)
+    def weights(self, graph: AnchorGraph) -> Tensor:
+        """Alternate between B and Y, at a rho that keeps bits balanced, and give W of B."""
         B_0, Y_0 = rotated_start(graph, self.n_bits)
-        rho = self.rho
-        for _ in range(RAISES + 1):
+        for doubled in range(RAISES + 1):
+            rho = self.rho * 2**doubled
             B = alternate(graph, B_0, Y_0, rho)
-            if not (B.mean(0).abs() > 0.9).any():
+            unbalanced = int((B.mean(0).abs() > 0.9).sum())
+            if not unbalanced:
                 break
-            rho *= 2
-        self.anchors.keep(graph)
-        self.W.zero_()
-        self.W[: len(graph.U), : B.shape[1]] = smoothed(graph, B)
-        return self
+        if rho != self.rho:
+            _LOG.warning("DGH: rho = %g instead of %g, for balanced bits", rho, self.rho)
+        if unbalanced:
+            told = "DGH: %d of %d bits are alike for more than 95%% of the images"
+            _LOG.warning(told, unbalanced, B.shape[1])
+        return smoothed(graph, B)
 
 
 def smoothed(graph: AnchorGraph, B: Tensor) -> Tensor:

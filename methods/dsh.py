@@ -29,7 +29,7 @@ from torch import Tensor
 
 from methods.base import Array, LinearMethod, Trainer, TrainingSet
 from methods.space import Range, search_space
-from methods.statistics import ROWS_AT_ONCE
+from methods.statistics import ROWS_AT_ONCE, some_rows
 
 
 class DSH(LinearMethod):
@@ -65,11 +65,9 @@ class DSH(LinearMethod):
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Cluster, and choose planes between clusters."""
         X = self.training_set(data).features
-        generator = torch.Generator().manual_seed(int(self.seed))
         m = int(self.alpha * self.n_bits + 0.5)  # rounded, halves up
-        start = torch.randperm(len(X), generator=generator)[:m]
         mu = X.mean(0, dtype=torch.float64)
-        drawn = X[start.to(X.device)].unique(dim=0).double()
+        drawn = some_rows(X, m, int(self.seed)).unique(dim=0).double()
         centres, sizes = clustered(X, mu, drawn - mu, self.n_iter)
         i, j = balanced_pairs(centres, sizes, self.r)[: self.n_bits].T
         c_i, c_j = centres[i], centres[j]  # (<= K, D), about the mean

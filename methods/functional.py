@@ -62,8 +62,8 @@ def glorot(model: nn.Module) -> None:
     --------
     >>> layer = nn.Linear(100, 200)
     >>> glorot(layer)
-    >>> bool(layer.weight.detach().abs().max() <= (6 / 300) ** 0.5), float(layer.bias.abs().max())
-    (True, 0.0)
+    >>> layer.weight.detach().abs().max() <= (6 / 300) ** 0.5, layer.bias.detach().abs().max()
+    (tensor(True), tensor(0.))
     """
     for layer in model.modules():
         if isinstance(layer, nn.Linear):

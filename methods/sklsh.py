@@ -8,13 +8,12 @@ M. Raginsky and S. Lazebnik, "Locality-sensitive binary codes from shift-invaria
 
 Two images differ in a bit with a probability that falls with the Gaussian kernel
 exp(-gamma ||x - y||^2 / 2). Beyond its width all pairs are at K / 2 bits alike, so gamma must suit
-the scale of the features. The authors' data are scaled such that the mean distance to the 50th
-neighbour is 1, and gamma is 1. We divide by that distance too, from at most 1,000 training images
-to all of them; ``scale=False`` takes the features as they are. Where most images have 50 equal ones
-or more that distance is 0, and features are not scaled.
+the scale of the features. A public collection of methods scales its data such that the mean
+distance to the 50th neighbour is 1, and takes gamma = 1. We divide by that distance too, from at
+most 1,000 training images to all of them; ``scale=False`` takes the features as they are. Where
+most images have 50 equal ones or more that distance is 0, and features are not scaled.
 
-x is centred on the training mean, as in the collections of code that carry the method; the kernel
-does not see it.
+x is centred on the training mean, as in that collection; the kernel does not see it.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from torch import Tensor, nn
 
 from methods.base import Array, HashMethod, Trainer, TrainingSet
 from methods.space import Range, search_space
-from methods.statistics import ROWS_AT_ONCE
+from methods.statistics import ROWS_AT_ONCE, some_rows
 
 N_NEIGHBOURS, N_SAMPLED = 50, 1000
 
@@ -87,7 +86,7 @@ def neighbour_distance(X: Tensor, mu: Tensor, seed: int) -> float:
     ----------
     X : Tensor, float32, shape (N, D)
     mu : Tensor, float64, shape (D,)
-        Mean of the rows; sums are more exact about it.
+        Mean of the rows, taken off first, so that distances lose fewer digits.
     seed : int
         Of the rows that are measured from.
 
@@ -101,8 +100,7 @@ def neighbour_distance(X: Tensor, mu: Tensor, seed: int) -> float:
     >>> neighbour_distance(torch.tensor([[0.0], [3.0]]), torch.tensor([1.5]).double(), seed=0)
     3.0
     """
-    generator = torch.Generator().manual_seed(seed)
-    sampled = X[torch.randperm(len(X), generator=generator)[:N_SAMPLED].to(X.device)].double() - mu
+    sampled = some_rows(X, N_SAMPLED, seed).double() - mu
     k = min(N_NEIGHBOURS + 1, len(X))  # a row is its own nearest
     nearest = sampled.new_zeros(len(sampled), 0)
     for rows in X.split(ROWS_AT_ONCE):

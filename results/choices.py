@@ -34,3 +34,5 @@ COLUMNS = {
 
 FORMATS = ("pdf", "png", "svg")
 """Of figures."""
+FILES = ("pdf", "png")
+"""Formats of figures where none is named."""

@@ -9,9 +9,10 @@ import torch
 from benchmarks import repro, rescore, run
 from benchmarks.grid.method_settings import chosen_methods, method_spec
 from benchmarks.grid.yardsticks import YARDSTICKS
-from benchmarks.grid.yardsticks.product_quantisation import OPQ, PQ, dealt, nearest
+from benchmarks.grid.yardsticks.product_quantisation import OPQ, PQ, nearest
 from benchmarks.grid.yardsticks.rabitq import RaBitQ
 from benchmarks.runner.reporting import read_board
+from methods.statistics import dealt
 from results.page.overview import overview
 from results.store.store import ResultStore
 from tests import record_factory
@@ -141,7 +142,7 @@ def test_axes_are_dealt_as_the_parametric_solution_deals_them(golden, bits):
     g = golden_arrays(golden, "pq_opq")
     x = g["x_train"] - g["mean"]
     values, vectors = torch.linalg.eigh(x.T @ x / len(x))
-    order = dealt(values.flip(0), bits // 4)
+    order = dealt(values.flip(0), bits // 4, 24 // (bits // 4))
     parts = vectors.flip(1)[:, order].unflatten(1, (bits // 4, -1)).unbind(1)
     theirs = g[f"opqp_rotation_{bits}"].double().unflatten(1, (bits // 4, -1)).unbind(1)
     ours = {tuple((W @ W.T).flatten().mul(1e3).round().int().tolist()) for W in parts}

@@ -79,6 +79,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     add("--dry-run", action="store_true", help="print the plan and stop")
     add("--force", action="store_true", help="run stored cells again")
     add("--no-report", action="store_true", help="write the records only")
+    add("--publish", type=Path, metavar="DIR", help="also what others can verify, without codes")
     add(
         "--keep-models",
         choices=("best", "all", "none"),
@@ -126,6 +127,8 @@ def read_grids(arguments: Sequence[str] | None, preset: str = DEFAULT) -> list[a
                 )
             check_range("--cell-timeout", options.cell_timeout, 0, _LONGEST)
         check_range("--checkpoint-every", options.checkpoint_every, 0, _LONGEST)
+        if options.publish is not None and options.no_report:
+            raise GridError("--publish: takes tables and figures of the report; drop --no-report")
         options.text_encoder = options.text_encoder or DEFAULT_ENCODER
         options.device = own_device(options.device)
         options.executor = _executor(options)

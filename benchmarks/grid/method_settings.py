@@ -152,7 +152,7 @@ class MethodSpec:
     def length_fault(self, in_dim: int, n_bits: int) -> str | None:
         """Say in one line why it gives no codes of a length, None if it does.
 
-        The constructor tells; what else goes wrong in it is left to the cell.
+        The constructor tells by `LengthError`; what else goes wrong in it is left to the cell.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class MethodSpec:
         try:
             with no_exit(), torch.device("cpu" if n_bits <= _BUILT else "meta"):
                 self.cls(in_dim, n_bits, **self.params)
-        except ValueError as error:
+        except LengthError as error:
             return one_line(error)
         except Exception:
             return None

@@ -117,8 +117,8 @@ class Task:
             in_dim = self.in_dim(spec.cls.consumes)
         except BackboneError as error:
             return f"{spec.name}: {error}"
-        fits = 8 * max(n_bits, 1)  # all parts of K divide it
-        fault = spec.length_fault(in_dim or fits, n_bits)
+        stand_in = 8 * max(n_bits, 1)  # for a width not known yet: every rule accepts 8 K
+        fault = spec.length_fault(in_dim or stand_in, n_bits)
         return fault and f"{spec.name} at {n_bits} bits: {fault}"
 
     def lacks(self, spec: MethodSpec) -> str | None:

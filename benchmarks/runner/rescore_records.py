@@ -125,6 +125,26 @@ def rescore(
     if isinstance(data, DatasetError):
         raise RescoreError(str(data))
     arrays = store.arrays(store.locate(record))
+    again, query_ap = scored_again(record, arrays, data, device)
+    if again == record:
+        return False
+    store.save(again, arrays | {"query_ap": query_ap}, force=True)
+    return True
+
+
+def scored_again(
+    record: RunRecord,
+    arrays: Mapping[str, NDArray[Any]],
+    data: RetrievalDataset,
+    device: torch.device,
+) -> tuple[RunRecord, NDArray[np.float32]]:
+    """Return a record with every metric computed from its codes, and AP of each query.
+
+    Raises
+    ------
+    RescoreError
+        If its arrays are damaged, or it was made on another copy of the data set.
+    """
     if fault := _fault(arrays, record):
         raise RescoreError(f"its arrays are damaged ({fault}); run it again")
     info = protocol_info(data, str(record.protocol_info.get("inputs", "")))
@@ -145,10 +165,7 @@ def rescore(
     if VIEW_CODES in arrays:
         scores.metrics[AGREEMENT] = view_agreement(arrays[VIEW_CODES], record.bits)
     again = replace(record, metrics=scores.metrics, curves=scores.curves, protocol_info=info)
-    if again == record:
-        return False
-    store.save(again, arrays | {"query_ap": scores.query_ap}, force=True)
-    return True
+    return again, scores.query_ap
 
 
 def _fault(arrays: Mapping[str, NDArray[Any]], record: RunRecord) -> str | None:

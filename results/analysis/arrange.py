@@ -23,7 +23,7 @@ from results.analysis.frames import (
     metric_key,
     runs_frame,
 )
-from results.store.record import Failure, RunRecord
+from results.store.record import CHECKED, Failure, RunRecord
 from results.store.run_key import Table
 from results.store.scan import Scan
 
@@ -42,6 +42,8 @@ def build(
     costs = leaderboard(costs_frame(shown, method_order), method_order, kinds)
     cells = pd.concat([table, costs], ignore_index=True)
     titles = display_names({run.method for run in runs_of_rows}, about)
+    for name, how in least_checked(shown).items():
+        titles[name] += "" if how == "run" else f" ({how})"
     return Board(
         records=tuple(shown),
         runs=runs,
@@ -72,6 +74,15 @@ def display_names(methods: Iterable[str], about: Mapping[str, About]) -> dict[st
         titles[name] = f"{title}{opened}{settings}"
     count = Counter(titles.values())
     return {name: title if count[title] == 1 else name for name, title in titles.items()}
+
+
+def least_checked(records: Iterable[RunRecord]) -> dict[str, str]:
+    """Return the least that was checked of any record of a row, one of `CHECKED`, by its name."""
+    found: dict[str, str] = {}
+    for record in records:
+        how = record.checked, found.get(record.method, CHECKED[-1])
+        found[record.method] = min(how, key=CHECKED.index)
+    return found
 
 
 def select(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
