@@ -12,8 +12,9 @@ from results.figures.lines import bit_balance, precision_at_n
 from results.figures.ranks import mean_ranks
 from results.figures.style import COLOURS, DPI, WIDTHS, inline_png, inline_svg, method_styles, save
 from results.figures.training import cost, loss, pareto
+from results.figures.truths import labels_against_neighbours
 from results.gallery.view import View
-from tests.record_factory import ORDER, board_of, failure, grid, make_record
+from tests.record_factory import ORDER, board_of, by_neighbours, failure, grid, make_record
 
 
 def map_against_bits(board):
@@ -276,10 +277,27 @@ def test_a_bar_joins_methods_that_enough_data_sets_do_not_tell_apart():
     assert "A bar joins what does not differ at 5 %" in " ".join(figure.get_supxlabel().split())
 
 
+def test_labels_and_neighbours_of_one_split_are_drawn_against_each_other_a_point_a_method():
+    records = [*grid(), *by_neighbours(grid()), *by_neighbours(grid(dataset="without labels"))]
+    (axes,) = labels_against_neighbours(View(board_of(records))).axes
+    points = {bar.get_label(): bar.lines[0].get_xydata()[0] for bar in axes.containers}
+    assert list(points) == ["lsh", "itq", "cibhash"]
+    assert points["itq"] == pytest.approx([0.468, 1 - 0.468])
+    assert axes.get_xlabel() == "mAP@1000 by labels, 64 bits"
+    assert axes.get_ylabel() == "recall10@10, 64 bits (rho -1.00)"
+
+
+def test_one_truth_alone_has_nothing_to_be_drawn_against():
+    other = [replace(record, backbone="cnn") for record in by_neighbours(grid())]
+    for records in (grid(), by_neighbours(grid()), [*grid(), *other]):
+        assert labels_against_neighbours(View(board_of(records))) is None
+
+
 @pytest.mark.parametrize("width", ["column", "page"])
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_of_curves_has_the_width_of_the_paper(name, width):
     records = [*grid(bits=(1, 2)), *(with_curves(seed, method="nsh") for seed in (0, 1))]
+    records += by_neighbours(grid(bits=(1, 2)))
     drawn = list(draw(View(board_of(records), width=width), name))
     needs_arrays = {"bit_correlation", "tsne"}
     assert bool(drawn) == (name not in needs_arrays)

@@ -168,7 +168,11 @@ def test_digest_of_a_task_tells_weights_and_sizes_apart(task):
     ("name", "words"),
     [
         ("wch", "wch needs tokens, and synthetic has features only"),
-        ("nsh", "nsh needs augmented views, and synthetic has features only"),
+        (
+            "nsh",
+            "nsh needs augmented views, and synthetic has features only; --set "
+            "nsh.augmentation=embedding makes views of features",
+        ),
         ("kl_hash_captions", "kl_hash_captions learns from captions, and synthetic has none"),
         ("kl_hash_hierarchy", "kl_hash_hierarchy learns from hierarchy, and synthetic has none"),
         ("itq", None),

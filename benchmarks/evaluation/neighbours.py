@@ -61,6 +61,10 @@ class Neighbours:
             distances = np.broadcast_to(np.arange(k, dtype=np.float64), (n, k))
         return cls(rows.ravel(), distances.ravel(), np.arange(n + 1) * k)
 
+    def of(self, query: int) -> Ints:
+        """Rows of the neighbours of one query."""
+        return self.rows[self.starts[query] : self.starts[query + 1]]
+
     def nearest(self, k: int) -> Neighbours:
         """Keep T_k of each query.
 
@@ -254,12 +258,18 @@ def neighbour_recall(stats: RetrievalStats, k: int, n: int, ties: Ties = "expect
     return recall
 
 
-FACTORS = (1, 2, 4, 10)
+FACTORS = (1, 2, 4, 10, 16)
+"""Items looked at for each neighbour that is asked for."""
 ENOUGH = 0.95
 
 
+def neighbour_cutoffs(k: int, size: int) -> list[int]:
+    """Numbers n of the metrics recall k@n in a database of some size: k and its multiples."""
+    return [k * factor for factor in FACTORS if k * factor <= size]
+
+
 def neighbour_metrics(stats: RetrievalStats, k: int) -> dict[str, Floats]:
-    """Recall k@n at n = k, 2k, 4k and 10k, with the best and worst order of ties at n = k.
+    """Recall k@n at n = k, 2k, 4k, 10k and 16k, with the best and worst order of ties at n = k.
 
     Parameters
     ----------
@@ -267,7 +277,7 @@ def neighbour_metrics(stats: RetrievalStats, k: int) -> dict[str, Floats]:
         Of T_k.
     """
     size = int(stats.items[0].sum())
-    cutoffs = [k * factor for factor in FACTORS if k * factor <= size]
+    cutoffs = neighbour_cutoffs(k, size)
     metrics = {f"recall{k}@{n}": neighbour_recall(stats, k, n) for n in cutoffs}
     if stats.hamming:
         for ties in ("best", "worst"):

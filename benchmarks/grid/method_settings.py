@@ -27,6 +27,7 @@ from benchmarks.grid.method_source import source_digest
 from benchmarks.grid.no_exit import no_exit
 from benchmarks.grid.yardsticks import IN_EVERY_TABLE, YARDSTICKS
 from benchmarks.grid.yardsticks.base import VectorYardstick, Yardstick
+from benchmarks.training.embedding_views import EMBEDDING
 from datasets.augment import AUGMENTATIONS
 from datasets.errors import lookup, one_line
 from methods import METHODS, HashMethod, Recipe
@@ -127,6 +128,11 @@ class MethodSpec:
         names = [f.name for f in fields(Recipe) if f.name not in _NO_SETTINGS]
         schedule = {name: getattr(self.recipe, name) for name in names}
         return (schedule if self.is_trained else {}) | self.params
+
+    @property
+    def sees_noise(self) -> bool:
+        """Whether its views are features under noise, and not those of augmented images."""
+        return self.is_trained and self.recipe.augmentation == EMBEDDING
 
     def settings(self, n_bits: int) -> dict[str, Any]:
         """All that shapes a number of this method at a code length, as JSON data."""
@@ -284,7 +290,12 @@ def method_spec(
             f"got {changed.bank_size}; give a larger one"
         )
     if spec.is_trained:
-        lookup("augmentation", changed.augmentation, AUGMENTATIONS)
+        lookup("augmentation", changed.augmentation, {**AUGMENTATIONS, EMBEDDING: None})
+    if finetune and changed.augmentation == EMBEDDING:
+        raise GridError(
+            f"--set {name}.augmentation: {EMBEDDING} is noise on features, and --finetune trains "
+            "from images; leave out one of them"
+        )
     params = spec.params | {k: v for k, v in changes.items() if k in spec.params}
     if params != spec.params:
         _check_params(name, cls, params)

@@ -81,6 +81,8 @@ def make_plan(grids: Sequence[argparse.Namespace], store: ResultStore) -> Plan:
     cells, skipped = expand_grids(grids)
     todo = [cell for cell in cells if grids[0].force or not store.has(cell.address)]
     check_cells(todo)
+    if grids[0].asym and (stored := len(cells) - len(todo)):
+        skipped.append(f"--asym for {stored} cells: they are stored as they are, --force anew")
     return Plan(cells, todo, skipped)
 
 

@@ -23,7 +23,8 @@ _NOT_IN_PRESETS = ("help", "preset", "list", "dry_run", "force")
 
 _OF_THE_CALL = (
     *("device", "executor", "jobs", "threads", "scheduler", "cell-timeout", "checkpoint-every"),
-    *("deterministic", "skip-absent", "out", "cache", "no-report", "keep-models", "publish"),
+    *("asym", "deterministic", "skip-absent", "out", "cache", "no-report", "keep-models"),
+    "publish",
 )
 """Flags that one call has once, however many grids it runs."""
 

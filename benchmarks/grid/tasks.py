@@ -15,6 +15,7 @@ from benchmarks.features.base import Backbone, BackboneError, Kind, Resize
 from benchmarks.features.extraction import extraction_digest
 from benchmarks.grid.method_settings import GridError, MethodSpec
 from benchmarks.grid.yardsticks.base import Yardstick
+from benchmarks.training.embedding_views import EMBEDDING
 from datasets import load
 from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
@@ -134,8 +135,11 @@ class Task:
             return None
         if cls.consumes == "tokens":
             return f"{spec.name} needs tokens, and {data.name} has features only"
-        if spec.is_trained and cls.n_views > 1:
-            return f"{spec.name} needs augmented views, and {data.name} has features only"
+        if spec.is_trained and cls.n_views > 1 and not spec.sees_noise:
+            return (
+                f"{spec.name} needs augmented views, and {data.name} has features only; --set "
+                f"{spec.name}.augmentation={EMBEDDING} makes views of features"
+            )
         return None
 
     @cached_property

@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.evaluation.asymmetric import QueryScores, rounded
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.no_exit import no_exit
@@ -31,8 +33,11 @@ _ENCODE_NUMBERS = 2**25
 """Numbers gathered at a time when images are encoded."""
 
 
-Encoded = tuple[PackedBits, PackedBits] | tuple[Tensor, Tensor]
-"""Queries and database as codes, (Q, K) and (M, K), or as the vectors of a yardstick."""
+Encoded = tuple[PackedBits, PackedBits, QueryScores | None] | tuple[Tensor, Tensor]
+"""Queries and database as codes, (Q, K) and (M, K), or as the vectors of a yardstick.
+
+Beside codes are the scores of the queries, where they are asked for.
+"""
 
 
 OnTrained = Callable[[Cell, dict[str, Tensor]], None]
@@ -45,6 +50,8 @@ def fit_and_encode(
     watch: Stopwatch,
     trainers: Sequence[Trainer],
     on_trained: OnTrained | None = None,
+    *,
+    asym: bool = False,
 ) -> list[Encoded]:
     """Fit the methods of some cells from their seeds, and encode.
 
@@ -59,6 +66,8 @@ def fit_and_encode(
         One a cell.
     on_trained : callable, optional
         Told of each method that was trained.
+    asym : bool
+        Whether asymmetric distances are asked for, which take the scores of the queries.
 
     Returns
     -------
@@ -73,7 +82,8 @@ def fit_and_encode(
             for cell, method in zip(cells, methods, strict=True):
                 on_trained(cell, learnt(method, training, cell, inputs))
         with watch("encode"):
-            return [_encoded(method, training, cells[0], inputs, group) for method in methods]
+            context = training, cells[0], inputs, group
+            return [_encoded(method, *context, asym=asym) for method in methods]
 
 
 def learnt(
@@ -153,7 +163,13 @@ def _prepared(
 
 
 def _encoded(
-    method: HashMethod, training: TrainingSet, cell: Cell, inputs: TaskInputs, group: RankGroup
+    method: HashMethod,
+    training: TrainingSet,
+    cell: Cell,
+    inputs: TaskInputs,
+    group: RankGroup,
+    *,
+    asym: bool,
 ) -> Encoded:
     """Encode queries and database, a chunk at a time: tokens of all rows may not fit."""
     read = _reader(training, cell, inputs)
@@ -172,9 +188,21 @@ def _encoded(
         return (
             PackedBits(query.cpu().numpy(), method.n_bits),
             PackedBits(database.cpu().numpy(), method.n_bits),
+            _scores(method, read, data.query, size) if asym else None,
         )
     assert isinstance(method, VectorYardstick), "all others have codes"
     return method.project(read(data.query)), method.database(read(data.database))
+
+
+@torch.no_grad()
+def _scores(
+    method: HashMethod, read: Callable[[Tensor], Tensor], rows: Tensor, size: int
+) -> QueryScores:
+    """Score some rows, a chunk at a time."""
+    method.eval()
+    return np.concatenate(
+        [rounded(method.project(read(part).float())) for part in rows.split(size)]
+    )
 
 
 def _reader(training: TrainingSet, cell: Cell, inputs: TaskInputs) -> Callable[[Tensor], Tensor]:

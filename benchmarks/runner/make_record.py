@@ -38,6 +38,8 @@ def run_cells(
     checkpoints: Sequence[Checkpoint] | None = None,
     on_trained: OnTrained | None = None,
     head_threads: int | None = None,
+    *,
+    asym: bool = False,
 ) -> list[tuple[RunRecord, dict[str, np.ndarray]]]:
     """Fit, encode, evaluate.
 
@@ -57,12 +59,14 @@ def run_cells(
         Told what each cell learnt, before it is encoded.
     head_threads : int, optional
         Threads of torch where a head is trained; as they are where left out.
+    asym : bool
+        Rank by asymmetric distance too.
 
     Returns
     -------
     list of (RunRecord, dict of ndarray)
-        A record for each cell, and its arrays: packed codes, row numbers, AP of each query. A
-        training of several counts as much for each of them.
+        A record for each cell, and its arrays: packed codes, row numbers, AP of each query, and
+        scores of the queries with `asym`. A training of several counts as much for each of them.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def run_cells(
             on_trained(cell, learnt)
 
     told = trained if _has_views(cells[0]) else on_trained
-    encoded = fit_and_encode(cells, inputs, watch, trainers, told)
+    encoded = fit_and_encode(cells, inputs, watch, trainers, told, asym=asym)
     watch.share(("fit", "encode"), len(cells))
     results = []
     for cell, trainer, codes in zip(cells, trainers, encoded, strict=True):
@@ -151,9 +155,11 @@ def _score(
     truth = inputs.truth()
     with watch("evaluate"):
         match encoded:
-            case (PackedBits() as query, PackedBits() as database):
-                scores = score_codes(query, database, data, inputs.cache.device, truth)
+            case (PackedBits() as query, PackedBits() as database, asked):
+                scores = score_codes(query, database, data, inputs.cache.device, truth, asked)
                 arrays |= {"query_codes": query.rows, "database_codes": database.rows}
+                if asked is not None:
+                    arrays["query_scores"] = asked
             case (Tensor() as query, Tensor() as database):
                 scores = score_floats(query, database, data, cell.method.rule, truth)
     arrays["query_ap"] = scores.query_ap

@@ -78,8 +78,9 @@ def run_again(
     inputs = TaskInputs(task, FeatureCache(options.cache, env.device))
     seeds = record.trained_with
     cells = [replace(cell, key=replace(cell.key, seed=seed)) for seed in seeds]
+    asym = any(name.startswith("asym.") for name in record.metrics)
     results = run_cells(
-        cells, inputs, env, lambda epoch, epochs, losses: None, on_trained=on_trained
+        cells, inputs, env, lambda epoch, epochs, losses: None, on_trained=on_trained, asym=asym
     )
     return results[seeds.index(record.seed)]
 

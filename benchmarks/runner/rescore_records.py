@@ -161,7 +161,7 @@ def scored_again(
         truth = truth_of(data)
     except DatasetError as error:
         raise RescoreError(str(error)) from error
-    scores = score_codes(query, database, data, device, truth)
+    scores = score_codes(query, database, data, device, truth, arrays.get("query_scores"))
     if VIEW_CODES in arrays:
         scores.metrics[AGREEMENT] = view_agreement(arrays[VIEW_CODES], record.bits)
     again = replace(record, metrics=scores.metrics, curves=scores.curves, protocol_info=info)
@@ -184,4 +184,8 @@ def _fault(arrays: Mapping[str, NDArray[Any]], record: RunRecord) -> str | None:
             PackedBits(codes, record.bits).check_ends(f"{part}_codes")
         except ValueError as error:
             return str(error)
+    asked = arrays.get("query_scores")
+    expected = len(arrays["query_rows"]), record.bits
+    if asked is not None and (asked.dtype != np.int16 or asked.shape != expected):
+        return f"query_scores must be int16 {expected}, got {asked.dtype} {asked.shape}"
     return None

@@ -17,6 +17,7 @@ from benchmarks.grid.tasks import Task
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.training.distributed.shared_batch import SharedBatch
 from benchmarks.training.distributed.torchrun import current_group
+from benchmarks.training.embedding_views import EmbeddingViews
 from benchmarks.training.targets import Target, target_of
 from benchmarks.training.training_sets import EndToEnd, FreshViews, ViewBank
 from datasets.augment import AUGMENTATIONS
@@ -115,14 +116,16 @@ class TaskInputs:
         spec, device = cell.method, self.cache.device
         kind, backbone = spec.cls.consumes, self.task.backbone
         target = self.target(spec.learns_from, cell.text_encoder)
-        augmentation = AUGMENTATIONS[spec.recipe.augmentation]
         if spec.finetune:
+            augmentation = AUGMENTATIONS[spec.recipe.augmentation]
             whole = EndToEnd if current_group().size == 1 else SharedBatch
             images, plain = self.training_images(), self.training_images(backbone.resize)
             return whole(images, backbone, kind, augmentation, device, target, plain)
         features = self.features(kind)
         watch.seconds["features"] = features.seconds
         plain = self.training_features(kind)
+        if spec.sees_noise:
+            return EmbeddingViews(plain, device, target)
         if not spec.is_trained or self.task.data.images is None:
             return ViewBank(plain, None, device, target)
         if cell.views == "bank":
@@ -130,7 +133,7 @@ class TaskInputs:
             watch.seconds["features"] += bank.seconds
             return ViewBank(plain, bank.array, device, target)
         frozen = backbone.to(device).frozen()
-        images = self.training_images()
+        images, augmentation = self.training_images(), AUGMENTATIONS[spec.recipe.augmentation]
         return FreshViews(plain, images, frozen, kind, augmentation, device, target)
 
     def truth(self) -> Neighbours | None:

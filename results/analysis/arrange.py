@@ -160,7 +160,7 @@ def _sections(
         info = first[key].protocol_info
         yield Section(
             *key,
-            sizes=_sizes(info),
+            sizes=_sizes(key, info),
             rule=f"Split: {info['rule']}. Relevant: {info['relevance']}.{_without_relevant(info)}",
             metric=main,
             further=tuple(metric for metric in metrics if metric != main),
@@ -197,10 +197,13 @@ def _usual_seeds(rows: dict[str, dict[tuple[str, int], Entry]], metric: str) -> 
     return counts.most_common(1)[0][0]
 
 
-def _sizes(info: dict[str, object]) -> str:
+def _sizes(table: Table, info: dict[str, object]) -> str:
+    """Say how many rows ask, train and answer; a cutoff is that of mAP by labels."""
+    items = "vectors" if table.backbone == "features" else "images"
+    cutoff = f", cutoff {info['cutoff']:,}" if table.truth == "labels" else ""
     return (
-        f"{info['n_query']:,} queries, {info['n_train']:,} training images, "
-        f"{info['n_database']:,} in the database, cutoff {info['cutoff']:,}"
+        f"{info['n_query']:,} queries, {info['n_train']:,} training {items}, "
+        f"{info['n_database']:,} in the database{cutoff}"
     )
 
 

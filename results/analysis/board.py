@@ -236,6 +236,7 @@ class Ranking:
     """Mean ranks of the methods of one kind over data sets, best first."""
 
     kind: str
+    truth: str  # one of `results.store.run_key.TRUTHS`, by which every table of it goes
     methods: tuple[str, ...]
     mean_ranks: tuple[float, ...]
     datasets: tuple[str, ...]

@@ -101,7 +101,7 @@ def panels(
         size = (WIDTHS[width], height * down + 0.45)
         figure = blank(*size)
         axes = [figure.add_subplot(down, across, place + 1) for place in range(len(titles))]
-        letters = int(13.5 * WIDTHS[width] / across)  # that fit above a panel
+        letters = int(12 * WIDTHS[width] / across)  # that fit above a panel
         for panel, title in zip(axes, titles, strict=True):
             panel.set_title(textwrap.fill(legible(title), letters), parse_math=False)
             panel.yaxis.set_major_locator(MaxNLocator(6))
