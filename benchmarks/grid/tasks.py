@@ -22,6 +22,7 @@ from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
 from datasets.image_source import MemoryImages
 from datasets.progress import silent
+from results.store.run_key import Table
 
 DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}
 """Backbone by data set; natural images take `NATURAL_BACKBONE`."""
@@ -89,6 +90,11 @@ class Task:
     def label(self) -> str:
         """Backbone, input size and how images come to it; precomputed features have none."""
         return "features" if self.data.features is not None else self.backbone.label
+
+    @property
+    def table(self) -> Table:
+        """The table that its cells stand in."""
+        return Table(self.data.name, self.data.protocol.name, self.label)
 
     def in_dim(self, kind: Kind) -> int | None:
         """Width D of what a method is given; None where images would have to be decoded for it.

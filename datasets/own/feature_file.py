@@ -1,7 +1,7 @@
 """Features and labels in one file: ``features:PATH``, ``.npz`` or ``.safetensors``.
 
-A ``.npy``, a ``.parquet`` and another file of `datasets.files.vectors` holds features alone; they need
-not lie in memory.
+A ``.npy``, a ``.parquet`` or another file of `datasets.files.vectors` holds features alone; they
+need not lie in memory.
 
 =============  ====================================================================================
 ``features``   float (N, D)
