@@ -42,6 +42,8 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
         default="stretch",
         help="how an image becomes that square: all of it, or its centre undistorted",
     )
+    add("--shift", action="store_true", help="also ask with queries that were made worse")
+    add("--distractors", metavar="NAME", help="data whose images the database also grows by")
     add("--epochs", type=int, metavar="N", help="for every trained method; default: its recipe")
     add("--recipe", choices=["paper", "common"], default="paper", help="how trained methods train")
     add("--views", choices=["bank", "fresh"], default="bank", help="augmented views, kept or new")

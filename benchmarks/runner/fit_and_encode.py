@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.evaluation.packing import PackedBits
+from benchmarks.evaluation.tracks import DISTRACTORS
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.no_exit import no_exit
 from benchmarks.grid.yardsticks.base import VectorYardstick
@@ -33,6 +34,8 @@ _ENCODE_NUMBERS = 2**25
 
 Encoded = tuple[PackedBits, PackedBits] | tuple[Tensor, Tensor]
 """Queries and database as codes, (Q, K) and (M, K), or as the vectors of a yardstick."""
+Tracks = dict[str, PackedBits | Tensor]
+"""What else was encoded, by the names of `TaskInputs.tracks`."""
 
 
 OnTrained = Callable[[Cell, dict[str, Tensor]], None]
@@ -45,7 +48,7 @@ def fit_and_encode(
     watch: Stopwatch,
     trainers: Sequence[Trainer],
     on_trained: OnTrained | None = None,
-) -> list[Encoded]:
+) -> list[tuple[Encoded, Tracks]]:
     """Fit the methods of some cells from their seeds, and encode.
 
     Parameters
@@ -62,7 +65,7 @@ def fit_and_encode(
 
     Returns
     -------
-    list of Encoded
+    list of (Encoded, Tracks)
         One a cell.
     """
     # Only a fine-tuned cell is shared; all others are work for rank 0 alone.
@@ -73,7 +76,13 @@ def fit_and_encode(
             for cell, method in zip(cells, methods, strict=True):
                 on_trained(cell, learnt(method, training, cell, inputs))
         with watch("encode"):
-            return [_encoded(method, training, cells[0], inputs, group) for method in methods]
+            return [
+                (
+                    _encoded(method, training, cells[0], inputs, group),
+                    _encoded_tracks(method, cells[0], inputs),
+                )
+                for method in methods
+            ]
 
 
 def learnt(
@@ -175,6 +184,20 @@ def _encoded(
         )
     assert isinstance(method, VectorYardstick), "all others have codes"
     return method.project(read(data.query)), method.database(read(data.database))
+
+
+def _encoded_tracks(method: HashMethod, cell: Cell, inputs: TaskInputs) -> Tracks:
+    """Encode worse queries and distractors; distractors as codes alone."""
+    found: Tracks = {}
+    device = inputs.cache.device
+    for name, features in inputs.tracks(cell.method.cls.consumes):
+        if cell.method.has_codes:
+            size = max(1, _ENCODE_NUMBERS // math.prod(features.shape[1:]))
+            parts = [method.encode(part.to(device), size) for part in features.split(size)]
+            found[name] = PackedBits.concatenate(list(map(PackedBits.of, parts)))
+        elif name != DISTRACTORS:
+            found[name] = method.project(features)
+    return found
 
 
 def _reader(training: TrainingSet, cell: Cell, inputs: TaskInputs) -> Callable[[Tensor], Tensor]:

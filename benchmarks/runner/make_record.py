@@ -13,10 +13,11 @@ from torch import Tensor
 
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import Scores, protocol_info, score_codes, score_floats
+from benchmarks.evaluation.tracks import with_tracks
 from benchmarks.features.kmeans_patches import WEIGHTS, KMeansPatches
 from benchmarks.grid.cells import Cell
 from benchmarks.machine.environment import Environment, cpu_name
-from benchmarks.runner.fit_and_encode import Encoded, OnTrained, fit_and_encode
+from benchmarks.runner.fit_and_encode import Encoded, OnTrained, Tracks, fit_and_encode
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.checkpoint import Checkpoint
@@ -78,9 +79,9 @@ def run_cells(
     encoded = fit_and_encode(cells, inputs, watch, trainers, _with_patches(on_trained))
     watch.share(("fit", "encode"), len(cells))
     results = []
-    for cell, trainer, codes in zip(cells, trainers, encoded, strict=True):
+    for cell, trainer, (codes, tracks) in zip(cells, trainers, encoded, strict=True):
         own = watch.copy()
-        scores, arrays = _score(cell, codes, inputs, own)
+        scores, arrays = _score(cell, codes, tracks, inputs, own)
         record = RunRecord(
             **vars(cell.address),
             kind=cell.kind,
@@ -118,19 +119,21 @@ def _with_patches(on_trained: OnTrained | None) -> OnTrained | None:
 
 
 def _score(
-    cell: Cell, encoded: Encoded, inputs: TaskInputs, watch: Stopwatch
+    cell: Cell, encoded: Encoded, tracks: Tracks, inputs: TaskInputs, watch: Stopwatch
 ) -> tuple[Scores, dict[str, np.ndarray]]:
     """Evaluate one cell."""
     data = cell.task.data
     arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
-    truth = inputs.truth()
+    truth, device, rule = inputs.truth(), inputs.cache.device, cell.method.rule
     with watch("evaluate"):
         match encoded:
             case (PackedBits() as query, PackedBits() as database):
-                scores = score_codes(query, database, data, inputs.cache.device, truth)
+                scores = score_codes(query, database, data, device, truth)
                 arrays |= {"query_codes": query.rows, "database_codes": database.rows}
             case (Tensor() as query, Tensor() as database):
-                scores = score_floats(query, database, data, cell.method.rule, truth)
+                scores = score_floats(query, database, data, rule, truth)
+        scores = with_tracks(scores, tracks, encoded, data, device, rule)
+    arrays |= {name: one.rows for name, one in tracks.items() if isinstance(one, PackedBits)}
     arrays["query_ap"] = scores.query_ap
     return scores, arrays
 

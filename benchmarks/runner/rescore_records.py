@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import protocol_info, score_codes
+from benchmarks.evaluation.tracks import stored_tracks, with_tracks
 from benchmarks.evaluation.truth import truth_of
 from benchmarks.machine.environment import DeviceError, environment
 from benchmarks.runner.reporting import read_board
@@ -141,6 +142,8 @@ def rescore(
     except DatasetError as error:
         raise RescoreError(str(error)) from error
     scores = score_codes(query, database, data, device, truth)
+    tracks = stored_tracks(arrays, record.bits)
+    scores = with_tracks(scores, tracks, (query, database), data, device)
     again = replace(record, metrics=scores.metrics, curves=scores.curves, protocol_info=info)
     if again == record:
         return False
