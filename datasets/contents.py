@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from datasets.errors import DatasetError, check_class_names, printable
+from datasets.features import Features
 from datasets.image_source import ImageSource
 from datasets.labels import Labels
 from datasets.progress import Progress, silent
@@ -61,7 +62,7 @@ class Contents:
         A matrix, bool (N, C), is taken too.
     images : ImageSource or None
         N images, some of which may be absent.
-    features : Tensor or None, float32, shape (N, D)
+    features : Features or None, shape (N, D)
         Precomputed features, where the user brings them.
     parts : mapping from str to Tensor
         Row numbers of the parts that the source comes in: ``{"train": ..., "test": ...}``.
@@ -89,7 +90,7 @@ class Contents:
 
     labels: Labels
     images: ImageSource | None = None
-    features: Tensor | None = None
+    features: Features | None = None
     parts: Mapping[str, Tensor] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     published: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -122,7 +123,7 @@ class Contents:
             self,
             labels=self.labels[rows],
             images=None if self.images is None else self.images.subset(rows),
-            features=None if self.features is None else self.features[rows],
+            features=None if self.features is None else Features(self.features[rows]),
             parts=parts,
             captions=None if captions is None else [captions[i] for i in rows.tolist()],
         )

@@ -14,7 +14,9 @@ CAPTIONS = {
     "cost": "Retrieval quality against training time",
     "shift": "Retrieval quality against how much worse the query images are",
     "growth": "Retrieval quality while the database grows with distractors",
-    "mean_ranks": "Mean ranks over data sets",
+    "mean_ranks": "Mean ranks over data sets, by labels",
+    "mean_ranks_by_neighbours": "Mean ranks over data sets, by neighbours",
+    "labels_against_neighbours": "What labels say against what neighbours say",
     "bit_balance": "How often each bit is set",
     "loss": "Loss by epoch",
     "distance_histograms": "Hamming distances of relevant and other pairs",
@@ -36,3 +38,5 @@ COLUMNS = {
 
 FORMATS = ("pdf", "png", "svg")
 """Of figures."""
+FILES = ("pdf", "png")
+"""Formats of figures where none is named."""

@@ -151,3 +151,9 @@ def test_the_notebook_runs(stored, monkeypatch, capsys):
 
 def test_every_command_has_a_page():
     assert {module for page in MANUAL for module, _ in commands(page)} >= set(COMMANDS)
+
+
+def test_the_citation_has_the_version_of_the_package():
+    cited = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    packaged = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert cited[1] == packaged[1]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.evaluation.asymmetric import (
+    QueryScores,
+    asymmetric_neighbours,
+    rank_asymmetric,
+    reranked_recall,
+)
 from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
 from benchmarks.evaluation.float_ranking import Rule, rank_floats
 from benchmarks.evaluation.graded_relevance import Similarity
@@ -23,6 +29,7 @@ from benchmarks.evaluation.metrics import (
 from benchmarks.evaluation.neighbours import (
     Neighbours,
     evaluate_neighbours,
+    neighbour_cutoffs,
     neighbour_metrics,
     oversampling,
     rank_neighbours,
@@ -64,6 +71,7 @@ def score_codes(
     data: RetrievalDataset,
     device: str | torch.device,
     truth: Neighbours | None = None,
+    asked: QueryScores | None = None,
 ) -> Scores:
     """Score the codes of a data set's queries and database.
 
@@ -76,7 +84,25 @@ def score_codes(
         Where distances are counted.
     truth : Neighbours, optional
         What is relevant, where the protocol goes by neighbours.
+    asked : ndarray, int16, shape (Q, K), optional
+        Scores of the queries, for the ranking by asymmetric distance: its metrics are told apart by
+        ``asym.`` before their names.
     """
+    scores = _score_codes(query, database, data, device, truth)
+    if asked is None:
+        return scores
+    by_asym = _asymmetric_metrics(asked, query, database, data, device, truth)
+    return replace(scores, metrics=scores.metrics | by_asym)
+
+
+def _score_codes(
+    query: PackedBits,
+    database: PackedBits,
+    data: RetrievalDataset,
+    device: str | torch.device,
+    truth: Neighbours | None,
+) -> Scores:
+    """Score codes by Hamming distance."""
     if truth is not None:
         counts = _neighbour_counts(data)
         nearest = [truth.nearest(k) for k in counts]
@@ -105,6 +131,36 @@ def score_codes(
     return _scores(per_query, data, health.metrics(), curves)
 
 
+def _asymmetric_metrics(
+    asked: QueryScores,
+    query: PackedBits,
+    database: PackedBits,
+    data: RetrievalDataset,
+    device: str | torch.device,
+    truth: Neighbours | None,
+) -> dict[str, float]:
+    """Score codes by asymmetric distance: metrics by name, ``asym.`` before each."""
+    if truth is None:
+        labels = labels_of(data, data.query), labels_of(data, data.database)
+        cutoffs = {"mAP": None, data.protocol.metric: data.protocol.cutoff}
+        found = [
+            {name: average_precision(stats, k) for name, k in cutoffs.items()}
+            for stats in rank_asymmetric(asked, labels[0], database, labels[1], device)
+        ]
+        per_query, means = _joined(found), dict[str, float]()
+    else:
+        counts, k = _neighbour_counts(data), data.protocol.neighbours
+        nearest = {k: truth.nearest(k) for k in counts}
+        parts = asymmetric_neighbours(asked, database, list(nearest.values()), device)
+        stats = dict(zip(counts, map(list, zip(*parts, strict=True)), strict=True))
+        per_query, means = _neighbour_metrics(stats, data)
+        looked_at = neighbour_cutoffs(k, len(database))[1:]  # the first k stay the first k
+        again = reranked_recall(asked, query, database, nearest[k], k, looked_at, device)
+        per_query |= {f"rerank{k}@{n}": recall for n, recall in again.items()}
+    means |= {name: float(values.mean()) for name, values in per_query.items()}
+    return {f"asym.{name}": value for name, value in means.items()}
+
+
 def _neighbour_counts(data: RetrievalDataset) -> list[int]:
     """Numbers k of neighbours whose recall is told: 1, 10, 100, and that of the protocol."""
     size = data.protocol.n_database
@@ -122,13 +178,8 @@ def _neighbour_scores(
     stats: dict[int, list[RetrievalStats]], data: RetrievalDataset, codes: PackedBits | None
 ) -> Scores:
     """Score counts of T_k, by k; of parts of the queries, in their order."""
-    per_query: dict[str, Floats] = {}
-    health = {f"oversample{k}@95": oversampling(parts, k) for k, parts in stats.items()}
-    for k, parts in stats.items():
-        found = [neighbour_metrics(part, k) for part in parts]
-        per_query |= {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+    per_query, health = _neighbour_metrics(stats, data)
     whole = stats[data.protocol.neighbours]
-    per_query["mAP"] = np.concatenate([average_precision(part) for part in whole])
     n = _cutoffs(whole[0])
     by_cutoff = [cutoff_curves(part, n) for part in whole]
     precision, recall = (np.concatenate(parts) for parts in zip(*by_cutoff, strict=True))
@@ -141,6 +192,23 @@ def _neighbour_scores(
     return _scores(per_query, data, health, curves)
 
 
+def _neighbour_metrics(
+    stats: dict[int, list[RetrievalStats]], data: RetrievalDataset
+) -> tuple[dict[str, Floats], dict[str, float]]:
+    """Metrics of counts of T_k: those that are means over queries, and those of all queries."""
+    per_query: dict[str, Floats] = {}
+    for k, parts in stats.items():
+        per_query |= _joined([neighbour_metrics(part, k) for part in parts])
+    whole = stats[data.protocol.neighbours]
+    per_query["mAP"] = np.concatenate([average_precision(part) for part in whole])
+    return per_query, {f"oversample{k}@95": oversampling(parts, k) for k, parts in stats.items()}
+
+
+def _joined(parts: list[dict[str, Floats]]) -> dict[str, Floats]:
+    """Put metrics of parts of the queries behind each other, by name."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def score_floats(
     query: Tensor,
     database: Tensor,
@@ -148,7 +216,7 @@ def score_floats(
     rule: Rule = "cosine",
     truth: Neighbours | None = None,
 ) -> Scores:
-    """Score the ranking by cosine or inner product of vectors, (Q, D) and (M, D)."""
+    """Score the ranking of vectors, (Q, D) and (M, D), by a rule."""
     if truth is not None:
         by_k = {
             k: list(rank_neighbours(query, database, truth.nearest(k), rule, query.device))
@@ -168,7 +236,7 @@ def score_floats(
             n = _cutoffs(stats)
             by_cutoff.append(cutoff_curves(stats, n))
             chunks.append(_metrics(stats, data, similarity))
-        per_query |= {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
+        per_query |= _joined(chunks)
         precision, recall = (np.concatenate(parts) for parts in zip(*by_cutoff, strict=True))
     return _scores(per_query, data, {}, {"cutoffs": _by_cutoff(n, precision, recall)})
 

@@ -19,6 +19,7 @@ from benchmarks.features.extraction import extraction_digest
 from benchmarks.features.kmeans_patches import KMeansPatches
 from benchmarks.grid.method_settings import GridError, MethodSpec
 from benchmarks.grid.yardsticks.base import Yardstick
+from benchmarks.training.embedding_views import EMBEDDING
 from datasets import load
 from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
@@ -26,10 +27,13 @@ from datasets.errors import DatasetError
 from datasets.image_source import MemoryImages
 from datasets.own.kinds import without_own
 from datasets.progress import silent
+from results.store.run_key import Table
 
 DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}
 """Backbone by data set; natural images take `NATURAL_BACKBONE`."""
 NATURAL_BACKBONE = "efficientnet_lite0"
+MOST_VECTORS = 2_000_000
+"""Items of a database that yardsticks without codes rank; each pair is sorted, as float64."""
 NO_BACKBONE = "pixels"
 """Stands in where features are given: it has no weights to load, and is never run."""
 
@@ -147,6 +151,11 @@ class Task:
         """Backbone, input size and how images come to it; precomputed features have none."""
         return "features" if self.data.features is not None else self.backbone.label
 
+    @property
+    def table(self) -> Table:
+        """The table that its cells stand in."""
+        return Table(self.data.name, self.data.protocol.name, self.label)
+
     def in_dim(self, kind: Kind) -> int | None:
         """Width D of what a method is given; None where images would have to be decoded for it.
 
@@ -185,8 +194,8 @@ class Task:
             in_dim = self.in_dim(spec.cls.consumes)
         except BackboneError as error:
             return f"{spec.name}: {error}"
-        fits = 8 * max(n_bits, 1)  # all parts of K divide it
-        fault = spec.length_fault(in_dim or fits, n_bits)
+        stand_in = 8 * max(n_bits, 1)  # for a width not known yet: every rule accepts 8 K
+        fault = spec.length_fault(in_dim or stand_in, n_bits)
         return fault and f"{spec.name} at {n_bits} bits: {fault}"
 
     def lacks(self, spec: MethodSpec) -> str | None:
@@ -195,6 +204,11 @@ class Task:
         wanted = {"captions": data.captions, "hierarchy": data.hierarchy}
         if cls.supervision != "none" and wanted[cls.supervision] is None:
             return f"{spec.name} learns from {cls.supervision}, and {data.name} has none"
+        if not spec.has_codes and data.protocol.n_database > MOST_VECTORS:
+            return (
+                f"{spec.name} keeps a vector of each of {data.protocol.n_database:,} items in "
+                f"memory, of at most {MOST_VECTORS:,}"
+            )
         if issubclass(cls, Yardstick):
             missing = cls.lacks(data.protocol.n_train, spec.params)
             return missing and f"{spec.name} {missing}"
@@ -202,8 +216,11 @@ class Task:
             return None
         if cls.consumes == "tokens":
             return f"{spec.name} needs tokens, and {data.name} has features only"
-        if spec.is_trained and cls.n_views > 1:
-            return f"{spec.name} needs augmented views, and {data.name} has features only"
+        if spec.is_trained and cls.n_views > 1 and not spec.sees_noise:
+            return (
+                f"{spec.name} needs augmented views, and {data.name} has features only; --set "
+                f"{spec.name}.augmentation={EMBEDDING} makes views of features"
+            )
         return None
 
     @cached_property

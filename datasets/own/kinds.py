@@ -31,6 +31,8 @@ from torch import Tensor
 from datasets.contents import Contents, LoadOptions
 from datasets.digests import tensor_digest
 from datasets.errors import DatasetError, OptionError, lookup, one_line, printable
+from datasets.features import Features
+from datasets.files.vectors import SUFFIXES
 from datasets.labels import Labels
 from datasets.own.feature_file import load_features
 from datasets.own.folder import load_folder
@@ -51,7 +53,7 @@ COLUMNS = {"image_column": "--image-column", "label_column": "--label-column"}
 SIZES = {"n_query": "--queries", "n_train": "--train"}
 FREE = {"cutoff": "--cutoff", "unseen": "--unseen-classes"}
 """Beside the sizes, what only the protocol of own data leaves open."""
-_OF_FILES = (".npz", ".safetensors", ".parquet", ".hdf5", ".h5")
+_OF_FILES = (".npz", ".safetensors", ".hdf5", ".h5", *SUFFIXES)
 MOST_LETTERS = 40
 """Letters of a path that the name of a data set takes over."""
 MOST_QUERIES, MOST_TRAIN, MOST_CUTOFF = 1000, 5000, 1000
@@ -172,7 +174,7 @@ def _short_name(kind: str, path: Path) -> str:
 def _content(contents: Contents) -> str:
     """Six digits that tell data from others of the same name, wherever they lie."""
     inputs = contents.images.digest if contents.images is not None else ""
-    tensors: list[Tensor | Labels] = [
+    tensors: list[Tensor | Labels | Features] = [
         contents.labels,
         *(contents.parts[part] for part in sorted(contents.parts)),
     ]

@@ -166,6 +166,25 @@ def _listed(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
     return Split(parts["train"], parts["test"], parts["database"])
 
 
+def set_aside(train: Tensor) -> Split:
+    """Let a part of some training rows ask, and the others train and answer.
+
+    Parameters
+    ----------
+    train : Tensor, int64, shape (n_train,)
+        Of the protocol that is tuned for.
+    """
+    order = fixed_order(int(train.max()) + 1)
+    rows = order[torch.isin(order, train)]
+    n_query = n_set_aside(len(rows))
+    return Split(rows[n_query:], rows[:n_query], rows[n_query:])
+
+
+def n_set_aside(n_train: int) -> int:
+    """Count what is set aside of `n_train` rows: a fifth, rounded down."""
+    return n_train // 5
+
+
 LABELLED_INSIDE = "labelled rows at random, train inside the database"
 RULES: dict[str, Rule] = {
     "pooled, train inside the database": _pooled_inside,

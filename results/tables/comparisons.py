@@ -11,11 +11,12 @@ import pandas as pd
 from results.analysis.board import HEADINGS, Board, Column, Comparisons, Pair, Ranking, Section
 from results.analysis.ranking import areas
 from results.analysis.variance import Variance, variances
+from results.store.run_key import Table
 from results.tables.markup import markdown_escape
 
 COLUMNS = [
-    *("statistic", "dataset", "protocol", "backbone", "bits", "metric", "kind", "method", "other"),
-    *("n", "value", "ci_low", "ci_high", "p", "p_holm"),
+    *("statistic", "dataset", "protocol", "backbone", "bits", "metric", "truth", "kind", "method"),
+    *("other", "n", "value", "ci_low", "ci_high", "p", "p_holm"),
 ]
 
 
@@ -54,7 +55,7 @@ def _area_rows(section: Section) -> Iterator[dict[str, Any]]:
 
 def _ranking_rows(ranking: Ranking) -> Iterator[dict[str, Any]]:
     n = len(ranking.datasets)
-    base: dict[str, Any] = {"kind": ranking.kind, "n": n}
+    base: dict[str, Any] = {"truth": ranking.truth, "kind": ranking.kind, "n": n}
     intervals = ranking.intervals or [(None, None)] * len(ranking.methods)
     ranked = zip(ranking.methods, ranking.mean_ranks, intervals, strict=True)
     for method, mean_rank, (low, high) in ranked:
@@ -75,13 +76,14 @@ def _variance_rows(variance: Variance) -> Iterator[dict[str, Any]]:
     names = ("dataset", "protocol", "metric")
     base = {name: getattr(variance, name) for name in names} | {"n": variance.means.size}
     for part, share in variance.shares.items():
-        row = {"statistic": "variance share", "kind": "method", "other": part}
+        truth = Table(variance.dataset, variance.protocol, "").truth
+        row = {"statistic": "variance share", "truth": truth, "kind": "method", "other": part}
         yield base | row | {"value": share}
 
 
 def _place(section: Section) -> dict[str, Any]:
     names = ("dataset", "protocol", "backbone", "metric")
-    return {name: getattr(section, name) for name in names}
+    return {name: getattr(section, name) for name in names} | {"truth": section.table.truth}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
@@ -109,7 +111,8 @@ def _ranking_lines(ranking: Ranking, board: Board) -> list[str]:
         return [markdown_escape(board.title(name)) for name in names]
 
     heading = HEADINGS[ranking.kind]
-    which = f" of rows that {heading}" if heading else ""
+    which = " by neighbours" if ranking.truth == "neighbours" else ""
+    which += f" of rows that {heading}" if heading else ""
     n = len(ranking.datasets)
     over = f"{n} data sets" if n > 1 else "one data set"
     lines = [
