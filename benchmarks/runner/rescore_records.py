@@ -163,10 +163,10 @@ def scored_again(
     except DatasetError as error:
         raise RescoreError(str(error)) from error
     scores = score_codes(query, database, data, device, truth, arrays.get("query_scores"))
-    if VIEW_CODES in arrays:
-        scores.metrics[AGREEMENT] = view_agreement(arrays[VIEW_CODES], record.bits)
     tracks = stored_tracks(arrays, record.bits)
     scores = with_tracks(scores, tracks, (query, database), data, device)
+    if VIEW_CODES in arrays:
+        scores.metrics[AGREEMENT] = view_agreement(arrays[VIEW_CODES], record.bits)
     again = replace(record, metrics=scores.metrics, curves=scores.curves, protocol_info=info)
     return again, scores.query_ap
 
