@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ from datasets.errors import DatasetError, one_line
 from datasets.files.vectors import SUFFIXES, read_vectors
 from datasets.labels import Labels
 
+if TYPE_CHECKING:
+    import h5py
+
 _WORDS = {
     "groundtruth": ("groundtruth", "ground_truth", "neighbors", "neighbours", "gnd", "_gt"),
     "query": ("query", "queries", "test"),
@@ -39,6 +42,8 @@ _WORDS = {
 }
 """What names a file of each kind, looked for in this order."""
 _DISTANCES = {"euclidean": "l2", "angular": "cosine", "dot": "ip", "ip": "ip", "cosine": "cosine"}
+_MOST_PACKED = 1032
+"""Bytes that one stored byte can stand for: deflate packs no closer."""
 MOST_LEARNT = 100_000
 """Rows of the base that methods learn from, where there are none for it."""
 
@@ -95,21 +100,40 @@ def load_ann(path: Path, options: LoadOptions) -> Contents:
                 there = ", ".join(sorted(file)) or "nothing"
                 raise DatasetError(f"{who}: looked for train and test, found {there}")
             names = {"train": "base", "test": "query", "neighbors": "groundtruth"}
-            arrays = {kind: file[name][()] for name, kind in names.items() if name in file}
+            arrays = {kind: _array(who, file, name) for name, kind in names.items() if name in file}
             told = file.attrs.get("distance", "euclidean")
-    except OSError as error:
-        raise DatasetError(f"{who}: cannot be read ({one_line(error)})") from error
+    # What h5py raises for a damaged file differs with the part that is damaged.
+    except (OSError, LookupError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+        raise DatasetError(f"{who}: cannot be read ({one_line(error)}); fetch it again") from error
     told = told.decode() if isinstance(told, bytes) else str(told)
     if told not in _DISTANCES:
         raise DatasetError(f"{who}: distance must be one of {', '.join(_DISTANCES)}, got {told!r}")
     return _contents(who, arrays, _DISTANCES[told])
 
 
+def _array(who: str, file: h5py.File, name: str) -> NDArray[Any]:
+    """Read an array that the file itself holds: a stranger's may point to any other file."""
+    import h5py
+
+    found = file[name] if type(file.get(name, getlink=True)) is h5py.HardLink else None
+    if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
+        raise DatasetError(f"{who}: {name} must be an array in this file; write it into the file")
+    _check_matrix(who, name, found)
+    stored = found.id.get_storage_size()
+    if found.nbytes > _MOST_PACKED * stored:
+        raise DatasetError(
+            f"{who}: truncated, {name} tells of {found.nbytes:,} bytes and {stored:,} are there; "
+            "fetch it again"
+        )
+    values: NDArray[Any] = found[()]
+    return values
+
+
 def _contents(who: str, arrays: Mapping[str, NDArray[Any]], distance: str) -> Contents:
     """Put base, learning vectors and queries into one list of rows, in this order."""
     kinds = [kind for kind in ("base", "learn", "query") if kind in arrays]
     for kind in kinds:
-        _check(who, kind, arrays[kind], arrays["base"].shape[-1])
+        _check(who, kind, arrays[kind], arrays["base"])
     starts = np.cumsum([0, *(len(arrays[kind]) for kind in kinds)])
     rows = {
         kind: torch.arange(start, end)
@@ -133,13 +157,17 @@ def _contents(who: str, arrays: Mapping[str, NDArray[Any]], distance: str) -> Co
     )
 
 
-def _check(who: str, kind: str, x: NDArray[Any], width: int) -> None:
+def _check(who: str, kind: str, x: NDArray[Any], base: NDArray[Any]) -> None:
+    _check_matrix(who, kind, x)
+    if x.shape[1] != base.shape[1]:
+        raise DatasetError(
+            f"{who}: base and {kind} must have equal width, got {base.shape[1]} and {x.shape[1]}"
+        )
+
+
+def _check_matrix(who: str, kind: str, x: NDArray[Any] | h5py.Dataset) -> None:
     if x.ndim != 2 or x.dtype.kind not in "fiu" or 0 in x.shape:
         raise DatasetError(f"{who}: {kind} must be vectors (N, D), got {x.dtype} {x.shape}")
-    if x.shape[1] != width:
-        raise DatasetError(
-            f"{who}: base and {kind} must have equal width, got {width} and {x.shape[1]}"
-        )
 
 
 def _neighbours(who: str, arrays: Mapping[str, NDArray[Any]]) -> Tensor | None:
