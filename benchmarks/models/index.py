@@ -189,8 +189,8 @@ class ImageIndex:
             np.load(folder / files[name], mmap_mode="r", allow_pickle=False)
             for name in ("codes.npy", "inputs.npy")
         )
-        settings = (about[name] for name in ("model", "record", "bits", "kind"))
-        index = cls(*settings, names, codes, inputs)
+        model, record, bits, kind = (about[name] for name in ("model", "record", "bits", "kind"))
+        index = cls(model, record, bits, kind, names, codes, inputs)
         index._check()
         if "index.faiss" not in files:
             return index
