@@ -88,7 +88,7 @@ class TaskInputs:
         for corruption, severity in product(KINDS, SEVERITIES) if self.task.shift else ():
             name = f"{SHIFTED}{corruption}-{severity}"
             got = partial(self.cache.shifted, data, backbone, kind, corruption, severity)
-            yield name, self._on_device(self._once((name, kind), got)).array
+            yield name, self._once((name, kind), got).array.to(self.cache.device)
         if (others := self.task.distractors) is not None:
             got = partial(self.cache.features, others, backbone, kind)
             yield DISTRACTORS, self._once((DISTRACTORS, kind), got).array
