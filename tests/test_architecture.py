@@ -111,7 +111,7 @@ def test_a_package_imports_only_what_the_table_allows(path):
     assert {name for name in imported(path) if name.split(".")[0] not in allowed} == set()
 
 
-SHARED_BY_METHODS = {"base", "functional", "statistics", "pairs", "spectral", "walks"}
+SHARED_BY_METHODS = {"base", "functional", "statistics", "pairs", "spectral", "walks", "hyperbolic"}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("*.py")), ids=of)
