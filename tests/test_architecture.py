@@ -116,7 +116,8 @@ def test_a_package_imports_only_what_the_table_allows(path):
 
 
 SHARED_BY_METHODS = {
-    *("base", "functional", "statistics", "anchored", "pairs", "space", "spectral", "walks"),
+    *("base", "functional", "statistics", "anchored", "hyperbolic", "pairs", "space", "spectral"),
+    "walks",
 }
 
 
