@@ -27,7 +27,7 @@ FLOORS = {
     "benchmarks": """
         perf
         commands
-        models, publish
+        models, publish, tuning
         runner, contract
         grid
         training
@@ -58,7 +58,7 @@ NARROWER = {"contract": {"grid", "training"}, "training": {"features", "machine"
 """Rooms that may import these alone of what lies below them."""
 
 COMMANDS = {"run", "report", "status", "score", "rescore", "repro", "explain", "command"} | {
-    *("export", "encode", "index", "search", "submit", "verify"),
+    *("export", "encode", "index", "search", "submit", "verify", "tune"),
 }
 """Files of `benchmarks/` that are one room together. Every other room is a folder or one file."""
 
