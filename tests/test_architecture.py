@@ -28,7 +28,7 @@ FLOORS = {
         perf
         commands
         embeddings
-        models, publish
+        models, publish, tuning
         runner, contract
         grid
         training
@@ -59,7 +59,7 @@ NARROWER = {"contract": {"grid", "training"}, "training": {"features", "machine"
 """Rooms that may import these alone of what lies below them."""
 
 COMMANDS = {"run", "report", "status", "score", "rescore", "repro", "explain", "command"} | {
-    *("export", "encode", "index", "search", "submit", "verify", "advise"),
+    *("export", "encode", "index", "search", "submit", "verify", "advise", "tune"),
 }
 """Files of `benchmarks/` that are one room together. Every other room is a folder or one file."""
 
