@@ -178,7 +178,7 @@ def _score(
                     arrays["query_scores"] = asked
             case (Tensor() as query, Tensor() as database):
                 scores = score_floats(query, database, data, rule, truth)
-        scores = with_tracks(scores, tracks, (encoded[0], encoded[1]), data, device, rule)
+        scores = with_tracks(scores, tracks, encoded[:2], data, device, rule)
     arrays |= {name: one.rows for name, one in tracks.items() if isinstance(one, PackedBits)}
     arrays["query_ap"] = scores.query_ap
     return scores, arrays
