@@ -122,6 +122,9 @@ def _score(
                     arrays["query_scores"] = asked
             case (Tensor() as query, Tensor() as database):
                 scores = score_floats(query, database, data, cell.method.rule, truth)
+                in_dim = inputs.features(cell.method.cls.consumes).array.shape[-1]
+                n_bytes = cell.method.item_bytes(in_dim, cell.key.bits)
+                scores.metrics["codes.bytes"] = float(n_bytes)
     arrays["query_ap"] = scores.query_ap
     return scores, arrays
 
