@@ -72,6 +72,7 @@ def assemble(protocol: Protocol_, contents: Contents, options: LoadOptions) -> R
         hierarchy=contents.hierarchy,
         captions=contents.captions,
         neighbours=contents.neighbours if protocol.neighbours else None,
+        classes=contents.classes,
         notes=notes,
     )
 

@@ -47,6 +47,8 @@ class RetrievalDataset:
         Sentences about each image, at least one of them; N images.
     neighbours : Tensor or None, int64, shape (Q, k)
         Nearest places in ``database`` of each query, nearest first, where the source gives them.
+    classes : tuple of str
+        Names of the C classes; empty where they have none.
     notes : tuple of str
         What the user should know of how the data set was read.
 
@@ -67,6 +69,7 @@ class RetrievalDataset:
     hierarchy: Tensor | None = None
     captions: Sequence[Sequence[str]] | None = None
     neighbours: Tensor | None = None
+    classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -92,6 +95,11 @@ class RetrievalDataset:
         self._check_hierarchy()
         self._check_captions()
         self._check_neighbours()
+        if self.classes and len(self.classes) != self.labels.n_classes:
+            self._refuse(
+                f"classes must be {self.labels.n_classes} names, one a column of the labels, or "
+                f"none, got {len(self.classes)}"
+            )
 
     def _refuse(self, message: str) -> None:
         raise DatasetError(f"{self.name}/{self.protocol.name}: {message}")

@@ -33,6 +33,9 @@ class LoadOptions:
         Told of what takes long while a data set is loaded.
     n_query, n_train, cutoff : int or None
         Of the protocol that the user's own data are split by; None chooses by their number.
+    unseen : float or None
+        Share of the classes of the user's own data that is left out of training; None leaves out
+        none.
     image_column, label_column : str or None
         Of the user's own parquet files; None guesses.
     """
@@ -44,6 +47,7 @@ class LoadOptions:
     n_query: int | None = None
     n_train: int | None = None
     cutoff: int | None = None
+    unseen: float | None = None
     image_column: str | None = None
     label_column: str | None = None
 

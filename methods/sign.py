@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from methods.base import Array, CentredMethod, Trainer, TrainingSet
+from methods.statistics import mean_row
 
 
 class Sign(CentredMethod):
@@ -61,5 +62,5 @@ class Sign(CentredMethod):
         """Take the mean."""
         X = self.training_set(data).features
         if self.centre:
-            self.mu.copy_(X.mean(0, dtype=torch.float64))
+            self.mu.copy_(mean_row(X))
         return self

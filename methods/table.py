@@ -25,6 +25,7 @@ from methods.kmh import KMH
 from methods.knnh import KNNH
 from methods.lfq import LFQ
 from methods.lsh import LSH
+from methods.mls3rduh import MLS3RDUH
 from methods.nsh import NSH
 from methods.oh import OH
 from methods.pca_rr import PCARR
@@ -62,6 +63,7 @@ METHODS: dict[str, type[HashMethod]] = {
     "ssdh": SSDH,
     "greedyhash": GreedyHash,
     "tbh": TBH,
+    "mls3rduh": MLS3RDUH,
     "bihalf": BiHalf,
     "cibhash": CIBHash,
     "cimon": CIMON,

@@ -13,7 +13,9 @@ CAPTIONS = {
         "Precision within Hamming radius 2 against code length; an empty ball counts 0"
     ),
     "cost": "Retrieval quality against training time",
-    "mean_ranks": "Mean ranks over data sets",
+    "mean_ranks": "Mean ranks over data sets, by labels",
+    "mean_ranks_by_neighbours": "Mean ranks over data sets, by neighbours",
+    "labels_against_neighbours": "What labels say against what neighbours say",
     "bit_balance": "How often each bit is set",
     "loss": "Loss by epoch",
     "distance_histograms": "Hamming distances of relevant and other pairs",
@@ -35,3 +37,5 @@ COLUMNS = {
 
 FORMATS = ("pdf", "png", "svg")
 """Of figures."""
+FILES = ("pdf", "png")
+"""Formats of figures where none is named."""

@@ -27,7 +27,8 @@ FLOORS = {
     "benchmarks": """
         perf
         commands
-        models
+        embeddings
+        models, publish
         runner, contract
         grid
         training
@@ -58,7 +59,7 @@ NARROWER = {"contract": {"grid", "training"}, "training": {"features", "machine"
 """Rooms that may import these alone of what lies below them."""
 
 COMMANDS = {"run", "report", "status", "score", "rescore", "repro", "explain", "command"} | {
-    *("export", "encode", "index", "search"),
+    *("export", "encode", "index", "search", "submit", "verify", "advise"),
 }
 """Files of `benchmarks/` that are one room together. Every other room is a folder or one file."""
 
@@ -68,7 +69,7 @@ TOGETHER = {"benchmarks": COMMANDS, "datasets": {"doctor", "rows"}}
 CHECK = ROOT / "methods/check.py"
 """A command among the methods, where their authors look for it: it may import everything."""
 
-OUTPUT = {"runs", "samples", "report", "plan.json", "__pycache__"}
+OUTPUT = {"runs", "samples", "report", "advice", "plan.json", "__pycache__"}
 MOST = 18  # entries of a room that are understood in one look
 
 
@@ -114,7 +115,9 @@ def test_a_package_imports_only_what_the_table_allows(path):
     assert {name for name in imported(path) if name.split(".")[0] not in allowed} == set()
 
 
-SHARED_BY_METHODS = {"base", "functional", "statistics", "pairs", "spectral"}
+SHARED_BY_METHODS = {
+    *("base", "functional", "statistics", "anchored", "pairs", "space", "spectral", "walks"),
+}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("*.py")), ids=of)
@@ -123,7 +126,7 @@ def test_sibling_methods_never_import_each_other(path):
         pytest.skip("the table of methods names them all")
     ours = {name for name in imported(path) if name.startswith("methods")}
     shared = (
-        {"methods.recipe", "methods.equal_rows", "methods.inputs"}
+        {"methods.recipe", "methods.space", "methods.equal_rows", "methods.inputs"}
         if path.name == "base.py"
         else {"methods." + name for name in SHARED_BY_METHODS}
     )

@@ -5,6 +5,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from results.analysis.board import PANELS
 from results.choices import CAPTIONS
 from results.figures import lines as figure_lines
 from results.figures.by_name import FIGURES, draw
@@ -12,8 +13,9 @@ from results.figures.lines import bit_balance, precision_at_n
 from results.figures.ranks import mean_ranks
 from results.figures.style import COLOURS, DPI, WIDTHS, inline_png, inline_svg, method_styles, save
 from results.figures.training import cost, loss, pareto
+from results.figures.truths import labels_against_neighbours
 from results.gallery.view import View
-from tests.record_factory import ORDER, board_of, failure, grid, make_record
+from tests.record_factory import ORDER, board_of, by_neighbours, failure, grid, make_record
 
 
 def map_against_bits(board):
@@ -312,13 +314,27 @@ def test_a_bar_joins_methods_that_enough_data_sets_do_not_tell_apart():
     assert "A bar joins what does not differ at 5 %" in " ".join(figure.get_supxlabel().split())
 
 
+def test_labels_and_neighbours_of_one_split_are_drawn_against_each_other_a_point_a_method():
+    records = [*grid(), *by_neighbours(grid()), *by_neighbours(grid(dataset="without labels"))]
+    (axes,) = labels_against_neighbours(View(board_of(records))).axes
+    points = {bar.get_label(): bar.lines[0].get_xydata()[0] for bar in axes.containers}
+    assert list(points) == ["lsh", "itq", "cibhash"]
+    assert points["itq"] == pytest.approx([0.468, 1 - 0.468])
+    assert axes.get_xlabel() == "mAP@1000 by labels, 64 bits"
+    assert axes.get_ylabel() == "recall10@10, 64 bits (rho -1.00)"
+
+
+def test_one_truth_alone_has_nothing_to_be_drawn_against():
+    other = [replace(record, backbone="cnn") for record in by_neighbours(grid())]
+    for records in (grid(), by_neighbours(grid()), [*grid(), *other]):
+        assert labels_against_neighbours(View(board_of(records))) is None
+
+
 @pytest.mark.parametrize("width", ["column", "page"])
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_of_curves_has_the_width_of_the_paper(name, width):
     records = [*grid(bits=(1, 2)), *(with_curves(seed, method="nsh") for seed in (0, 1))]
-    if name == "recall_against_bytes":
-        info = make_record().protocol_info | {"metric": "recall5@5"}
-        records = [make_record(metrics={"recall5@5": 0.5, "recall5@20": 0.9}, protocol_info=info)]
+    records += by_neighbours(grid(bits=(1, 2)))
     drawn = list(draw(View(board_of(records), width=width), name))
     needs_arrays = {"bit_correlation", "tsne"}
     assert bool(drawn) == (name not in needs_arrays)
@@ -391,3 +407,15 @@ def test_letters_that_the_font_lacks_are_shown_by_their_numbers(name):
         texts = " ".join(text.get_text() for text in one.figure.findobj(mpl.text.Text))
         assert "(U+54C8)" in texts
         assert name != "loss" or {"(U+6F22)", "_a"} <= set(texts.split())
+
+
+def test_panels_go_to_the_best_where_there_are_many_methods():
+    methods = [f"m{place:02}" for place in range(PANELS + 3)]
+    board = board_of(grid(methods=methods, bits=(16,), seeds=1), order=methods)
+    (section,) = board.sections
+    shown = [row.method for row in section.with_panels]
+    assert shown == [*methods[3:], "float", "random"]
+    assert section.panels_note == f" The {PANELS} best of {PANELS + 3} methods."
+    (few,) = board_of(grid(bits=(16,), seeds=1)).sections
+    assert few.with_panels == few.rows
+    assert few.panels_note == ""

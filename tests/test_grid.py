@@ -158,7 +158,7 @@ def test_fresh_views_show_in_the_label_of_trained_methods(task):
     assert keys == ["lsh", "cibhash(views=fresh)"]
 
 
-def test_digest_of_a_suite_tells_weights_and_sizes_apart(task):
+def test_digest_of_a_task_tells_weights_and_sizes_apart(task):
     other = Task(task.data, backbone("pixels", 4))
     assert len({task.digest, other.digest}) == 2
     assert Task(load("synthetic"), backbone("pixels")).digest == task.digest
@@ -179,7 +179,7 @@ def test_digest_of_a_suite_tells_weights_and_sizes_apart(task):
         ("float", None),
     ],
 )
-def test_what_a_suite_lacks_is_said_before_training(task, name, words):
+def test_what_a_task_lacks_is_said_before_training(task, name, words):
     bare = replace(
         task.data, images=None, features=torch.randn(600, 4), captions=None, hierarchy=None
     )

@@ -7,6 +7,7 @@ from scipy import stats
 
 from results.analysis.arrange import build
 from results.analysis.board import Pair
+from results.analysis.comparisons import compare
 from results.analysis.ranking import (
     area_under_bits,
     areas,
@@ -19,7 +20,8 @@ from results.analysis.ranking import (
 )
 from results.analysis.statistics import Difference
 from results.store.store import Scan
-from tests.record_factory import make_record
+from results.tables.comparisons import statistics_markdown
+from tests.record_factory import board_of, by_neighbours, grid, make_record
 
 GAP = np.nan
 
@@ -162,3 +164,14 @@ def test_one_data_set_is_ranked_without_a_test_and_one_method_is_not():
     assert ranking.undecided.startswith("1 data set cannot tell 4 methods apart")
     assert rank(board_of_means([[0.1]]), "method") is None
     assert rank(board_of_means([[0.1, 0.2]], kind="captions"), "method") is None
+
+
+def test_labels_and_neighbours_are_two_rankings():
+    records = [*grid(), *by_neighbours(grid())]
+    labels, neighbours = compare(board_of(records), {}).comparisons.rankings
+    assert (labels.truth, labels.methods) == ("labels", ("cibhash", "itq", "lsh"))
+    assert (neighbours.truth, neighbours.methods) == ("neighbours", ("lsh", "itq", "cibhash"))
+    assert labels.mean_ranks == neighbours.mean_ranks == (1, 2, 3)
+    text = "\n".join(statistics_markdown(compare(board_of(records), {})))
+    assert "Mean ranks over one data set" in text
+    assert "Mean ranks by neighbours over one data set" in text

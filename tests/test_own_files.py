@@ -350,7 +350,7 @@ def test_wrong_files_of_features_are_refused(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"PK")
     assert "cannot be read" in refusal(f"features:{tmp_path}/x.npz")
     assert "cannot be read" in refusal(f"features:{tmp_path}/none.safetensors")
-    assert "expected a .npz, .safetensors, .npy or .parquet file" in refusal(
+    assert "expected a .npz or .safetensors file, or one of vectors alone: .fvecs" in refusal(
         f"features:{tmp_path}/x.txt"
     )
     np.savez(tmp_path / "x.npz", labels=np.zeros(3))

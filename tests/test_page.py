@@ -13,11 +13,11 @@ from results.analysis.comparisons import compare
 from results.analysis.curves import mean_curve
 from results.figures.style import COLOURS
 from results.page.data import page_data
-from results.page.overview import overview
+from results.page.overview import overview, overviews
 from results.page.render import page_html
 from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown
 from results.tables.markup import TEMPLATES
-from tests.record_factory import ORDER, board_of, grid, make_record
+from tests.record_factory import ORDER, board_of, by_neighbours, grid, make_record
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -192,6 +192,19 @@ def test_the_page_opens_with_a_row_a_method_by_mean_rank():
     assert link in html
     assert "<pre>@misc{&lt;b&gt;}</pre>" in html
     assert html.index('id="overview"') < html.index('id="board"')
+
+
+def test_the_overview_never_takes_a_mean_over_both_truths():
+    board = compare(board_of([*grid(), *by_neighbours(grid())]), {})
+    labels, neighbours = overviews(board)
+    assert [line.method for line in labels.lines] == ["cibhash", "itq", "lsh"]
+    assert [line.method for line in neighbours.lines] == ["lsh", "itq", "cibhash"]
+    assert labels.lines[1].means == pytest.approx((0.42, 0.436, 0.468))
+    assert neighbours.lines[1].means == pytest.approx((0.58, 0.564, 0.532))
+    assert (labels.tables, neighbours.tables) == (1, 1)
+    html = page_html(board, {})
+    assert "What is relevant: neighbours." in html
+    assert "mean of each protocol's recall over 1 table" in " ".join(html.split())
 
 
 def test_a_paper_that_is_no_address_is_no_link():

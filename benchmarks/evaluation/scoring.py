@@ -38,6 +38,7 @@ from benchmarks.evaluation.ties import Floats, Ints
 from benchmarks.machine.memory import halving
 from datasets.base import RetrievalDataset
 from datasets.digests import tensor_digest
+from datasets.protocols.training_part import query_groups
 
 HIERARCHY_CUTOFF = 2500
 """k of mAHP@k where a data set has a hierarchy; smaller data bases end it."""
@@ -214,7 +215,7 @@ def score_floats(
     rule: Rule = "cosine",
     truth: Neighbours | None = None,
 ) -> Scores:
-    """Score the ranking by cosine or inner product of vectors, (Q, D) and (M, D)."""
+    """Score the ranking of vectors, (Q, D) and (M, D), by a rule."""
     if truth is not None:
         by_k = {
             k: list(rank_neighbours(query, database, truth.nearest(k), rule, query.device))
@@ -269,8 +270,25 @@ def _scores(
     curves: dict[str, dict[str, list[float]]],
 ) -> Scores:
     means = {name: float(values.mean()) for name, values in per_query.items()}
+    groups = _group_means(per_query[data.protocol.metric], data)
     query_ap = per_query[data.protocol.metric].astype(np.float32)
-    return Scores(means | health, curves, query_ap)
+    return Scores(means | groups | health, curves, query_ap)
+
+
+def _group_means(values: Floats, data: RetrievalDataset) -> dict[str, float]:
+    """Means over the queries that the protocol tells apart, and how far the second is behind."""
+    protocol, metric = data.protocol, data.protocol.metric
+    if protocol.neighbours:  # classes are not what is relevant
+        return {}
+    masks = query_groups(
+        protocol.label, data.labels, data.query, protocol.unseen, protocol.imbalance
+    )
+    means = {n: float(values[mask.numpy()].mean()) for n, mask in masks.items() if mask.any()}
+    found = {f"{metric}:{name}": mean for name, mean in means.items()}
+    if len(means) == 2:
+        first, second = means.values()
+        found[f"{metric}:gap"] = first - second
+    return found
 
 
 def _curve(stats: RetrievalStats) -> dict[str, list[float]]:
@@ -326,7 +344,7 @@ def protocol_info(data: RetrievalDataset, inputs: str) -> dict[str, str | int]:
         "n_query_without_relevant": int((~related.any(1)).sum()),
         "cutoff": protocol.cutoff,
         "metric": protocol.metric,
-        "rule": protocol.rule,
+        "rule": protocol.split_rule,
         "relevance": protocol.relevance,
         "source": protocol.source,
         "digest": protocol.digest,

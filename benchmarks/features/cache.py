@@ -30,6 +30,7 @@ from benchmarks.features.extraction import (
     whole_images,
 )
 from benchmarks.features.extractor import Extractor, precision
+from benchmarks.features.kmeans_patches import KMeansPatches
 from benchmarks.features.onnx_backbone import Say, is_for, onnx_digest, quickest, unheard
 from datasets.augment import AUGMENTATIONS
 from datasets.base import RetrievalDataset
@@ -89,6 +90,7 @@ class FeatureCache:
         FeatureError
             If a feature is not finite, with the rows.
         """
+        self._keep_learnt(backbone)
         views = whole_images(self._source(data, kind, backbone.resize), backbone.square)
         key = [data.data_digest, backbone.resize]
         stem = partial(self._stem, backbone.label, key, backbone)
@@ -102,8 +104,9 @@ class FeatureCache:
         n_views: int,
         kind: Kind = "features",
         also: Kind | None = None,
+        rows: Tensor | None = None,
     ) -> Cached[Tensor]:
-        """Features of augmented views of every training image.
+        """Features of augmented views of every training image, or of the images in `rows`.
 
         Float16, shape (N, V, D), or (N, V, T, D) where `kind` asks for tokens. `also` is as in
         `features`.
@@ -117,13 +120,15 @@ class FeatureCache:
         FeatureError
             If the data set has no images, or a feature is not finite.
         """
+        self._keep_learnt(backbone)
         images = self._source(data, "augmented views")
         recipe = lookup("augmentation", augmentation, AUGMENTATIONS)
-        rows_digest = hashlib.sha256(data.train.numpy().tobytes()).hexdigest()
+        which, rows = ("the training", data.train) if rows is None else ("some", rows)
+        rows_digest = hashlib.sha256(rows.numpy().tobytes()).hexdigest()
         views_key = [data.data_digest, repr(recipe), n_views, rows_digest]
         seed = int(_digest(views_key)[:15], 16)
-        views = augmented(images, data.train, recipe, n_views, seed, backbone.input_size)
-        what = f"of {n_views} views of the training images of {data.name}"
+        views = augmented(images, rows, recipe, n_views, seed, backbone.input_size)
+        what = f"of {n_views} views of {which} images of {data.name}"
         stem = partial(self._stem, backbone.network_label, views_key, backbone)
         return self._array(what, stem, views, backbone, kind, also)
 
@@ -158,6 +163,10 @@ class FeatureCache:
         images = self._source(data, "new views", resize)
         images.prepare(self.root / "pixels", self.progress)
         return images
+
+    def _keep_learnt(self, backbone: Backbone) -> None:
+        if isinstance(backbone, KMeansPatches):
+            backbone.keep(self.root / "networks", self.progress)
 
     def _source(self, data: RetrievalDataset, what: str, resize: Resize = "stretch") -> ImageSource:
         """Images of a data set, not ready yet."""

@@ -133,6 +133,13 @@ class MethodSpec:
         """Whether its views are features under noise, and not those of augmented images."""
         return self.is_trained and self.recipe.augmentation == EMBEDDING
 
+    @property
+    def settable(self) -> dict[str, Any]:
+        """All that can be set, by name, as it stands; a hyper-parameter hides a recipe's field."""
+        names = [f.name for f in fields(Recipe) if f.name not in _NO_SETTINGS]
+        schedule = {name: getattr(self.recipe, name) for name in names}
+        return (schedule if self.is_trained else {}) | self.params
+
     def settings(self, n_bits: int) -> dict[str, Any]:
         """All that shapes a number of this method at a code length, as JSON data."""
         settings: dict[str, Any] = {
@@ -157,7 +164,7 @@ class MethodSpec:
     def length_fault(self, in_dim: int, n_bits: int) -> str | None:
         """Say in one line why it gives no codes of a length, None if it does.
 
-        The constructor tells; what else goes wrong in it is left to the cell.
+        The constructor tells by `LengthError`; what else goes wrong in it is left to the cell.
 
         Parameters
         ----------
@@ -168,7 +175,7 @@ class MethodSpec:
         try:
             with no_exit(), torch.device("cpu" if n_bits <= _BUILT else "meta"):
                 self.cls(in_dim, n_bits, **self.params)
-        except ValueError as error:
+        except LengthError as error:
             return one_line(error)
         except Exception:
             return None
@@ -227,7 +234,7 @@ def method_spec(
     name: str,
     overrides: Mapping[str, Any] | None = None,
     epochs: int | None = None,
-    recipe: RecipeName = "paper",
+    recipe: RecipeName | Mapping[str, Any] = "paper",
     finetune: bool = False,
     known: Mapping[str, type[HashMethod]] = _KNOWN,
 ) -> MethodSpec:
@@ -241,8 +248,9 @@ def method_spec(
         Hyper-parameters of the constructor or fields of the recipe, by name.
     epochs : int
         For a trained method, instead of the recipe's.
-    recipe : "paper" or "common"
-        The method's own recipe, or `COMMON` for a trained method.
+    recipe : "paper", "common" or mapping
+        The method's own recipe, `COMMON` for a trained method, or what tuning chose instead of its
+        own values.
     finetune : bool
         Train the backbone too; "paper" is then what the paper publishes for that.
     known : mapping
@@ -262,13 +270,14 @@ def method_spec(
     if epochs is not None and spec.is_trained:
         changes.setdefault("epochs", epochs)
     start = (cls.published or cls.recipe) if finetune else cls.recipe
-    if recipe == "common" and spec.is_trained:
+    if isinstance(recipe, Mapping):
+        chosen = method_spec(name, recipe, known=known)
+        start = replace(chosen.recipe, params=chosen.params)
+    elif recipe == "common" and spec.is_trained:
         start = COMMON
-    spec = replace(spec, params=spec.params | dict(start.params), finetune=finetune)
-    schedule = {
-        f.name: getattr(start, f.name) for f in fields(Recipe) if f.name not in _NO_SETTINGS
-    }
-    settable = spec.params | (schedule if spec.is_trained else {})
+    params = spec.params | dict(start.params)
+    spec = replace(spec, params=params, recipe=start, finetune=finetune)
+    settable = spec.settable
     for parameter, value in changes.items():
         default = lookup(f"setting of {name}", parameter, settable)
         if parameter == ("bank_size" if finetune else "backbone_lr"):
@@ -300,8 +309,8 @@ def method_spec(
     params = spec.params | {k: v for k, v in changes.items() if k in spec.params}
     if params != spec.params:
         _check_params(name, cls, params)
-    if start is COMMON:
-        changes = {"recipe": "common", **changes}
+    if start is COMMON or isinstance(recipe, Mapping):
+        changes = {"recipe": "common" if start is COMMON else "tuned", **changes}
     if finetune:
         changes = {"finetune": True, **changes}
     return replace(spec, params=params, recipe=changed, changes=changes)

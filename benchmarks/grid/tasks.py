@@ -13,6 +13,7 @@ import torch
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone, BackboneError, Kind, Resize
 from benchmarks.features.extraction import extraction_digest
+from benchmarks.features.kmeans_patches import KMeansPatches
 from benchmarks.grid.method_settings import GridError, MethodSpec
 from benchmarks.grid.yardsticks.base import Yardstick
 from benchmarks.training.embedding_views import EMBEDDING
@@ -21,6 +22,7 @@ from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
 from datasets.image_source import MemoryImages
 from datasets.progress import silent
+from results.store.run_key import Table
 
 DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}
 """Backbone by data set; natural images take `NATURAL_BACKBONE`."""
@@ -73,6 +75,11 @@ class Task:
     backbone: Backbone
     request: TaskRequest | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.backbone, KMeansPatches) and self.data.images is not None:
+            learnt = self.backbone.learnt_from(self.data.images, self.data.train)
+            object.__setattr__(self, "backbone", learnt)
+
     def __reduce__(self) -> tuple[Callable[..., Task], tuple[object, ...]]:
         """Travel as a request; the digest tells whether the other side found the same."""
         if self.request is None:
@@ -83,6 +90,11 @@ class Task:
     def label(self) -> str:
         """Backbone, input size and how images come to it; precomputed features have none."""
         return "features" if self.data.features is not None else self.backbone.label
+
+    @property
+    def table(self) -> Table:
+        """The table that its cells stand in."""
+        return Table(self.data.name, self.data.protocol.name, self.label)
 
     def in_dim(self, kind: Kind) -> int | None:
         """Width D of what a method is given; None where images would have to be decoded for it.
@@ -103,6 +115,8 @@ class Task:
     def _measured(self, kind: Kind) -> int | None:
         if self.data.features is not None:
             return self.data.features.shape[-1]
+        if isinstance(self.backbone, KMeansPatches):
+            return self.backbone.width(kind)
         side = self.backbone.input_size
         if side is None and isinstance(self.data.images, MemoryImages):
             side = self.data.images.read(torch.tensor([0])).shape[-1]
@@ -120,8 +134,8 @@ class Task:
             in_dim = self.in_dim(spec.cls.consumes)
         except BackboneError as error:
             return f"{spec.name}: {error}"
-        fits = 8 * max(n_bits, 1)  # all parts of K divide it
-        fault = spec.length_fault(in_dim or fits, n_bits)
+        stand_in = 8 * max(n_bits, 1)  # for a width not known yet: every rule accepts 8 K
+        fault = spec.length_fault(in_dim or stand_in, n_bits)
         return fault and f"{spec.name} at {n_bits} bits: {fault}"
 
     def lacks(self, spec: MethodSpec) -> str | None:

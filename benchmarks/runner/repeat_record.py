@@ -57,8 +57,9 @@ def repeat(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     Those of USER_ERRORS
         If the record cannot be read, or its cell cannot be run.
     """
-    record = read_record(options.record)
-    stored = store_of(options.record).arrays(options.record)
+    record, store = read_record(options.record), store_of(options.record)
+    tidy(store)
+    stored = store.arrays(options.record)
     again, arrays = run_again(record, options)
     lines = [f"differs: {name}: {a} | {b}" for name, a, b in differences(record, again)]
     return lines, list(changes(record, again, stored, arrays))
@@ -68,7 +69,6 @@ def run_again(
     record: RunRecord, options: argparse.Namespace, on_trained: OnTrained | None = None
 ) -> tuple[RunRecord, dict[str, np.ndarray]]:
     """Run the cell of a record with the flags of `benchmarks.repro`; raises what `repeat` does."""
-    tidy(store_of(options.record))
     env = environment(options.device, deterministic=options.deterministic)
     methods = [options.method] if options.method else ["all", "yardsticks"]
     network, spec = stored_setup(record, methods, options.backbone)

@@ -1,6 +1,7 @@
 """Features and labels in one file: ``features:PATH``, ``.npz`` or ``.safetensors``.
 
-``.npy`` and ``.parquet`` hold features alone; they need not lie in memory.
+A ``.npy``, a ``.parquet`` or another file of `datasets.files.vectors` holds features alone; they
+need not lie in memory.
 
 =============  ====================================================================================
 ``features``   float (N, D)
@@ -25,7 +26,7 @@ from torch import Tensor
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError, one_line
 from datasets.features import Features
-from datasets.files.vectors import read_vectors
+from datasets.files.vectors import SUFFIXES, read_vectors
 from datasets.labels import Labels
 from datasets.own.labels import from_matrix, from_values
 from datasets.own.parts import kind_of, split_by_name
@@ -62,7 +63,7 @@ def load_features(path: Path, options: LoadOptions) -> Contents:
             f"{', '.join(sorted(arrays)) or 'none'}"
         )
     features, labels = arrays["features"], arrays.get("labels")
-    alone = path.suffix in (".npy", ".parquet")  # in their own types
+    alone = path.suffix in SUFFIXES  # in their own types
     if (
         features.ndim != 2
         or features.dtype.kind not in "fiu"[: 3 if alone else 1]
@@ -129,7 +130,7 @@ def _parts(who: str, split: Array) -> tuple[dict[str, Tensor], tuple[str, ...]]:
 def _read(path: Path, options: LoadOptions) -> Mapping[str, Array]:
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise DatasetError(f"features:{path}: expected a file")
-    if path.suffix in (".npy", ".parquet"):
+    if path.suffix in SUFFIXES:
         return {"features": read_vectors(path, options.cache, options.progress)}
     try:
         if path.suffix == ".npz":
@@ -142,4 +143,7 @@ def _read(path: Path, options: LoadOptions) -> Mapping[str, Array]:
             return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in found}
     except Exception as error:  # the readers raise what they like on a damaged file
         raise DatasetError(f"features:{path}: cannot be read ({one_line(error)})") from error
-    raise DatasetError(f"features:{path}: expected a .npz, .safetensors, .npy or .parquet file")
+    raise DatasetError(
+        f"features:{path}: expected a .npz or .safetensors file, or one of vectors alone: "
+        f"{' '.join(SUFFIXES)}"
+    )

@@ -47,6 +47,10 @@ class Entry:
     best: bool  # rank 1 among the rows of its kind in its column
 
 
+PANELS = 12
+"""Methods of a figure or a gallery in which each has a place of its own."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One method or yardstick."""
@@ -89,7 +93,7 @@ class Section:
     dataset: str
     protocol: str
     backbone: str
-    sizes: str  # "1,000 queries, 5,000 training images, ..."
+    sizes: str  # "1,000 queries, 5,000 training images, ...", and what the backbone learnt from
     rule: str  # how the split was made, and what counts as relevant
     metric: str  # of the main table
     further: tuple[str, ...]  # the other metrics
@@ -119,6 +123,24 @@ class Section:
 
     def _of_kind(self, kind: str) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.kind == kind)
+
+    @cached_property
+    def with_panels(self) -> tuple[Row, ...]:
+        """The rows that have a panel where each has its own: yardsticks, and `PANELS` methods.
+
+        They are the best by the main metric at the longest codes.
+        """
+        entries = ((row.cell(self.metric, self.bits[-1]), row) for row in self.rows)
+        ranked = [(cell.mean, row) for cell, row in entries if cell and not row.yardstick]
+        ranked.sort(key=lambda pair: -pair[0])
+        best = {row.method for _, row in ranked[:PANELS]}
+        return tuple(row for row in self.rows if row.yardstick or row.method in best)
+
+    @property
+    def panels_note(self) -> str:
+        """Say which methods have panels, where not all do."""
+        n, of = (sum(not row.yardstick for row in rows) for rows in (self.with_panels, self.rows))
+        return "" if n == of else f" The {n} best of {of} methods."
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -236,6 +258,7 @@ class Ranking:
     """Mean ranks of the methods of one kind over data sets, best first."""
 
     kind: str
+    truth: str  # one of `results.store.run_key.TRUTHS`, by which every table of it goes
     methods: tuple[str, ...]
     mean_ranks: tuple[float, ...]
     datasets: tuple[str, ...]

@@ -28,16 +28,18 @@ from results.analysis.statistics import ALPHA, Difference, Floats, holm
 _Column = tuple[Section, int]
 
 
-def rank(board: Board, kind: str) -> Ranking | None:
+def rank(board: Board, kind: str, truth: str = "labels") -> Ranking | None:
     """Rank the methods of a kind over the data sets; None with fewer than two methods.
 
-    Every method counts at the same code lengths of the same tables: what would leave a gap, a
-    method or a column, is left out.
+    Tables of labels and of neighbours are two rankings: a code can be good for one and bad for the
+    other. Every method counts at the same code lengths of the same tables: what would leave a gap,
+    a method or a column, is left out.
     """
     entries: dict[str, dict[str, float]] = {}
     columns: dict[str, _Column] = {}
     for section in board.sections:
-        for row in section.rows:
+        of_truth = section.rows if section.table.truth == truth else ()
+        for row in of_truth:
             for bits in section.bits if row.kind == kind else ():
                 cell = row.cell(section.metric, bits)
                 if cell is not None:
@@ -58,6 +60,7 @@ def rank(board: Board, kind: str) -> Ranking | None:
     left = [name for name in (*names, *entries) if name not in (*methods, *kept)]
     return Ranking(
         kind=kind,
+        truth=truth,
         methods=tuple(methods),
         mean_ranks=tuple(mean_ranks.tolist()),
         datasets=tuple(datasets),

@@ -19,6 +19,7 @@ from results.figures import codes as figure_codes
 from results.figures import lines as figure_lines
 from results.figures import ranks as figure_ranks
 from results.figures import training as figure_training
+from results.figures import truths as figure_truths
 from results.gallery.view import View
 from results.store.run_key import folder_name
 
@@ -51,6 +52,8 @@ FIGURES = {
     "precision_at_radius_2": Kind(figure_lines.precision_at_radius_2),
     "cost": Kind(figure_training.cost),
     "mean_ranks": Kind(figure_ranks.mean_ranks),
+    "mean_ranks_by_neighbours": Kind(partial(figure_ranks.mean_ranks, truth="neighbours")),
+    "labels_against_neighbours": Kind(figure_truths.labels_against_neighbours),
     "bit_balance": Kind(figure_lines.bit_balance),
     "loss": Kind(section=figure_training.loss),
     "distance_histograms": Kind(section=figure_codes.distance_histograms),

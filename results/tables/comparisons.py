@@ -13,8 +13,8 @@ from results.analysis.ranking import areas
 from results.tables.markup import markdown_escape
 
 COLUMNS = [
-    *("statistic", "dataset", "protocol", "backbone", "bits", "metric", "kind", "method", "other"),
-    *("n", "value", "ci_low", "ci_high", "p", "p_holm"),
+    *("statistic", "dataset", "protocol", "backbone", "bits", "metric", "truth", "kind", "method"),
+    *("other", "n", "value", "ci_low", "ci_high", "p", "p_holm"),
 ]
 
 
@@ -50,7 +50,7 @@ def _area_rows(section: Section) -> Iterator[dict[str, Any]]:
 
 
 def _ranking_rows(ranking: Ranking) -> Iterator[dict[str, Any]]:
-    base = {"kind": ranking.kind, "n": len(ranking.datasets)}
+    base = {"truth": ranking.truth, "kind": ranking.kind, "n": len(ranking.datasets)}
     for method, mean_rank in zip(ranking.methods, ranking.mean_ranks, strict=True):
         yield base | {"statistic": "mean rank", "method": method, "value": mean_rank}
     if ranking.friedman is not None:
@@ -62,7 +62,7 @@ def _ranking_rows(ranking: Ranking) -> Iterator[dict[str, Any]]:
 
 def _place(section: Section) -> dict[str, Any]:
     names = ("dataset", "protocol", "backbone", "metric")
-    return {name: getattr(section, name) for name in names}
+    return {name: getattr(section, name) for name in names} | {"truth": section.table.truth}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
@@ -88,7 +88,8 @@ def _ranking_lines(ranking: Ranking, board: Board) -> list[str]:
         return [markdown_escape(board.title(name)) for name in names]
 
     heading = HEADINGS[ranking.kind]
-    which = f" of rows that {heading}" if heading else ""
+    which = " by neighbours" if ranking.truth == "neighbours" else ""
+    which += f" of rows that {heading}" if heading else ""
     n = len(ranking.datasets)
     over = f"{n} data sets" if n > 1 else "one data set"
     lines = [

@@ -11,6 +11,7 @@ class FloatRanking(VectorYardstick):
     """The features themselves, ranked by cosine: what no code of them is likely to beat."""
 
     title = "float features"
+    paper = "in every table"
     rule = "cosine"
     size = "no codes"
     has_lengths = False

@@ -38,7 +38,7 @@ from benchmarks.grid.yardsticks.base import (
     with_query_columns,
 )
 from methods.base import Array, LengthError, Trainer, TrainingSet
-from methods.statistics import principal_axes
+from methods.statistics import dealt, mean_row, principal_axes
 
 MOST_AXES = 256
 """Principal axes that OPQ turns."""
@@ -115,7 +115,7 @@ class PQ(VectorYardstick):
                 f"{type(self).__name__}.fit: it needs {2**self.b:,} training images for its "
                 f"centroids, got {len(X):,}; take a smaller b"
             )
-        self.mu = X.mean(0, dtype=torch.float64).float()
+        self.mu.copy_(mean_row(X))
         self._find(X)
         return self
 
@@ -192,9 +192,8 @@ class OPQ(PQ):
 
     def _find(self, X: Tensor) -> None:
         axes, dims = principal_axes(X), self._dims()
-        zeros = (0, self.width - dims)
-        order = dealt(F.pad(axes.variances[:dims], zeros), self.n_parts)
-        W = F.pad(axes.leading(dims), zeros)[:, order]  # (D, width)
+        order = dealt(axes.variances[:dims], self.n_parts, self.width // self.n_parts)
+        W = F.pad(axes.leading(dims), (0, self.width - dims))[:, order]  # (D, width)
         self.A.copy_(W)
         faiss, pq = self._quantiser()
         opq = faiss.OPQMatrix(self.width, self.n_parts)
@@ -207,39 +206,6 @@ class OPQ(PQ):
         pq.cp.niter = 25
         pq.train(self._vectors(X))
         self._keep(faiss, pq)
-
-
-def dealt(variances: Tensor, n_parts: int) -> Tensor:
-    """Share out axes such that the products of the variances of all parts are alike.
-
-    Each axis goes to the part with the smallest product that has room for it.
-
-    Parameters
-    ----------
-    variances : Tensor, shape (E,)
-        Largest first; `n_parts` divides E.
-    n_parts : int
-
-    Returns
-    -------
-    Tensor, int64, shape (E,)
-        Numbers of the axes, those of each part next to each other.
-
-    Examples
-    --------
-    >>> dealt(torch.tensor([8.0, 4.0, 2.0, 1.0]), 2).tolist()
-    [0, 3, 1, 2]
-    """
-    least = torch.finfo(variances.dtype).eps * variances[0].clamp(min=1e-300)
-    logs = variances.clamp(min=least).log()
-    room = len(variances) // n_parts
-    parts: list[list[int]] = [[] for _ in range(n_parts)]
-    sums = [0.0] * n_parts
-    for axis, log in enumerate((logs - logs.min() + 1).tolist()):
-        part = min((m for m in range(n_parts) if len(parts[m]) < room), key=lambda m: sums[m])
-        parts[part].append(axis)
-        sums[part] += log
-    return torch.tensor(parts).flatten()
 
 
 def nearest(n_bits: int, b: int, dims: int) -> str:
