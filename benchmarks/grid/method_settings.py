@@ -117,6 +117,12 @@ class MethodSpec:
         """By what its vectors are ranked, where it has no codes."""
         return self.cls.rule if issubclass(self.cls, VectorYardstick) else "cosine"
 
+    def item_bytes(self, in_dim: int, n_bits: int) -> int:
+        """Count the bytes that are kept of an item."""
+        if issubclass(self.cls, VectorYardstick):
+            return self.cls.item_bytes(in_dim, n_bits)
+        return -(-n_bits // 8)
+
     @property
     def is_trained(self) -> bool:
         """Whether the shared trainer minimises a loss of it."""
