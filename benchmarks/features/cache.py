@@ -99,7 +99,7 @@ class FeatureCache:
 
     def shifted(
         self, data: RetrievalDataset, backbone: Backbone, kind: Kind, corruption: str, severity: int
-    ) -> Cached:
+    ) -> Cached[Tensor]:
         """Features of the query images, made worse; as `features` gives them, shape (Q, ...)."""
         self._keep_learnt(backbone)
         assert data.images is not None, "open_task refuses data without images"

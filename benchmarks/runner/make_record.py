@@ -168,17 +168,20 @@ def _score(
     """Evaluate one cell."""
     data = cell.task.data
     arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
+    codes: tuple[PackedBits, PackedBits] | tuple[Tensor, Tensor]
     truth, device, rule = inputs.truth(), inputs.cache.device, cell.method.rule
     with watch("evaluate"):
         match encoded:
             case (PackedBits() as query, PackedBits() as database, asked):
+                codes = query, database
                 scores = score_codes(query, database, data, device, truth, asked)
                 arrays |= {"query_codes": query.rows, "database_codes": database.rows}
                 if asked is not None:
                     arrays["query_scores"] = asked
             case (Tensor() as query, Tensor() as database):
+                codes = query, database
                 scores = score_floats(query, database, data, rule, truth)
-        scores = with_tracks(scores, tracks, (encoded[0], encoded[1]), data, device, rule)
+        scores = with_tracks(scores, tracks, codes, data, device, rule)
     arrays |= {name: one.rows for name, one in tracks.items() if isinstance(one, PackedBits)}
     arrays["query_ap"] = scores.query_ap
     return scores, arrays
