@@ -220,10 +220,13 @@ def _encoded_tracks(method: HashMethod, cell: Cell, inputs: TaskInputs) -> Track
     for name, features in inputs.tracks(cell.method.cls.consumes):
         if cell.method.has_codes:
             size = max(1, _ENCODE_NUMBERS // math.prod(features.shape[1:]))
-            parts = [method.encode(part.to(device), size) for part in features.split(size)]
+            parts = [
+                method.encode(features[start : start + size].to(device), size)
+                for start in range(0, len(features), size)
+            ]
             found[name] = PackedBits.concatenate(list(map(PackedBits.of, parts)))
         elif name != DISTRACTORS:
-            found[name] = method.project(features)
+            found[name] = method.project(features[:].to(device))
     return found
 
 

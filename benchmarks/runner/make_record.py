@@ -168,20 +168,23 @@ def _score(
     """Evaluate one cell."""
     data = cell.task.data
     arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
+    codes: tuple[PackedBits, PackedBits] | tuple[Tensor, Tensor]
     truth, device, rule = inputs.truth(), inputs.cache.device, cell.method.rule
     with watch("evaluate"):
         match encoded:
             case (PackedBits() as query, PackedBits() as database, asked):
+                codes = query, database
                 scores = score_codes(query, database, data, device, truth, asked)
                 arrays |= {"query_codes": query.rows, "database_codes": database.rows}
                 if asked is not None:
                     arrays["query_scores"] = asked
             case (Tensor() as query, Tensor() as database):
+                codes = query, database
                 scores = score_floats(query, database, data, rule, truth)
                 in_dim = inputs.features(cell.method.cls.consumes).array.shape[-1]
                 n_bytes = cell.method.item_bytes(in_dim, cell.key.bits)
                 scores.metrics["codes.bytes"] = float(n_bytes)
-        scores = with_tracks(scores, tracks, encoded[:2], data, device, rule)
+        scores = with_tracks(scores, tracks, codes, data, device, rule)
     arrays |= {name: one.rows for name, one in tracks.items() if isinstance(one, PackedBits)}
     arrays["query_ap"] = scores.query_ap
     return scores, arrays

@@ -82,16 +82,19 @@ class TaskInputs:
 
         return self._once(kind, read)
 
-    def tracks(self, kind: Kind) -> Iterator[tuple[str, Tensor]]:
+    def tracks(self, kind: Kind) -> Iterator[tuple[str, Features]]:
         """Give what is encoded beside queries and database, by the name of its codes."""
         data, backbone = self._names
         for corruption, severity in product(KINDS, SEVERITIES) if self.task.shift else ():
             name = f"{SHIFTED}{corruption}-{severity}"
-            got = partial(self.cache.shifted, data, backbone, kind, corruption, severity)
-            yield name, self._once((name, kind), got).array.to(self.cache.device)
-        if (others := self.task.distractors) is not None:
-            got = partial(self.cache.features, others, backbone, kind)
-            yield DISTRACTORS, self._once((DISTRACTORS, kind), got).array
+            read = partial(self.cache.shifted, data, backbone, kind, corruption, severity)
+            yield name, Features(self._once((name, kind), read).array)
+        others = self.task.distractors
+        if others is not None and others.features is not None:
+            yield DISTRACTORS, others.features
+        elif others is not None:
+            read = partial(self.cache.features, others, backbone, kind)
+            yield DISTRACTORS, Features(self._once((DISTRACTORS, kind), read).array)
 
     def training_features(self, kind: Kind) -> Tensor:
         """Features or tokens of the training images, float32; one copy for all cells."""
