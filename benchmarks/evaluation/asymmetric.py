@@ -47,6 +47,7 @@ def rounded(scores: Tensor) -> QueryScores:
 
     Examples
     --------
+    >>> import torch
     >>> rounded(torch.tensor([[0.5, -1.0], [0.0, 0.0]])).tolist()
     [[16384, -32767], [0, 0]]
     """
@@ -87,6 +88,7 @@ def rank_asymmetric(
 
     Examples
     --------
+    >>> import torch
     >>> database = PackedBits.of(np.array([[True, False], [False, True], [True, True]]))
     >>> asked, labels = (PackedBits.of(np.array(x)) for x in ([[True]], [[True], [False], [True]]))
     >>> scores = rounded(torch.tensor([[0.5, -1.0]]))  # the second bit counts twice as much
