@@ -13,6 +13,8 @@ CAPTIONS = {
         "Precision within Hamming radius 2 against code length; an empty ball counts 0"
     ),
     "cost": "Retrieval quality against training time",
+    "shift": "Retrieval quality against how much worse the query images are",
+    "growth": "Retrieval quality while the database grows with distractors",
     "mean_ranks": "Mean ranks over data sets, by labels",
     "mean_ranks_by_neighbours": "Mean ranks over data sets, by neighbours",
     "labels_against_neighbours": "What labels say against what neighbours say",

@@ -236,10 +236,12 @@ def with_curves(seed=0, method="lsh", bits=2):
             "cutoffs": {"n": [1, 10], "precision": [1.0, 0.4 + 0.2 * seed], "recall": [0.1, 0.5]},
             "bits": {"bit": [0, 1], "activation": [0.2, 0.8], "entropy": [0.7, 0.7]},
             "distances": {"pairs": [4, 4, 2], "relevant": [3, 1, 0]},
+            "growth": {"n": [10, 100], "map": [0.4, 0.1 + 0.2 * seed], "precision": [0.3, 0.1]},
         },
         history=[{"contrastive": 3.0 - seed, "kl": 1.0}, {"contrastive": 2.0, "kl": 0.5}],
         cpu_timings={"fit": 2.0 + seed},
-        metrics={"mAP@1000": 0.4, "P@H<=2": 0.3},
+        metrics={"mAP@1000": 0.4, "P@H<=2": 0.3}
+        | {"mAP@1000:noise-1": 0.3, "mAP@1000:fog-1": 0.1, "mAP@1000:fog-3": 0.1 * seed},
     )
 
 
@@ -249,6 +251,24 @@ def test_curves_by_cutoff_are_means_over_seeds_at_the_longest_codes():
     (line,) = axes.lines
     np.testing.assert_allclose(line.get_data(), [[1, 10], [1.0, 0.5]])
     assert axes.get_xscale() == "log"
+
+
+def test_quality_by_severity_is_the_mean_over_kinds_and_seeds_and_begins_clean():
+    (axes,) = figure_of("shift", [with_curves(0), with_curves(1), with_curves(bits=1)]).axes
+    (line,) = axes.lines
+    np.testing.assert_allclose(line.get_data(), [[0, 1, 3], [0.4, 0.2, 0.05]])
+
+
+def test_growth_is_drawn_against_the_items_of_the_database():
+    (axes,) = figure_of("growth", [with_curves(0), with_curves(1)]).axes
+    (line,) = axes.lines
+    np.testing.assert_allclose(line.get_data(), [[10, 100], [0.4, 0.2]])
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["10", "100"]
+
+
+def figure_of(name, records):
+    (one,) = draw(View(board_of(records)), name)
+    return one.figure
 
 
 def test_bits_stand_by_falling_activation():

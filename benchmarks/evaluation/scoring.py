@@ -19,6 +19,7 @@ from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
 from benchmarks.evaluation.float_ranking import Rule, rank_floats
 from benchmarks.evaluation.graded_relevance import Similarity
 from benchmarks.evaluation.health import code_health
+from benchmarks.evaluation.labels import labels_of
 from benchmarks.evaluation.metrics import (
     average_precision,
     cutoff_curves,
@@ -108,8 +109,8 @@ def _score_codes(
         found = evaluate_neighbours(query, database, nearest, device)
         by_k = {k: [one] for k, one in zip(counts, found, strict=True)}
         return _neighbour_scores(by_k, data, database)
-    asked = Codes(query, _labels(data, data.query))
-    stored = Codes(database, _labels(data, data.database))
+    asked = Codes(query, labels_of(data, data.query))
+    stored = Codes(database, labels_of(data, data.database))
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
 
@@ -139,7 +140,7 @@ def _asymmetric_metrics(
 ) -> dict[str, float]:
     """Score codes by asymmetric distance: metrics by name, ``asym.`` before each."""
     if truth is None:
-        labels = _labels(data, data.query), _labels(data, data.database)
+        labels = labels_of(data, data.query), labels_of(data, data.database)
         cutoffs = {"mAP": None, data.protocol.metric: data.protocol.cutoff}
         found = [
             {name: average_precision(stats, k) for name, k in cutoffs.items()}
@@ -221,7 +222,7 @@ def score_floats(
             for k in _neighbour_counts(data)
         }
         return _neighbour_scores(by_k, data, None)
-    labels = _labels(data, data.query), _labels(data, data.database)
+    labels = labels_of(data, data.query), labels_of(data, data.database)
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
         chunks, by_cutoff = [], []
@@ -237,11 +238,6 @@ def score_floats(
         per_query |= _joined(chunks)
         precision, recall = (np.concatenate(parts) for parts in zip(*by_cutoff, strict=True))
     return _scores(per_query, data, {}, {"cutoffs": _by_cutoff(n, precision, recall)})
-
-
-def _labels(data: RetrievalDataset, rows: Tensor) -> PackedBits:
-    """Pack the labels of some rows."""
-    return PackedBits(data.labels[rows].packed().numpy(), data.labels.n_classes)
 
 
 def _gains(data: RetrievalDataset) -> list[Similarity | None]:
@@ -333,8 +329,8 @@ def protocol_info(data: RetrievalDataset, inputs: str) -> dict[str, str | int]:
         Digest of what the codes were made from; records that differ in it share no table.
     """
     protocol = data.protocol
-    found = np.bitwise_or.reduce(_labels(data, data.database).rows)
-    related = _labels(data, data.query).rows & found
+    found = np.bitwise_or.reduce(labels_of(data, data.database).rows)
+    related = labels_of(data, data.query).rows & found
     return {
         "n_rows": len(data.labels),
         "n_query": protocol.n_query,

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from benchmarks.features.base import Backbone, BackboneError, Kind, Resize
 from benchmarks.features.captions import embed, encoder_digest
+from benchmarks.features.corrupted import CorruptedImages
 from benchmarks.features.device_images import DeviceImages
 from benchmarks.features.extraction import (
     Views,
@@ -95,6 +96,19 @@ class FeatureCache:
         key = [data.data_digest, backbone.resize]
         stem = partial(self._stem, backbone.label, key, backbone)
         return self._array(f"of {data.name}", stem, views, backbone, kind, also)
+
+    def shifted(
+        self, data: RetrievalDataset, backbone: Backbone, kind: Kind, corruption: str, severity: int
+    ) -> Cached[Tensor]:
+        """Features of the query images, made worse; as `features` gives them, shape (Q, ...)."""
+        self._keep_learnt(backbone)
+        assert data.images is not None, "open_task refuses data without images"
+        images = data.images if backbone.resize == "stretch" else data.images.undistorted()
+        worse = CorruptedImages(images, data.query, corruption, severity)
+        views = whole_images(worse, backbone.square)
+        stem = partial(self._stem, backbone.label, [worse.digest, backbone.resize], backbone)
+        what = f"of the queries of {data.name}, {corruption} {severity}"
+        return self._array(what, stem, views, backbone, kind, None)
 
     def bank(
         self,

@@ -150,6 +150,11 @@ def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[
     cells = [c for task in own for c in expand([task], of_task[task], bits, options.seeds, *how)]
     if any(spec.finetune for spec in methods):
         for task in own:
+            if task.tracks:
+                raise GridError(
+                    "--finetune: takes no --shift and no --distractors, which are measured on the "
+                    "features of a frozen backbone; leave them out"
+                )
             task.backbone.check_trainable()
     refused = _refused(of_task, bits) | _untuned(of_task, tuned, bits)
     texts = [text for text in options.methods if text not in GROUPS]
@@ -210,7 +215,8 @@ def _task(name: str, options: argparse.Namespace, tasks: Tasks) -> Task | Absent
     data_options = load_options(options)
     seen_through = (options.backbone, options.input_size, options.resize)
     named = _with_truth(full_name(name), options.relevance)
-    request = TaskRequest(named, data_options, *seen_through)
+    tracks = (options.shift, options.distractors and full_name(options.distractors))
+    request = TaskRequest(named, data_options, *seen_through, *tracks)
     if request not in tasks:
         try:
             tasks[request] = open_task(request)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from benchmarks.evaluation.asymmetric import QueryScores, rounded
 from benchmarks.evaluation.packing import PackedBits
+from benchmarks.evaluation.tracks import DISTRACTORS
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.no_exit import no_exit
 from benchmarks.grid.yardsticks.base import VectorYardstick
@@ -39,6 +40,8 @@ Encoded = tuple[PackedBits, PackedBits, QueryScores | None] | tuple[Tensor, Tens
 
 Beside codes are the scores of the queries, where they are asked for.
 """
+Tracks = dict[str, PackedBits | Tensor]
+"""What else was encoded, by the names of `TaskInputs.tracks`."""
 
 
 OnTrained = Callable[[Cell, dict[str, Tensor]], None]
@@ -53,7 +56,7 @@ def fit_and_encode(
     on_trained: OnTrained | None = None,
     *,
     asym: bool = False,
-) -> list[Encoded]:
+) -> list[tuple[Encoded, Tracks]]:
     """Fit the methods of some cells from their seeds, and encode.
 
     Parameters
@@ -72,7 +75,7 @@ def fit_and_encode(
 
     Returns
     -------
-    list of Encoded
+    list of (Encoded, Tracks)
         One a cell.
     """
     # Only a fine-tuned cell is shared; all others are work for rank 0 alone.
@@ -84,7 +87,13 @@ def fit_and_encode(
                 on_trained(cell, learnt(method, training, cell, inputs))
         with watch("encode"):
             context = training, cells[0], inputs, group
-            return [_encoded(method, *context, asym=asym) for method in methods]
+            return [
+                (
+                    _encoded(method, *context, asym=asym),
+                    _encoded_tracks(method, cells[0], inputs),
+                )
+                for method in methods
+            ]
 
 
 def learnt(
@@ -202,6 +211,23 @@ def _scores(
     """Score some rows, a chunk at a time."""
     method.eval()
     return np.concatenate([rounded(method.project(read(part))) for part in rows.split(size)])
+
+
+def _encoded_tracks(method: HashMethod, cell: Cell, inputs: TaskInputs) -> Tracks:
+    """Encode worse queries and distractors; distractors as codes alone."""
+    found: Tracks = {}
+    device = inputs.cache.device
+    for name, features in inputs.tracks(cell.method.cls.consumes):
+        if cell.method.has_codes:
+            size = max(1, _ENCODE_NUMBERS // math.prod(features.shape[1:]))
+            parts = [
+                method.encode(features[start : start + size].to(device), size)
+                for start in range(0, len(features), size)
+            ]
+            found[name] = PackedBits.concatenate(list(map(PackedBits.of, parts)))
+        elif name != DISTRACTORS:
+            found[name] = method.project(features[:].to(device))
+    return found
 
 
 def _reader(training: TrainingSet, cell: Cell, inputs: TaskInputs) -> Callable[[Tensor], Tensor]:

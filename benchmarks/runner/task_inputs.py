@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from typing import Any, TypeVar
 
 from torch import Tensor
 
 from benchmarks.evaluation.neighbours import Neighbours
+from benchmarks.evaluation.tracks import DISTRACTORS, SHIFTED
 from benchmarks.evaluation.truth import truth_of
 from benchmarks.features.base import Backbone, Kind, Resize
 from benchmarks.features.cache import Cached, FeatureCache
+from benchmarks.features.corrupted import KINDS, SEVERITIES
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.tasks import Task
 from benchmarks.runner.stopwatch import Stopwatch
@@ -77,6 +81,20 @@ class TaskInputs:
             return Cached(Features(found.array.to(self.cache.device)), found.seconds)
 
         return self._once(kind, read)
+
+    def tracks(self, kind: Kind) -> Iterator[tuple[str, Features]]:
+        """Give what is encoded beside queries and database, by the name of its codes."""
+        data, backbone = self._names
+        for corruption, severity in product(KINDS, SEVERITIES) if self.task.shift else ():
+            name = f"{SHIFTED}{corruption}-{severity}"
+            read = partial(self.cache.shifted, data, backbone, kind, corruption, severity)
+            yield name, Features(self._once((name, kind), read).array)
+        others = self.task.distractors
+        if others is not None and others.features is not None:
+            yield DISTRACTORS, others.features
+        elif others is not None:
+            read = partial(self.cache.features, others, backbone, kind)
+            yield DISTRACTORS, Features(self._once((DISTRACTORS, kind), read).array)
 
     def training_features(self, kind: Kind) -> Tensor:
         """Features or tokens of the training images, float32; one copy for all cells."""

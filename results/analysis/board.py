@@ -6,7 +6,7 @@ be compared never share a column.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -22,6 +22,7 @@ COLLAPSED = "some bits are dead, that is, have one value in at least 99 % of the
 HEADINGS = {
     "method": "",
     "captions": "learn from captions too, ranked apart",
+    "n_classes": "told the number of classes, ranked apart",
     "hierarchy": "told the classes, by their hierarchy; ranked apart",
     "yardstick": "yardsticks, not ranked",
 }
@@ -267,6 +268,22 @@ class Ranking:
     pairs: tuple[Pair, ...]  # Wilcoxon's signed ranks of the areas under bits
     datasets_needed: int  # from which that test can tell any two methods apart
     alike: tuple[tuple[str, ...], ...]  # groups that it does not tell apart; none with fewer
+    intervals: tuple[tuple[float, float], ...] = ()
+    """95 % intervals of the mean ranks; none below three data sets."""
+    without: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Mean ranks where a data set is left out, by its name; none with one data set."""
+
+    @property
+    def first_without(self) -> dict[str, tuple[str, ...]]:
+        """Data sets without which another is first than `methods[0]`, and who is then."""
+        return {
+            name: others
+            for name, ranks in self.without.items()
+            if self.methods[0] not in (others := self._first(ranks))
+        }
+
+    def _first(self, ranks: Sequence[float]) -> tuple[str, ...]:
+        return tuple(m for m, r in zip(self.methods, ranks, strict=True) if r == min(ranks))
 
     @property
     def undecided(self) -> str:

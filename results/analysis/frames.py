@@ -23,7 +23,7 @@ UNRANKED = r"^(?:bits|codes|cost)\.|.*:gap$"
 codes have no gap between groups of queries."""
 UNBOUNDED = r"^(?:codes\.|cost\.|(?:asym\.)?oversample)|.*:gap$"
 """What counts or measures; all other metrics lie between 0 and 1."""
-OPTIONAL = re.compile(r"^cost\.|:(?:best|worst)$")
+OPTIONAL = re.compile(r"^cost\.|:(?:best|worst)$|:\w+-\d$")
 """What tables show only where it is asked for; see `results.tables.columns`."""
 
 
