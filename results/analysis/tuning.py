@@ -69,12 +69,12 @@ def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
 def remarks(trials: pd.DataFrame) -> list[str]:
     """Say in sentences what tuning changes, and what the choice without labels does."""
     found = choices(trials)
-    several = found[found["trials"] > 1]
+    several, most = found[found["trials"] > 1], found["trials"].max()
     lines = []
     pairs, swapped = swapped_pairs(found["own"], found["tuned"])
     if pairs:
         lines.append(f"{swapped} of {pairs} pairs of methods change their order by tuning.")
-        lines.append(f"The order is that of the end from trial {_settled(trials)} on.")
+        lines.append(f"It is that of the end after {_settled(trials)} of {most} trials.")
     viewed = several[several["unlabelled"].notna()]
     if len(viewed):
         other = int((viewed["trial"] != viewed["unlabelled_trial"]).sum())
@@ -105,7 +105,7 @@ def swapped_pairs(one: Iterable[float], other: Iterable[float]) -> tuple[int, in
 
 
 def _settled(trials: pd.DataFrame) -> int:
-    """Find the trial from which on the order of methods stays what it is at the end."""
+    """Count the trials after which the order of methods stays what it is at the end."""
     orders = best_so_far(trials).rank(axis=1, na_option="bottom")
     different = (orders != orders.iloc[-1]).any(axis=1)
-    return int(different[different].index.max()) + 1 if different.any() else 0
+    return int(different[different].index.max()) + 2 if different.any() else 1
