@@ -29,6 +29,7 @@ VERBS = {
     "encode": ("benchmarks.encode", "hash images with a model"),
     "index": ("benchmarks.index", "hash images into an index that can be searched"),
     "search": ("benchmarks.search", "search an index for images that look like some image"),
+    "advise": ("benchmarks.advise", "say which code to take for embeddings, of how many bytes"),
     "submit": ("benchmarks.submit", "pack records into a file that others can verify"),
     "verify": ("benchmarks.verify", "make published numbers again"),
     "doctor": ("datasets.doctor", "verify a local copy of a data set"),
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _help() -> list[str]:
     """Lines of the help, one a verb."""
-    lines = (f"  {verb:<8} {what}" for verb, (_, what) in VERBS.items())
+    lines = (f"  {verb:<12} {what}" for verb, (_, what) in VERBS.items())
     head = ["usage: hashbench COMMAND ...", "", "The benchmark suite for unsupervised hashing.", ""]
     return [*head, *lines, "", "hashbench COMMAND --help tells of each."]
 

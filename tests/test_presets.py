@@ -21,7 +21,7 @@ def written(tmp_path, text):
 
 
 def test_the_presets_of_the_suite_name_what_exists():
-    assert presets.names() == ["leaderboard", "paper", "quick"]
+    assert presets.names() == ["leaderboard", "paper", "quick", "reference"]
     for name in presets.names():
         for grid in read_preset(name, PARSER):
             chosen_methods(grid["methods"])

@@ -45,6 +45,8 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
         default="stretch",
         help="how an image becomes that square: all of it, or its centre undistorted",
     )
+    add("--shift", action="store_true", help="also ask with queries that were made worse")
+    add("--distractors", metavar="NAME", help="data whose images the database also grows by")
     add("--epochs", type=int, metavar="N", help="for every trained method; default: its recipe")
     add(
         "--recipe",

@@ -117,10 +117,21 @@ class MethodSpec:
         """By what its vectors are ranked, where it has no codes."""
         return self.cls.rule if issubclass(self.cls, VectorYardstick) else "cosine"
 
+    def item_bytes(self, in_dim: int, n_bits: int) -> int:
+        """Count the bytes that are kept of an item."""
+        if issubclass(self.cls, VectorYardstick):
+            return self.cls.item_bytes(in_dim, n_bits)
+        return -(-n_bits // 8)
+
     @property
     def is_trained(self) -> bool:
         """Whether the shared trainer minimises a loss of it."""
         return is_trained(self.cls)
+
+    @property
+    def sees_noise(self) -> bool:
+        """Whether its views are features under noise, and not those of augmented images."""
+        return self.is_trained and self.recipe.augmentation == EMBEDDING
 
     @property
     def settable(self) -> dict[str, Any]:
@@ -128,11 +139,6 @@ class MethodSpec:
         names = [f.name for f in fields(Recipe) if f.name not in _NO_SETTINGS]
         schedule = {name: getattr(self.recipe, name) for name in names}
         return (schedule if self.is_trained else {}) | self.params
-
-    @property
-    def sees_noise(self) -> bool:
-        """Whether its views are features under noise, and not those of augmented images."""
-        return self.is_trained and self.recipe.augmentation == EMBEDDING
 
     def settings(self, n_bits: int) -> dict[str, Any]:
         """All that shapes a number of this method at a code length, as JSON data."""

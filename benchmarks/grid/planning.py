@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.features.backbones import learnt_from
 from benchmarks.features.captions import check_encoder
 from benchmarks.grid.cells import Cell, expand
 from benchmarks.grid.forecast import forecast
@@ -24,6 +25,7 @@ from benchmarks.grid.method_settings import (
 )
 from benchmarks.grid.presets.tuned_settings import read_tuned
 from benchmarks.grid.tasks import Task, TaskRequest, open_task
+from benchmarks.grid.yardsticks import IN_EVERY_TABLE
 from benchmarks.machine.environment import place
 from datasets import full_name
 from datasets.arguments import load_options
@@ -61,6 +63,7 @@ class Plan:
         for task in dict.fromkeys(cell.task for cell in self.cells):
             protocol = task.data.protocol
             yield f"{protocol.label} on {task.label}: {protocol.sizes}"
+            yield f"  backbone learnt from: {learnt_from(task.label)}"
             yield from (f"  {note}" for note in task.data.notes)
         yield from (f"skipped: {reason}" for reason in self.skipped)
         n_stored = len(self.cells) - len(self.todo)
@@ -125,8 +128,8 @@ def expand_grids(grids: Sequence[argparse.Namespace]) -> tuple[list[Cell], list[
     skipped += _absent(tasks, skip=grids[0].skip_absent)
     here = [task for task in tasks.values() if isinstance(task, Task)]
     _check_names(here)
-    place = {task: i for i, task in enumerate(here)}
-    return sorted(cells.values(), key=lambda cell: place[cell.task]), list(dict.fromkeys(skipped))
+    order = {task: i for i, task in enumerate(here)}
+    return sorted(cells.values(), key=lambda cell: order[cell.task]), list(dict.fromkeys(skipped))
 
 
 def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[str]]:
@@ -147,9 +150,15 @@ def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[
     cells = [c for task in own for c in expand([task], of_task[task], bits, options.seeds, *how)]
     if any(spec.finetune for spec in methods):
         for task in own:
+            if task.tracks:
+                raise GridError(
+                    "--finetune: takes no --shift and no --distractors, which are measured on the "
+                    "features of a frozen backbone; leave them out"
+                )
             task.backbone.check_trainable()
     refused = _refused(of_task, bits) | _untuned(of_task, tuned, bits)
-    named = chosen_methods([text for text in options.methods if text not in GROUPS])
+    texts = [text for text in options.methods if text not in GROUPS]
+    named = chosen_methods(texts).keys() - (set(IN_EVERY_TABLE) - set(texts))
     for (_, name, _), reason in refused.items():
         if name in named:
             raise GridError(f"--methods: {reason}; leave it out, or take other data or --bits")
@@ -206,7 +215,8 @@ def _task(name: str, options: argparse.Namespace, tasks: Tasks) -> Task | Absent
     data_options = load_options(options)
     seen_through = (options.backbone, options.input_size, options.resize)
     named = _with_truth(full_name(name), options.relevance)
-    request = TaskRequest(named, data_options, *seen_through)
+    tracks = (options.shift, options.distractors and full_name(options.distractors))
+    request = TaskRequest(named, data_options, *seen_through, *tracks)
     if request not in tasks:
         try:
             tasks[request] = open_task(request)

@@ -212,6 +212,8 @@ def read(name: str, options: LoadOptions) -> tuple[Protocol_, Contents]:
             truth = min(DEFAULT_NEIGHBOURS, known), contents.distance
         if not (truth and truth[0]) and not contents.labels.counts().any():
             raise OptionError(f"{plain}: has no labels; give --relevance knn")
+    if truth and truth[1] != contents.distance:  # those that come with it are by another distance
+        contents = replace(contents, neighbours=None)
     return _of_truth(protocol, truth), contents
 
 
