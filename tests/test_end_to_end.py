@@ -225,11 +225,11 @@ def test_an_error_in_a_file_of_the_users_own_is_said_once_with_its_line(tmp_path
 def test_interruption_keeps_what_is_done(tmp_path, capsys, monkeypatch):
     real, done = work.run_cells, []
 
-    def stop_at_the_fourth(cells, *rest):
+    def stop_at_the_fourth(cells, *rest, **asked):
         if len(done) == 3:
             raise KeyboardInterrupt
         done.extend(cells)
-        return real(cells, *rest)
+        return real(cells, *rest, **asked)
 
     monkeypatch.setattr(work, "run_cells", stop_at_the_fourth)
     arguments = ("--methods", "lsh", "itq")
@@ -292,10 +292,10 @@ def test_rows_that_learn_from_more_are_marked_in_the_printed_table(grid):
 def test_failed_rows_stand_among_those_of_their_kind(tmp_path, monkeypatch, capsys):
     real = work.run_cells
 
-    def fails(cells, *rest):
+    def fails(cells, *rest, **asked):
         if cells[0].method.name != "lsh":
             raise ValueError("out of luck")
-        return real(cells, *rest)
+        return real(cells, *rest, **asked)
 
     monkeypatch.setattr(work, "run_cells", fails)
     arguments = ["--methods", "lsh", "kl_hash_captions", "--bits", "8", "--seeds", "1"]

@@ -154,12 +154,12 @@ def test_a_stack_that_fails_is_run_one_by_one_so_that_one_failure_is_one_cell(
 ):
     real, tried = run_leased.run_cells, []
 
-    def run_cells(cells, *rest):
+    def run_cells(cells, *rest, **asked):
         seeds = [cell.key.seed for cell in cells]
         tried.append(seeds)
         if 1 in seeds:
             raise ValueError("out of luck")
-        return real(cells, *rest)
+        return real(cells, *rest, **asked)
 
     monkeypatch.setattr(run_leased, "run_cells", run_cells)
     states = {
@@ -179,9 +179,9 @@ class Overtaken:
         monkeypatch.setattr(run_leased, "run_cells", self.run_cells)
         self.then = lambda: None
 
-    def run_cells(self, cells, *rest):
+    def run_cells(self, cells, *rest, **asked):
         """Train; before this process goes on, another one does its part."""
-        found = self.real(cells, *rest)
+        found = self.real(cells, *rest, **asked)
         lease = self.store.lease_path(self.cell.address)
         os.utime(lease, (0, 0))
         self.theirs = Lease.acquire(lease)
