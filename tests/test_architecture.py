@@ -59,14 +59,15 @@ NARROWER = {"contract": {"grid", "training"}, "training": {"features", "machine"
 """Rooms that may import these alone of what lies below them."""
 
 COMMANDS = {"run", "report", "status", "score", "rescore", "repro", "explain", "command"} | {
-    *("export", "encode", "index", "search", "submit", "verify", "advise"),
+    *("export", "encode", "index", "search", "submit", "verify"),
+    *("advise", "search_speed"),
 }
 """Files of `benchmarks/` that are one room together. Every other room is a folder or one file."""
 
 CHECK = ROOT / "methods/check.py"
 """A command among the methods, where their authors look for it: it may import everything."""
 
-OUTPUT = {"runs", "samples", "report", "advice", "plan.json", "__pycache__"}
+OUTPUT = {"runs", "samples", "report", "advice", "search_speed", "plan.json", "__pycache__"}
 MOST = 18  # entries of a room that are understood in one look
 
 
