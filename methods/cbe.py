@@ -38,7 +38,7 @@ from torch.nn import functional as F
 
 from methods.base import Array, CentredMethod, Trainer, TrainingSet
 from methods.space import Choice, Range, search_space
-from methods.statistics import some_rows
+from methods.statistics import mean_row, some_rows
 
 
 class CBE(CentredMethod):
@@ -103,7 +103,7 @@ class CBE(CentredMethod):
         """Take the mean, and learn r where it is to be optimised."""
         data = self.training_set(data)
         X = data.features
-        mu = X.mean(0, dtype=torch.float64)
+        mu = mean_row(X)
         self.mu.copy_(mu)
         if self.optimise:
             x = some_rows(X, self.n_train, data.seed).double() - mu

@@ -34,6 +34,7 @@ import torch
 from torch import Tensor
 
 from methods.anchored import AnchorMethod
+from methods.functional import signs
 from methods.space import ANCHORS, NEAREST, Range, search_space
 from methods.statistics import AnchorGraph
 
@@ -102,11 +103,11 @@ def rotated_start(graph: AnchorGraph, n_bits: int) -> tuple[Tensor, Tensor]:
     values, vectors = graph.eigenvectors
     Theta, H = values[:n_bits], graph.to_rows(vectors[:, :n_bits].contiguous())
     R = torch.eye(len(Theta)).to(H)
-    B = _sign(H * Theta)
+    B = signs(H * Theta)
     for _ in range(ROUNDS_R):
         U, _, V_t = torch.linalg.svd(Theta[:, None] * (H.T @ B))
         R = U @ V_t
-        before, B = B, _sign(H * Theta @ R)
+        before, B = B, signs(H * Theta @ R)
         if torch.equal(B, before):
             break
     return B, len(H) ** 0.5 * H @ R
@@ -133,7 +134,7 @@ def signed_gradient(graph: AnchorGraph, B: Tensor, Y: Tensor, rho: float) -> Ten
     """Follow the sign of the gradient from codes B (N, K) until they rest."""
     for _ in range(ROUNDS_B):
         gradient = 2 * graph.to_rows(smoothed(graph, B)) + rho * Y
-        before, B = B, torch.where(gradient == 0, B, _sign(gradient))
+        before, B = B, torch.where(gradient == 0, B, signs(gradient))
         if torch.equal(B, before):
             break
     return B
@@ -153,7 +154,3 @@ def balanced(B: Tensor) -> Tensor:
         U = torch.cat([U[:, :rank], missing], 1)
     Y: Tensor = N**0.5 * U @ V_t
     return Y
-
-
-def _sign(x: Tensor) -> Tensor:
-    return torch.where(x > 0, 1.0, -1.0).to(x)

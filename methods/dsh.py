@@ -29,7 +29,7 @@ from torch import Tensor
 
 from methods.base import Array, LinearMethod, Trainer, TrainingSet
 from methods.space import Range, search_space
-from methods.statistics import ROWS_AT_ONCE, some_rows
+from methods.statistics import ROWS_AT_ONCE, mean_row, some_rows
 
 
 class DSH(LinearMethod):
@@ -66,15 +66,15 @@ class DSH(LinearMethod):
         """Cluster, and choose planes between clusters."""
         X = self.training_set(data).features
         m = int(self.alpha * self.n_bits + 0.5)  # rounded, halves up
-        mu = X.mean(0, dtype=torch.float64)
+        mu = mean_row(X)
         drawn = some_rows(X, m, int(self.seed)).unique(dim=0).double()
         centres, sizes = clustered(X, mu, drawn - mu, self.n_iter)
         i, j = balanced_pairs(centres, sizes, self.r)[: self.n_bits].T
         c_i, c_j = centres[i], centres[j]  # (<= K, D), about the mean
-        W, bias = mu.new_zeros(self.in_dim, self.n_bits), mu.new_zeros(self.n_bits)
+        W, t = mu.new_zeros(self.in_dim, self.n_bits), mu.new_zeros(self.n_bits)
         W[:, : len(i)] = (c_i - c_j).T
-        bias[: len(i)] = -((c_i - c_j) * ((c_i + c_j) / 2 + mu)).sum(1)
-        self.set_scores(W, bias)
+        t[: len(i)] = ((c_i - c_j) * (c_i + c_j) / 2).sum(1)
+        self.set_scores(W, mu, t)
         return self
 
 

@@ -35,6 +35,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, LinearMethod, Trainer, TrainingSet
+from methods.functional import random_rotation
 from methods.space import Choice, search_space
 from methods.statistics import principal_axes, signed
 
@@ -71,7 +72,7 @@ class IsoHash(LinearMethod):
             )
         self.algorithm, self.n_iter = algorithm, n_iter
         # Both start as a random rotation. Drawn here, so that fit itself is deterministic.
-        self.register_buffer("R_0", torch.linalg.qr(torch.randn(n_bits, n_bits))[0])  # (K, K)
+        self.register_buffer("R_0", random_rotation(n_bits))  # (K, K)
 
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
@@ -83,7 +84,7 @@ class IsoHash(LinearMethod):
             W_Q = W @ follow_gradient(Lambda, R)
         else:
             W_Q = W @ lift_and_project(Lambda, R, self.n_iter)
-        self.set_scores(W_Q, -axes.mean @ W_Q)
+        self.set_scores(W_Q, axes.mean)
         return self
 
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from methods.base import Array, HashMethod, Trainer, TrainingSet
 from methods.space import Range, search_space
-from methods.statistics import ROWS_AT_ONCE, some_rows
+from methods.statistics import ROWS_AT_ONCE, mean_row, some_rows
 
 N_NEIGHBOURS, N_SAMPLED = 50, 1000
 
@@ -71,7 +71,7 @@ class SKLSH(HashMethod):
         """Take the mean and the scale."""
         data = self.training_set(data)
         X = data.features
-        mu = X.mean(0, dtype=torch.float64)
+        mu = mean_row(X)
         width = neighbour_distance(X, mu, data.seed) if self.scale else 1.0
         W = self.w.double() * (math.sqrt(self.gamma) / width)
         self.phase.weight.copy_(W.T)

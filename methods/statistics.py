@@ -1,4 +1,4 @@
-"""What methods take of a whole training set: principal axes and anchor graphs, each computed once.
+"""What methods take of a training set, each computed once: mean, principal axes, anchor graphs.
 
 A function under `once` gives again what it gave for the same training set, so that methods, code
 lengths and seeds share the work without knowing of each other. Nothing here is of size N x N.
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from methods.functional import signs
 
 ROWS_AT_ONCE = 8192
 """Rows that are turned into float64 at a time."""
@@ -93,7 +95,21 @@ def signed(vectors: Tensor) -> Tensor:
             [ 0.8000,  0.8000]])
     """
     largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
-    return vectors * torch.where(largest > 0, 1.0, -1.0)
+    return vectors * signs(largest)
+
+
+@once
+@torch.no_grad()
+def mean_row(X: Tensor) -> Tensor:
+    """Give the mean of the rows of features (N, D), float64, shape (D,).
+
+    Examples
+    --------
+    >>> mean_row(torch.tensor([[1.0, 2.0], [2.0, 4.0]]))
+    tensor([1.5000, 3.0000], dtype=torch.float64)
+    """
+    sums = [rows.sum(0, dtype=torch.float64) for rows in X.split(ROWS_AT_ONCE)]
+    return torch.stack(sums).sum(0) / len(X)
 
 
 @once
@@ -107,7 +123,7 @@ def principal_axes(X: Tensor) -> PrincipalAxes:
     >>> axes.variances.tolist(), axes.leading(3).tolist()
     ([2.0, 0.0], [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
     """
-    mean = X.mean(0, dtype=torch.float64)
+    mean = mean_row(X)
     scatter = torch.zeros(X.shape[1], X.shape[1], dtype=torch.float64, device=X.device)
     for rows in X.split(ROWS_AT_ONCE):
         centred = rows.double() - mean

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from results.analysis.arrange import build, least_checked
+from results.analysis.arrange import LearntFrom, build, least_checked
 from results.analysis.board import About, Board
 from results.analysis.comparisons import compare
 from results.analysis.per_query import query_aps
@@ -57,6 +57,7 @@ def load_board(
     method_order: Sequence[str] = (),
     about: Mapping[str, About] = MappingProxyType({}),
     tables: Collection[Table] | None = None,
+    learnt_from: LearntFrom = lambda backbone: "",
 ) -> Board:
     """Read the store, arrange what it holds and test what differs.
 
@@ -69,6 +70,8 @@ def load_board(
         Title, paper and BibTeX of each method of the suite, by the name of its row.
     tables : collection of Table, optional
         Those to take; all where left out.
+    learnt_from : callable, optional
+        Says what the backbone of a table was trained on.
 
     Raises
     ------
@@ -87,7 +90,8 @@ def load_board(
             "with --out"
         )
         raise StoreError(*(scan.outdated or [nothing]))
-    board = build(scan if tables is None else scan.of(tables), method_order, about)
+    scan = scan if tables is None else scan.of(tables)
+    board = build(scan, method_order, about, learnt_from)
     values, notes = query_aps(store, board.records)
     whole = replace(board, notes=(*board.notes, *unfinished, *notes))
     return compare(whole, values)

@@ -9,7 +9,7 @@ from methods.anchored import AnchorWeights
 from methods.dgh import DGH
 from methods.imh import IMH
 from methods.statistics import anchor_graph
-from tests.golden_arrays import CLOSE, arrays, check_scores, same_codes
+from tests.golden_arrays import CLOSE, SQUARED, arrays, check_scores, same_codes
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_agh_trains_to_the_scores_of_the_authors(golden, stored_anchors, n_bits)
     stored_anchors(z["anchors"])
     method = fitted(AGH, z, n_bits)
     torch.testing.assert_close(method.W, z[f"one_layer_w_{n_bits}"], **CLOSE)
-    check_scores(method, z, f"one_layer_scores_{{}}_{n_bits}")
+    check_scores(method, z, f"one_layer_scores_{{}}_{n_bits}", single=SQUARED)
 
 
 @pytest.mark.parametrize("n_bits", [8, 16])
@@ -60,7 +60,7 @@ def test_agh2_trains_to_the_thresholds_of_the_authors(golden, stored_anchors, n_
     method = fitted(AGH2, z, n_bits)
     torch.testing.assert_close(method.W, z[f"two_layer_w_{n_bits}"], **CLOSE)
     torch.testing.assert_close(method.T, z[f"two_layer_thresholds_{n_bits}"], **CLOSE)
-    check_scores(method, z, f"two_layer_scores_{{}}_{n_bits}")
+    check_scores(method, z, f"two_layer_scores_{{}}_{n_bits}", single=SQUARED)
 
 
 @pytest.mark.parametrize("cls", [AGH, AGH2])
@@ -75,7 +75,7 @@ def test_agh_encodes_with_stored_parameters(golden, cls):
     for part in ("train", "test"):
         expected = z[f"{layer}_scores_{part}_8"]
         scores = method.project(z[f"x_{part}"].float()).double()
-        torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(scores, expected, **SQUARED)
         codes = method.encode(z[f"x_{part}"].float())
         same_codes(codes, expected, z[f"{layer}_codes_{part}_8"])
 
@@ -88,7 +88,7 @@ def test_imh_trains_to_the_embedding_of_the_authors(golden, stored_anchors, n_bi
     graph = anchor_graph(z["x_train"].float(), len(z["anchors"]), int(z["s"]), 0)
     torch.testing.assert_close(imh.laplacian(graph, int(z["k"])), z["graph_matrix"], **CLOSE)
     torch.testing.assert_close(method.W, z[f"embedding_{n_bits}"], **CLOSE)
-    check_scores(method, z, f"scores_{{}}_{n_bits}")
+    check_scores(method, z, f"scores_{{}}_{n_bits}", single=SQUARED)
 
 
 @pytest.mark.parametrize("n_bits", [8, 16])
@@ -112,7 +112,7 @@ def test_dgh_takes_the_steps_of_the_stored_run(golden, stored_anchors, monkeypat
         torch.testing.assert_close(dgh.balanced(B), z[f"y_{start}_{n_bits}"], **CLOSE)
     method = fitted(DGH, z, n_bits, rho=rho)
     torch.testing.assert_close(method.W.T, z[f"w_r_{n_bits}"], **CLOSE)
-    check_scores(method, z, f"scores_{{}}_r_{n_bits}", ["test"])
+    check_scores(method, z, f"scores_{{}}_r_{n_bits}", ["test"], SQUARED)
 
 
 METHODS = [AGH, AGH2, IMH, DGH]

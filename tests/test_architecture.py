@@ -28,7 +28,7 @@ FLOORS = {
         perf
         commands
         embeddings
-        models, publish
+        models, publish, tuning
         runner, contract
         grid
         training
@@ -50,7 +50,7 @@ FLOORS = {
         files, assemble, arguments
         base, contents
         protocols, image_source, augment
-        errors, labels, digests, progress, resample, terminal
+        errors, labels, features, digests, progress, resample, terminal
     """,
 }
 """The rooms of a package, a floor a line: a room may import those below, and none beside it."""
@@ -59,10 +59,13 @@ NARROWER = {"contract": {"grid", "training"}, "training": {"features", "machine"
 """Rooms that may import these alone of what lies below them."""
 
 COMMANDS = {"run", "report", "status", "score", "rescore", "repro", "explain", "command"} | {
-    *("export", "encode", "index", "search", "submit", "verify"),
-    *("advise", "search_speed"),
+    *("export", "encode", "index", "search", "submit", "verify", "advise", "tune"),
+    "search_speed",
 }
 """Files of `benchmarks/` that are one room together. Every other room is a folder or one file."""
+
+TOGETHER = {"benchmarks": COMMANDS, "datasets": {"doctor", "rows"}}
+"""Commands of a package, which count as no entries of its room."""
 
 CHECK = ROOT / "methods/check.py"
 """A command among the methods, where their authors look for it: it may import everything."""
@@ -114,7 +117,8 @@ def test_a_package_imports_only_what_the_table_allows(path):
 
 
 SHARED_BY_METHODS = {
-    *("base", "functional", "statistics", "anchored", "pairs", "space", "spectral", "walks"),
+    *("base", "functional", "statistics", "anchored", "hyperbolic", "pairs", "space", "spectral"),
+    "walks",
 }
 
 
@@ -188,8 +192,7 @@ def test_a_room_is_understood_in_one_look(package):
     folders = {path.parent for path in MODULES[package].values()}
     for folder in folders:
         names = {path.name for path in folder.iterdir()} - OUTPUT - {"__init__.py"}
-        if folder.name == "benchmarks":
-            names -= {f"{name}.py" for name in COMMANDS}  # a room together
+        names -= {f"{name}.py" for name in TOGETHER.get(folder.name, ())}
         assert len(names) <= MOST, f"{of(folder)} has {len(names)} entries, at most {MOST}"
 
 

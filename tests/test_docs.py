@@ -115,7 +115,7 @@ def test_the_page_of_data_sets_has_every_protocol():
     page = (ROOT / "docs/datasets.md").read_text()
     rows = [
         f"| `{p.label}` | {p.n_query:,} | {p.n_train:,} | {p.n_database:,} | {p.cutoff:,} "
-        f"| {p.rule} | {p.source} |"
+        f"| {p.split_rule} | {p.source} |"
         for protocols in PROTOCOLS.values()
         for p in protocols.values()
     ]

@@ -15,6 +15,7 @@ from results.analysis.ranking import (
     datasets_needed,
     friedman,
     rank,
+    rank_intervals,
     ranks,
     signed_rank,
 )
@@ -60,6 +61,23 @@ def test_area_of_a_constant_and_of_a_straight_line():
     assert area_under_bits(bits, np.full(3, 0.4)) == pytest.approx(0.4)
     assert area_under_bits(bits, np.log2(bits)) == pytest.approx(5)
     assert area_under_bits(bits[:1], np.array([0.7])) == 0.7
+
+
+def test_a_mean_rank_has_an_interval_over_data_sets():
+    table = np.array([[1, 2], [1, 2], [2, 1], [1, 2], [1, 2], [2, 1], [1, 2], [1, 2]], dtype=float)
+    (low, high), _ = intervals = rank_intervals(table)
+    twos = stats.binom.ppf([0.025, 0.975], 8, 0.25)  # among eight draws
+    assert (low, high) == tuple(1 + twos / 8)
+    assert intervals == rank_intervals(table)
+    assert rank_intervals(np.ones((2, 3))) == ()
+
+
+def test_leaving_one_data_set_out_tells_whom_the_first_place_hangs_on():
+    ranking = rank(board_of_means([[0.9, 0.1, 0.5], [0.1, 0.2, 0.15], [0.9, 0.4, 0.3]]), "method")
+    assert ranking.methods == ("a", "b", "c")
+    assert ranking.without["set 0"] == (2.0, 1.5, 2.5)
+    assert ranking.first_without == {"set 0": ("b",)}
+    assert rank(board_of_means([[0.9, 0.1]]), "method").without == {}
 
 
 def test_areas_are_of_rows_with_codes():

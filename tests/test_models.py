@@ -1,6 +1,7 @@
 """A model on disk gives the codes that the benchmark gave, or says why it cannot."""
 
 import hashlib
+import io
 import json
 import runpy
 import shutil
@@ -22,6 +23,7 @@ from benchmarks import Hasher, encode, export, run
 from benchmarks.models import HashTransformer, ModelError, load_model, to_faiss
 from benchmarks.models.numpy_encoder import scores as numpy_scores
 from benchmarks.models.runtimes import linear_layers
+from datasets.errors import DatasetError
 from methods import METHODS, HashMethod
 from results.store.files import write_atomic
 from results.store.store import ResultStore
@@ -337,12 +339,55 @@ def test_another_backbone_is_refused(grid, tmp_path):
         (np.zeros((2, 192), np.int64), "got torch.int64 of shape"),
         (np.zeros((2, 1, 8, 8), np.uint8), "uint8"),
         ([1, 2], "expected paths or Pillow images, got int"),
+        (["a.png", Image.new("L", (2, 2))], "expected paths or Pillow images, got Image and str"),
+        ("a.png", "expected a list of paths or of images, or an array of numbers, got str"),
+        ((path for path in ()), "got generator"),
+        (np.array(["a.png"]), "got ndarray"),
+        (np.array([[1.0] * 192, [np.nan] * 192]), "must be finite, row 1 is not"),
+        (np.full((1, 192), 1e300), "must be finite, row 0 is not"),
+        ([Image.new("HSV", (9, 9))], "image 0 of mode HSV cannot be read"),
+        ([Image.new("L", (9, 9))] * 600 + [Image.new("I", (9, 9))], "image 600: grey of 32 bits"),
     ],
 )
 def test_what_is_no_item_is_refused(grid, tmp_path, items, told):
     hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
-    with pytest.raises(ModelError, match=told):
+    with pytest.raises((ModelError, DatasetError), match=told) as caught:
         hasher.encode(items)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_torn_image_is_named_by_its_place(grid, tmp_path):
+    hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
+    whole = paths(grid)[0].read_bytes()
+    torn = Image.open(io.BytesIO(whole[: len(whole) // 2]))
+    with pytest.raises(ModelError, match="image 1 of mode RGB cannot be read"):
+        hasher.encode([Image.open(io.BytesIO(whole)), torn])
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"])
+def test_an_image_of_pillow_gets_the_code_of_its_file(grid, tmp_path, mode):
+    hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    if mode == "I;16":
+        image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    else:
+        image = Image.fromarray(pixels).convert(mode)
+    image.getexif()[0x0112] = 6  # turned
+    path = tmp_path / "image.tif"
+    image.save(path, exif=image.getexif())
+    np.testing.assert_array_equal(hasher.encode([image]), hasher.encode([path]))
+
+
+def test_features_come_in_any_float_type(grid, tmp_path):
+    hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
+    x = hasher.features(paths(grid)[:9])
+    for given in (x.astype(np.float16), x.astype(np.float64), torch.tensor(x, requires_grad=True)):
+        np.testing.assert_array_equal(hasher.encode(given), hasher.encode(x))
+        np.testing.assert_array_equal(hasher.scores(given), hasher.scores(x))
+    assert hasher.encode(torch.from_numpy(x).bfloat16()).shape == (9, 2)
+    assert hasher.encode(x[:0]).shape == (0, 2)
+    assert hasher.scores(x[:0]).shape == (0, 16)
+    assert hasher.encode(np.zeros((0, 3, 8, 8), np.uint8)).shape == (0, 2)
 
 
 def test_a_hub_model_needs_its_commit():
@@ -445,6 +490,14 @@ def test_the_transformer_hashes_in_a_pipeline(x):
     assert search.named_steps["hashtransformer"].n_features_in_ == 12
 
 
+@pytest.mark.parametrize(("output", "columns"), [("packed", 3), ("bits", 20)])
+def test_codes_come_as_a_frame_where_it_is_asked_for(x, output, columns):
+    hasher = HashTransformer("itq", 20, output=output).set_output(transform="pandas")
+    frame = hasher.fit_transform(x)
+    assert list(frame) == [f"hashtransformer{i}" for i in range(columns)]
+    np.testing.assert_array_equal(frame, hasher.set_output(transform="default").transform(x))
+
+
 def test_the_seed_decides_all_that_is_drawn(x):
     made = [HashTransformer("lsh", 8, random_state=s).fit_transform(x) for s in (0, 0, 1)]
     assert np.array_equal(made[0], made[1])
@@ -467,7 +520,11 @@ def test_the_seed_decides_all_that_is_drawn(x):
         ({"n_iter": -1}, "n_iter must be at least 0"),
         ({"n_iters": 3}, "n_iter"),
         ({"output": "bytes"}, "packed"),
-        ({"n_bits": 0}, "n_bits"),
+        ({"n_bits": 0}, "n_bits == 0, must be >= 1"),
+        ({"n_bits": 8.0}, "n_bits must be an instance of"),
+        ({"n_bits": 10**12}, "n_bits == 1000000000000, must be <= 32767"),
+        ({"method": None}, "method must be an instance of"),
+        ({"method": "float"}, "unknown method 'float'"),
     ],
 )
 def test_what_the_transformer_cannot_do_is_said(x, settings, told):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from methods import METHODS, statistics
-from methods.statistics import anchors, dealt, k_means, principal_axes
+from methods.statistics import anchors, dealt, k_means, mean_row, principal_axes
 
 
 @pytest.fixture
@@ -55,6 +55,13 @@ def test_what_was_found_goes_with_the_features():
     del x
     gc.collect()
     assert len(statistics._known) == before
+
+
+def test_the_mean_is_exact_to_float64_however_many_rows_there_are():
+    x = torch.full((20_001, 3), 7.3)
+    x[::2] += 2**-16
+    exact = x[1].double() + 2**-16 * 10_001 / 20_001
+    torch.testing.assert_close(mean_row(x), exact, rtol=1e-14, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
 from benchmarks.evaluation.float_ranking import Rule, rank_floats
 from benchmarks.evaluation.graded_relevance import Similarity
 from benchmarks.evaluation.health import code_health
+from benchmarks.evaluation.labels import labels_of
 from benchmarks.evaluation.metrics import (
     average_precision,
     cutoff_curves,
@@ -38,6 +39,7 @@ from benchmarks.evaluation.ties import Floats, Ints
 from benchmarks.machine.memory import halving
 from datasets.base import RetrievalDataset
 from datasets.digests import tensor_digest
+from datasets.protocols.training_part import query_groups
 
 HIERARCHY_CUTOFF = 2500
 """k of mAHP@k where a data set has a hierarchy; smaller data bases end it."""
@@ -107,8 +109,8 @@ def _score_codes(
         found = evaluate_neighbours(query, database, nearest, device)
         by_k = {k: [one] for k, one in zip(counts, found, strict=True)}
         return _neighbour_scores(by_k, data, database)
-    asked = Codes(query, _labels(data, data.query))
-    stored = Codes(database, _labels(data, data.database))
+    asked = Codes(query, labels_of(data, data.query))
+    stored = Codes(database, labels_of(data, data.database))
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
 
@@ -139,7 +141,7 @@ def _asymmetric_metrics(
 ) -> dict[str, float]:
     """Score codes by asymmetric distance: metrics by name, ``asym.`` before each."""
     if truth is None:
-        labels = _labels(data, data.query), _labels(data, data.database)
+        labels = labels_of(data, data.query), labels_of(data, data.database)
         cutoffs = {"mAP": None, data.protocol.metric: data.protocol.cutoff}
         found = [
             {name: average_precision(stats, k) for name, k in cutoffs.items()}
@@ -214,14 +216,14 @@ def score_floats(
     rule: Rule = "cosine",
     truth: Neighbours | None = None,
 ) -> Scores:
-    """Score the ranking by cosine or inner product of vectors, (Q, D) and (M, D)."""
+    """Score the ranking of vectors, (Q, D) and (M, D), by a rule."""
     if truth is not None:
         by_k = {
             k: list(rank_neighbours(query, database, truth.nearest(k), rule, query.device))
             for k in _neighbour_counts(data)
         }
         return _neighbour_scores(by_k, data, None)
-    labels = _labels(data, data.query), _labels(data, data.database)
+    labels = labels_of(data, data.query), labels_of(data, data.database)
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
         chunks, by_cutoff = [], []
@@ -237,11 +239,6 @@ def score_floats(
         per_query |= _joined(chunks)
         precision, recall = (np.concatenate(parts) for parts in zip(*by_cutoff, strict=True))
     return _scores(per_query, data, {}, {"cutoffs": _by_cutoff(n, precision, recall)})
-
-
-def _labels(data: RetrievalDataset, rows: Tensor) -> PackedBits:
-    """Pack the labels of some rows."""
-    return PackedBits(data.labels[rows].packed().numpy(), data.labels.n_classes)
 
 
 def _gains(data: RetrievalDataset) -> list[Similarity | None]:
@@ -269,8 +266,25 @@ def _scores(
     curves: dict[str, dict[str, list[float]]],
 ) -> Scores:
     means = {name: float(values.mean()) for name, values in per_query.items()}
+    groups = _group_means(per_query[data.protocol.metric], data)
     query_ap = per_query[data.protocol.metric].astype(np.float32)
-    return Scores(means | health, curves, query_ap)
+    return Scores(means | groups | health, curves, query_ap)
+
+
+def _group_means(values: Floats, data: RetrievalDataset) -> dict[str, float]:
+    """Means over the queries that the protocol tells apart, and how far the second is behind."""
+    protocol, metric = data.protocol, data.protocol.metric
+    if protocol.neighbours:  # classes are not what is relevant
+        return {}
+    masks = query_groups(
+        protocol.label, data.labels, data.query, protocol.unseen, protocol.imbalance
+    )
+    means = {n: float(values[mask.numpy()].mean()) for n, mask in masks.items() if mask.any()}
+    found = {f"{metric}:{name}": mean for name, mean in means.items()}
+    if len(means) == 2:
+        first, second = means.values()
+        found[f"{metric}:gap"] = first - second
+    return found
 
 
 def _curve(stats: RetrievalStats) -> dict[str, list[float]]:
@@ -316,8 +330,8 @@ def protocol_info(data: RetrievalDataset, inputs: str) -> dict[str, str | int]:
         Digest of what the codes were made from; records that differ in it share no table.
     """
     protocol = data.protocol
-    found = np.bitwise_or.reduce(_labels(data, data.database).rows)
-    related = _labels(data, data.query).rows & found
+    found = np.bitwise_or.reduce(labels_of(data, data.database).rows)
+    related = labels_of(data, data.query).rows & found
     return {
         "n_rows": len(data.labels),
         "n_query": protocol.n_query,
@@ -326,7 +340,7 @@ def protocol_info(data: RetrievalDataset, inputs: str) -> dict[str, str | int]:
         "n_query_without_relevant": int((~related.any(1)).sum()),
         "cutoff": protocol.cutoff,
         "metric": protocol.metric,
-        "rule": protocol.rule,
+        "rule": protocol.split_rule,
         "relevance": protocol.relevance,
         "source": protocol.source,
         "digest": protocol.digest,

@@ -124,6 +124,7 @@ class Cell:
             "matmul": self.matmul if self.method.is_trained else None,
             "text_encoder": self.text_encoder if self.method.learns_from == "captions" else None,
             "schema": SCHEMA,
+            **({"tracks": self.task.tracks} if self.task.tracks else {}),
         }
 
     @cached_property

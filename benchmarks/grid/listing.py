@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from benchmarks.features.backbones import BACKBONES
+from benchmarks.features.backbones import BACKBONES, learnt_from
 from benchmarks.grid import presets
 from benchmarks.grid.find_method import installed_methods
 from benchmarks.grid.groups import GROUPS, group_of, members
@@ -38,7 +38,8 @@ def listing(what: str) -> list[str]:
         return [line for name, cls in METHODS.items() for line in _recipes(name, cls)]
     if what == "presets":
         return presets.names()
-    return list(BACKBONES)
+    width = max(map(len, BACKBONES))
+    return [f"{name:<{width}} learnt from: {learnt_from(name)}" for name in BACKBONES]
 
 
 def _methods() -> list[str]:

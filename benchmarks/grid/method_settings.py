@@ -117,6 +117,12 @@ class MethodSpec:
         """By what its vectors are ranked, where it has no codes."""
         return self.cls.rule if issubclass(self.cls, VectorYardstick) else "cosine"
 
+    def item_bytes(self, in_dim: int, n_bits: int) -> int:
+        """Count the bytes that are kept of an item."""
+        if issubclass(self.cls, VectorYardstick):
+            return self.cls.item_bytes(in_dim, n_bits)
+        return -(-n_bits // 8)
+
     @property
     def is_trained(self) -> bool:
         """Whether the shared trainer minimises a loss of it."""
@@ -228,7 +234,7 @@ def method_spec(
     name: str,
     overrides: Mapping[str, Any] | None = None,
     epochs: int | None = None,
-    recipe: RecipeName = "paper",
+    recipe: RecipeName | Mapping[str, Any] = "paper",
     finetune: bool = False,
     known: Mapping[str, type[HashMethod]] = _KNOWN,
 ) -> MethodSpec:
@@ -242,8 +248,9 @@ def method_spec(
         Hyper-parameters of the constructor or fields of the recipe, by name.
     epochs : int
         For a trained method, instead of the recipe's.
-    recipe : "paper" or "common"
-        The method's own recipe, or `COMMON` for a trained method.
+    recipe : "paper", "common" or mapping
+        The method's own recipe, `COMMON` for a trained method, or what tuning chose instead of its
+        own values.
     finetune : bool
         Train the backbone too; "paper" is then what the paper publishes for that.
     known : mapping
@@ -263,7 +270,10 @@ def method_spec(
     if epochs is not None and spec.is_trained:
         changes.setdefault("epochs", epochs)
     start = (cls.published or cls.recipe) if finetune else cls.recipe
-    if recipe == "common" and spec.is_trained:
+    if isinstance(recipe, Mapping):
+        chosen = method_spec(name, recipe, known=known)
+        start = replace(chosen.recipe, params=chosen.params)
+    elif recipe == "common" and spec.is_trained:
         start = COMMON
     params = spec.params | dict(start.params)
     spec = replace(spec, params=params, recipe=start, finetune=finetune)
@@ -299,8 +309,8 @@ def method_spec(
     params = spec.params | {k: v for k, v in changes.items() if k in spec.params}
     if params != spec.params:
         _check_params(name, cls, params)
-    if start is COMMON:
-        changes = {"recipe": "common", **changes}
+    if start is COMMON or isinstance(recipe, Mapping):
+        changes = {"recipe": "common" if start is COMMON else "tuned", **changes}
     if finetune:
         changes = {"finetune": True, **changes}
     return replace(spec, params=params, recipe=changed, changes=changes)

@@ -70,9 +70,15 @@ def _shared_pieces(sources: Sequence[str]) -> set[str]:
             pieces += [(value.__module__, name)] if _is_shared(value.__module__) else []
             continue
         found[piece] = inspect.getsource(value)
-        named = {n.id for n in ast.walk(parse(found[piece])) if isinstance(n, ast.Name)}
-        pieces += [(home, other) for other in named & vars(sys.modules[home]).keys()]
+        named = _named(found[piece]) & vars(sys.modules[home]).keys()
+        pieces += [(home, other) for other in named]
     return set(found.values())
+
+
+@cache  # methods share pieces, and a source is parsed in a hundredth of a second
+def _named(source: str) -> frozenset[str]:
+    """All names that a source uses."""
+    return frozenset(n.id for n in ast.walk(parse(source)) if isinstance(n, ast.Name))
 
 
 def _is_shared(module: str) -> bool:
@@ -129,8 +135,13 @@ def _source(spec: ModuleSpec) -> str:
     return source if isinstance(source, str) else Path(str(spec.origin)).read_text("utf-8")
 
 
-def _imported(source: str, package: str | None) -> Iterator[str]:
+@cache  # as above: what all methods build on is asked for once for each of them
+def _imported(source: str, package: str | None) -> tuple[str, ...]:
     """Full names of what a source imports; relative ones where its package is given."""
+    return tuple(_found_imports(source, package))
+
+
+def _found_imports(source: str, package: str | None) -> Iterator[str]:
     for node in ast.walk(parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

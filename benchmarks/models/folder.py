@@ -27,6 +27,8 @@ from torch import Tensor
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone, Resize
 from benchmarks.features.extraction import extraction_digest
+from benchmarks.features.kmeans_patches import WEIGHTS as PATCHES
+from benchmarks.features.kmeans_patches import KMeansPatches
 from benchmarks.models.config import CONFIG, FORMAT, ModelConfig, ModelError, as_exported
 from benchmarks.runner.repeat_record import stored_method
 from benchmarks.training.restore import restore
@@ -62,12 +64,15 @@ class Model:
         Of the backbone, where it was trained too; else empty.
     golden : dict of str to Tensor
         ``golden.inputs``, float32 (n, ...), and their ``golden.scores``, float32 (n, K).
+    patches : Tensor or None, float32, shape (n,)
+        What a backbone learnt from the training images, see `KMeansPatches.weights`.
     """
 
     method: HashMethod
     config: ModelConfig
     weights: Mapping[str, Tensor]
     golden: Mapping[str, Tensor]
+    patches: Tensor | None = None
 
     def network(self, name: str | None = None) -> Backbone:
         """Build the backbone that the model was trained on.
@@ -100,6 +105,8 @@ class Model:
         if wanted["resize"] not in get_args(Resize):
             raise ValueError(f"resize is {wanted['resize']!r}")
         found = backbone(name or wanted["name"], wanted["input_size"], wanted["resize"])
+        if isinstance(found, KMeansPatches) and self.patches is not None:
+            found = found.restored(self.patches, wanted["digest"])
         other_weights = found.digest != wanted["digest"]
         if other_weights or settings["extraction"] != extraction_digest():
             what = "its weights" if other_weights else "the code around it"
@@ -267,9 +274,11 @@ def _built(
     """Build a method with its weights; the golden inputs must get their codes."""
     parts: dict[str, dict[str, Tensor]] = {"method": {}, "backbone": {}}
     with as_exported(who):
+        patches = weights.get(PATCHES)
         for name, value in weights.items():
             part, _, rest = name.partition(".")
-            parts[part][rest] = value
+            if name != PATCHES:
+                parts[part][rest] = value
         x, expected = golden["golden.inputs"], golden["golden.scores"]
         # Sizes that the files bear out are sizes that there is room for.
         shapes = tuple(x.shape), tuple(expected.shape)
@@ -288,7 +297,7 @@ def _built(
                 f"{who}: {wrong} of {int(sure.sum())} bits of the golden inputs come out otherwise "
                 "here; export the model again on this machine"
             )
-    return Model(method, config, parts["backbone"], golden)
+    return Model(method, config, parts["backbone"], golden, patches)
 
 
 def _method(who: str, config: ModelConfig, methods: Sequence[str]) -> HashMethod:

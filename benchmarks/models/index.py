@@ -179,7 +179,7 @@ class ImageIndex:
         files = about["files"]
         for name, file in files.items():
             told = _FILE.fullmatch(file)
-            if told is None or name != f"{told[1]}.{told[3]}":
+            if told is None:
                 raise ValueError(f"{file} is no name of {name}")
             if name != "inputs.npy":  # which may be large; a wrong one orders wrongly, no more
                 with (folder / file).open("rb") as opened:
@@ -190,8 +190,8 @@ class ImageIndex:
             np.load(folder / files[name], mmap_mode="r", allow_pickle=False)
             for name in ("codes.npy", "inputs.npy")
         )
-        settings = (about[name] for name in ("model", "record", "bits", "kind"))
-        index = cls(*settings, names, codes, inputs)
+        model, record, bits, kind = (about[name] for name in ("model", "record", "bits", "kind"))
+        index = cls(model, record, bits, kind, names, codes, inputs)
         index._check()
         if "index.faiss" not in files:
             return index
@@ -306,7 +306,7 @@ def alone(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-_DAMAGED = (OSError, ValueError, AttributeError, LookupError, TypeError, RuntimeError)
+_DAMAGED = (OSError, EOFError, ValueError, AttributeError, LookupError, TypeError, RuntimeError)
 
 
 def _unreadable(folder: Path, error: BaseException) -> ModelError:

@@ -19,7 +19,7 @@ from results.store.run_key import Table
 from results.store.store import ResultStore
 
 _KEPT = Path("report/rendered.json")
-"""What the last call said, and the state of the folder when it did."""
+"""What the last call said, and the state of what it showed and wrote."""
 
 
 def end_report(
@@ -46,9 +46,11 @@ def end_report(
         If the folder cannot be written.
     """
     path = store.root / _KEPT
+    # Before the store is read: others may add to it.
+    shown = [*_shown(store), (repr((sorted(tables), formats)), 0, 0)]
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(path.read_bytes())
-        if kept["state"] == _state(store, tables, formats):
+        if kept["state"] == state([*shown, *_written(store)]):
             return str(kept["text"])
     from benchmarks.runner.reporting import read_board, report_written, say
     from benchmarks.runner.samples import keep_samples, known
@@ -60,7 +62,7 @@ def end_report(
     render_board(board, store, Options(formats=tuple(formats)), say)
     text = f"{leaderboard_plain(board, tables)}\n{report_written(store.root)}\n"
     with contextlib.suppress(OSError):
-        path.write_text(json.dumps({"state": _state(store, tables, formats), "text": text}))
+        path.write_text(json.dumps({"state": state([*shown, *_written(store)]), "text": text}))
     return text
 
 
@@ -72,15 +74,21 @@ def leaderboard_of(store: ResultStore, tables: Collection[Table]) -> str:
     return f"{leaderboard_plain(read_board(store, tables), tables)}\n"
 
 
-def _state(store: ResultStore, tables: Collection[Table], formats: Sequence[str]) -> str:
-    """Tell the records, the report and the code from what they were at any other time."""
-    return state((*_stamps(store), (repr((sorted(tables), formats)), 0, 0)))
-
-
-def _stamps(store: ResultStore) -> Iterator[Stamp]:
+def _shown(store: ResultStore) -> Iterator[Stamp]:
+    """Stamp what a report shows and the code that shows it."""
     yield from code_stamps()
-    with contextlib.suppress(OSError):  # written at every call, so its time says nothing
+    with contextlib.suppress(OSError, ValueError):
+        # It is written at every call, so its time says nothing.
         yield (store.root / PLAN).read_text(encoding="utf-8"), 0, 0
-    for folder in (store.runs, store.root / "samples", store.root / "report"):
-        files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-        yield from stamps(path for path in files if path.name != _KEPT.name)
+    yield from _files(store.runs)
+
+
+def _written(store: ResultStore) -> Iterator[Stamp]:
+    """Stamp what writing a report leaves."""
+    for stamp in (*_files(store.root / "samples"), *_files(store.root / "report")):
+        if not stamp[0].endswith(_KEPT.name):
+            yield stamp
+
+
+def _files(folder: Path) -> Iterator[Stamp]:
+    return stamps(path for path in sorted(folder.rglob("*")) if path.is_file())

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from benchmarks.evaluation.asymmetric import QueryScores, rounded
 from benchmarks.evaluation.packing import PackedBits
+from benchmarks.evaluation.tracks import DISTRACTORS
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.no_exit import no_exit
 from benchmarks.grid.yardsticks.base import VectorYardstick
@@ -23,6 +24,7 @@ from benchmarks.training.distributed.shared_batch import SharedBatch
 from benchmarks.training.distributed.torchrun import current_group
 from benchmarks.training.trainer import Trainer, train_together
 from benchmarks.training.training_sets import EndToEnd
+from datasets.features import Features
 from datasets.image_source import ImageSource
 from methods import HashMethod
 from methods.base import TrainingSet
@@ -38,6 +40,8 @@ Encoded = tuple[PackedBits, PackedBits, QueryScores | None] | tuple[Tensor, Tens
 
 Beside codes are the scores of the queries, where they are asked for.
 """
+Tracks = dict[str, PackedBits | Tensor]
+"""What else was encoded, by the names of `TaskInputs.tracks`."""
 
 
 OnTrained = Callable[[Cell, dict[str, Tensor]], None]
@@ -52,7 +56,7 @@ def fit_and_encode(
     on_trained: OnTrained | None = None,
     *,
     asym: bool = False,
-) -> list[Encoded]:
+) -> list[tuple[Encoded, Tracks]]:
     """Fit the methods of some cells from their seeds, and encode.
 
     Parameters
@@ -71,7 +75,7 @@ def fit_and_encode(
 
     Returns
     -------
-    list of Encoded
+    list of (Encoded, Tracks)
         One a cell.
     """
     # Only a fine-tuned cell is shared; all others are work for rank 0 alone.
@@ -83,7 +87,13 @@ def fit_and_encode(
                 on_trained(cell, learnt(method, training, cell, inputs))
         with watch("encode"):
             context = training, cells[0], inputs, group
-            return [_encoded(method, *context, asym=asym) for method in methods]
+            return [
+                (
+                    _encoded(method, *context, asym=asym),
+                    _encoded_tracks(method, cells[0], inputs),
+                )
+                for method in methods
+            ]
 
 
 def learnt(
@@ -102,7 +112,7 @@ def learnt(
     found = {f"method.{name}": value for name, value in method.state_dict().items()}
     found |= {f"backbone.{i:05d}": value for i, value in enumerate(training.parameters())}
     with torch.no_grad():
-        golden = _reader(training, cell, inputs)(data.train[:N_GOLDEN]).float()
+        golden = _reader(training, cell, inputs)(data.train[:N_GOLDEN])
         found |= {"golden.inputs": golden, "golden.scores": method.eval().project(golden)}
     if data.images is not None:
         found["image_size"] = torch.tensor(data.images.size)
@@ -200,9 +210,24 @@ def _scores(
 ) -> QueryScores:
     """Score some rows, a chunk at a time."""
     method.eval()
-    return np.concatenate(
-        [rounded(method.project(read(part).float())) for part in rows.split(size)]
-    )
+    return np.concatenate([rounded(method.project(read(part))) for part in rows.split(size)])
+
+
+def _encoded_tracks(method: HashMethod, cell: Cell, inputs: TaskInputs) -> Tracks:
+    """Encode worse queries and distractors; distractors as codes alone."""
+    found: Tracks = {}
+    device = inputs.cache.device
+    for name, features in inputs.tracks(cell.method.cls.consumes):
+        if cell.method.has_codes:
+            size = max(1, _ENCODE_NUMBERS // math.prod(features.shape[1:]))
+            parts = [
+                method.encode(features[start : start + size].to(device), size)
+                for start in range(0, len(features), size)
+            ]
+            found[name] = PackedBits.concatenate(list(map(PackedBits.of, parts)))
+        elif name != DISTRACTORS:
+            found[name] = method.project(features[:].to(device))
+    return found
 
 
 def _reader(training: TrainingSet, cell: Cell, inputs: TaskInputs) -> Callable[[Tensor], Tensor]:
@@ -216,5 +241,5 @@ def _extracted(training: EndToEnd, images: ImageSource, rows: Tensor) -> Tensor:
     return training.extract(images.read(rows))
 
 
-def _gathered(features: Tensor, rows: Tensor) -> Tensor:
-    return features.index_select(0, rows.to(features.device))  # a third of the time of an index
+def _gathered(features: Features, rows: Tensor) -> Tensor:
+    return features[rows.to(features.device)]

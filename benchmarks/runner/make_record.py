@@ -13,11 +13,13 @@ from torch import Tensor
 
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import Scores, protocol_info, score_codes, score_floats
+from benchmarks.evaluation.tracks import with_tracks
 from benchmarks.evaluation.view_agreement import AGREEMENT, VIEW_CODES, view_agreement
+from benchmarks.features.kmeans_patches import WEIGHTS, KMeansPatches
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.method_settings import COMMON
 from benchmarks.machine.environment import Environment, cpu_name
-from benchmarks.runner.fit_and_encode import Encoded, OnTrained, fit_and_encode
+from benchmarks.runner.fit_and_encode import Encoded, OnTrained, Tracks, fit_and_encode
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training.checkpoint import Checkpoint
@@ -91,13 +93,13 @@ def run_cells(
         if on_trained is not None:
             on_trained(cell, learnt)
 
-    told = trained if _has_views(cells[0]) else on_trained
+    told = _with_patches(trained if _has_views(cells[0]) else on_trained)
     encoded = fit_and_encode(cells, inputs, watch, trainers, told, asym=asym)
     watch.share(("fit", "encode"), len(cells))
     results = []
-    for cell, trainer, codes in zip(cells, trainers, encoded, strict=True):
+    for cell, trainer, (codes, tracks) in zip(cells, trainers, encoded, strict=True):
         own = watch.copy()
-        scores, arrays = _score(cell, codes, inputs, own)
+        scores, arrays = _score(cell, codes, tracks, inputs, own)
         if cell.digest in view_codes:
             arrays[VIEW_CODES] = view_codes[cell.digest]
             scores.metrics[AGREEMENT] = view_agreement(arrays[VIEW_CODES], cell.key.bits)
@@ -146,22 +148,44 @@ def _view_codes(cell: Cell, learnt: Mapping[str, Tensor], inputs: TaskInputs) ->
     return np.stack(codes)
 
 
+def _with_patches(on_trained: OnTrained | None) -> OnTrained | None:
+    """Tell of the backbone beside the method, where it was learnt from the same images."""
+    if on_trained is None:
+        return None
+
+    def told(cell: Cell, found: dict[str, Tensor]) -> None:
+        backbone = cell.task.backbone
+        if isinstance(backbone, KMeansPatches):
+            found = found | {WEIGHTS: backbone.weights}
+        on_trained(cell, found)
+
+    return told
+
+
 def _score(
-    cell: Cell, encoded: Encoded, inputs: TaskInputs, watch: Stopwatch
+    cell: Cell, encoded: Encoded, tracks: Tracks, inputs: TaskInputs, watch: Stopwatch
 ) -> tuple[Scores, dict[str, np.ndarray]]:
     """Evaluate one cell."""
     data = cell.task.data
     arrays = {"query_rows": data.query.numpy(), "database_rows": data.database.numpy()}
-    truth = inputs.truth()
+    codes: tuple[PackedBits, PackedBits] | tuple[Tensor, Tensor]
+    truth, device, rule = inputs.truth(), inputs.cache.device, cell.method.rule
     with watch("evaluate"):
         match encoded:
             case (PackedBits() as query, PackedBits() as database, asked):
-                scores = score_codes(query, database, data, inputs.cache.device, truth, asked)
+                codes = query, database
+                scores = score_codes(query, database, data, device, truth, asked)
                 arrays |= {"query_codes": query.rows, "database_codes": database.rows}
                 if asked is not None:
                     arrays["query_scores"] = asked
             case (Tensor() as query, Tensor() as database):
-                scores = score_floats(query, database, data, cell.method.rule, truth)
+                codes = query, database
+                scores = score_floats(query, database, data, rule, truth)
+                in_dim = inputs.features(cell.method.cls.consumes).array.shape[-1]
+                n_bytes = cell.method.item_bytes(in_dim, cell.key.bits)
+                scores.metrics["codes.bytes"] = float(n_bytes)
+        scores = with_tracks(scores, tracks, codes, data, device, rule)
+    arrays |= {name: one.rows for name, one in tracks.items() if isinstance(one, PackedBits)}
     arrays["query_ap"] = scores.query_ap
     return scores, arrays
 

@@ -26,6 +26,7 @@ from benchmarks.training.trainer import Matmul, TrainingError
 from datasets import load
 from datasets.arguments import load_options
 from datasets.errors import DatasetError, one_line
+from datasets.own.kinds import without_own
 from results.store.leftovers import tidy
 from results.store.record import RunRecord
 from results.store.store import StoreError
@@ -73,7 +74,9 @@ def run_again(
     methods = [options.method] if options.method else ["all", "yardsticks"]
     network, spec = stored_setup(record, methods, options.backbone)
     name = options.dataset or f"{record.dataset}/{record.protocol}"
-    task = Task(load(name, load_options(options)), network)
+    given, tracks = load_options(options), record.settings.get("tracks", {})
+    others = "distractors" in tracks and load(tracks["distractors"]["name"], without_own(given))
+    task = Task(load(name, given), network, None, "shift" in tracks, others or None)
     cell = stored_cell(record, task, spec)
     inputs = TaskInputs(task, FeatureCache(options.cache, env.device))
     seeds = record.trained_with

@@ -22,10 +22,11 @@ def restore(method: HashMethod, state: Mapping[str, Tensor]) -> None:
 
     Raises
     ------
-    RuntimeError, KeyError
+    RuntimeError
         If they are not those of the method.
     """
     for name, _ in list(method.named_buffers()):
-        owner, _, last = name.rpartition(".")
-        method.get_submodule(owner)._buffers[last] = torch.empty_like(state[name])
+        if name in state:  # or else loading says that it is not
+            owner, _, last = name.rpartition(".")
+            method.get_submodule(owner)._buffers[last] = torch.empty_like(state[name])
     method.load_state_dict(dict(state))

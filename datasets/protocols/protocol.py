@@ -18,6 +18,7 @@ from torch import Tensor
 from datasets.errors import DatasetError, lookup
 from datasets.labels import Labels
 from datasets.protocols.rules import RULES, Split, n_set_aside, set_aside
+from datasets.protocols.training_part import long_tail, unseen_classes, without_classes
 
 TUNE = "+tune"
 """What the name of a protocol ends in that settings are chosen by."""
@@ -52,7 +53,15 @@ class Protocol_:
         decide.
     distance : str
         "l2", "cosine" or "ip", by which they are nearest.
-    tunes : Protocol_ or None
+    n_drawn : int
+        Training rows that the rule gives before some are left out of them; 0 where all stay.
+    unseen : float
+        Share of the classes that no training row has, see `datasets.protocols.training_part`; 0
+        leaves none out.
+    imbalance : int
+        By how much the first class has more training rows than the last, see there; 0 for as many
+        as the rule gives.
+    tunes : `Protocol_` or None
         The protocol whose training rows are split once more, see `for_tuning`.
 
     Examples
@@ -75,6 +84,9 @@ class Protocol_:
     resize: str = ""
     neighbours: int = 0
     distance: str = ""
+    n_drawn: int = 0
+    unseen: float = 0.0
+    imbalance: int = 0
     tunes: Protocol_ | None = None
 
     def of_neighbours(self, k: int, distance: str) -> Protocol_:
@@ -147,8 +159,21 @@ class Protocol_:
         """Sizes and cutoff for a human reader."""
         return (
             f"{self.n_query:,} queries, {self.n_train:,} train, {self.n_database:,} database, "
-            f"{self.metric}"
+            f"{self.metric}{self._left_out}"
         )
+
+    @property
+    def split_rule(self) -> str:
+        """The rule, and what is left out of training, for a human reader."""
+        return self.rule + self._left_out
+
+    @property
+    def _left_out(self) -> str:
+        if self.unseen:
+            return f"; {self.unseen:.0%} of the classes unseen in training"
+        if self.imbalance:
+            return f"; training rows a class fall to 1/{self.imbalance}"
+        return ""
 
     @property
     def digest(self) -> str:
@@ -157,6 +182,9 @@ class Protocol_:
         fields = {key: value for key, value in asdict(self).items() if key not in notes}
         if not (self.neighbours or self.distance):
             del fields["neighbours"], fields["distance"]
+        for name in ("n_drawn", "unseen", "imbalance"):  # digests of the others are as old as they
+            if not fields[name]:
+                del fields[name]
         if self.tunes is None:
             del fields["tunes"]
         else:
@@ -193,13 +221,14 @@ class Protocol_:
         ValueError
             If the labels are neither.
         DatasetError
-            If the labels or parts cannot give the sizes of this protocol.
+            If the labels or parts cannot give the sizes of this protocol, or there are too few
+            classes to leave any out.
         """
         labels = Labels.of(labels)
         if self.tunes is not None:
             split = set_aside(self.tunes.split(labels, parts, allow_missing=allow_missing).train)
         else:
-            split = lookup("split rule", self.rule, RULES)(self, labels, parts or {})
+            split = self._drawn(labels, parts or {})
         for part, expected in (
             ("train", self.n_train),
             ("query", self.n_query),
@@ -212,3 +241,14 @@ class Protocol_:
                     f"{len(labels):,} rows give {len(rows):,}; is the copy complete?"
                 )
         return Split(*(rows.sort().values for rows in split))
+
+    def _drawn(self, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
+        """Choose rows by the rule, and leave out of training what the protocol leaves out."""
+        drawn = replace(self, n_train=self.n_drawn or self.n_train)
+        split = lookup("split rule", self.rule, RULES)(drawn, labels, parts)
+        if self.unseen:
+            classes = unseen_classes(self.label, labels.n_classes, self.unseen)
+            split = split._replace(train=without_classes(labels, split.train, classes))
+        if self.imbalance:
+            split = split._replace(train=long_tail(labels, split.train, self.imbalance))
+        return split

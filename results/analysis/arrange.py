@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
@@ -27,11 +27,15 @@ from results.store.record import CHECKED, Failure, RunRecord
 from results.store.run_key import Table
 from results.store.scan import Scan
 
+LearntFrom = Callable[[str], str]
+"""Says what the backbone of a table was trained on; nothing where that is not known."""
+
 
 def build(
     scan: Scan,
     method_order: Sequence[str] = (),
     about: Mapping[str, About] = MappingProxyType({}),
+    learnt_from: LearntFrom = lambda backbone: "",
 ) -> Board:
     """Arrange one reading of the store for the report; see `results.report.load_board`."""
     shown, superseded = select(scan.records)
@@ -49,7 +53,9 @@ def build(
         runs=runs,
         leaderboard=table,
         costs=costs,
-        sections=tuple(_sections(shown, cells, scan.failures, kinds, method_order, titles)),
+        sections=tuple(
+            _sections(shown, cells, scan.failures, kinds, method_order, titles, learnt_from)
+        ),
         notes=tuple(_notes(superseded, scan)),
         method_order=tuple(method_order),
         about=about,
@@ -130,6 +136,7 @@ def _sections(
     kinds: Mapping[tuple[str, ...], str],
     method_order: Sequence[str],
     titles: Mapping[str, str],
+    learnt_from: LearntFrom,
 ) -> Iterable[Section]:
     cells: dict[Table, dict[str, dict[tuple[str, int], Entry]]] = {}
     for entry in table.itertuples(index=False, name=None):
@@ -160,7 +167,7 @@ def _sections(
         info = first[key].protocol_info
         yield Section(
             *key,
-            sizes=_sizes(key, info),
+            sizes=_sizes(key, info, learnt_from(key.backbone)),
             rule=f"Split: {info['rule']}. Relevant: {info['relevance']}.{_without_relevant(info)}",
             metric=main,
             further=tuple(metric for metric in metrics if metric != main),
@@ -197,14 +204,15 @@ def _usual_seeds(rows: dict[str, dict[tuple[str, int], Entry]], metric: str) -> 
     return counts.most_common(1)[0][0]
 
 
-def _sizes(table: Table, info: dict[str, object]) -> str:
+def _sizes(table: Table, info: dict[str, object], learnt_from: str) -> str:
     """Say how many rows ask, train and answer; a cutoff is that of mAP by labels."""
     items = "vectors" if table.backbone == "features" else "images"
     cutoff = f", cutoff {info['cutoff']:,}" if table.truth == "labels" else ""
-    return (
+    sizes = (
         f"{info['n_query']:,} queries, {info['n_train']:,} training {items}, "
         f"{info['n_database']:,} in the database{cutoff}"
     )
+    return f"{sizes}; backbone learnt from: {learnt_from}" if learnt_from else sizes
 
 
 def _without_relevant(info: dict[str, object]) -> str:

@@ -18,11 +18,12 @@ INTERVAL = ["ci_low", "ci_high", "interval"]
 LEADERBOARD_COLUMNS = [*ENTRY, "mean", "std", "n", *INTERVAL, "rank", "kind"]
 LOWER_IS_BETTER = ("empty@", "oversample", "asym.oversample")
 """How metrics begin that are better when small: queries that found nothing, items to look at."""
-UNRANKED = r"^(?:bits|codes|cost)\."
-"""How well codes use their bits is neither good nor bad; what runs cost hangs on the machine."""
-UNBOUNDED = r"^(?:codes\.|cost\.|(?:asym\.)?oversample)"
+UNRANKED = r"^(?:bits|codes|cost)\.|.*:gap$"
+"""How well codes use their bits is neither good nor bad; what runs cost hangs on the machine; bad
+codes have no gap between groups of queries."""
+UNBOUNDED = r"^(?:codes\.|cost\.|(?:asym\.)?oversample)|.*:gap$"
 """What counts or measures; all other metrics lie between 0 and 1."""
-OPTIONAL = re.compile(r"^cost\.|:(?:best|worst)$")
+OPTIONAL = re.compile(r"^cost\.|:(?:best|worst)$|:\w+-\d$")
 """What tables show only where it is asked for; see `results.tables.columns`."""
 
 

@@ -224,15 +224,29 @@ def method_styles(board: Board) -> dict[str, dict[str, Any]]:
         position = places[name]
         variant = name != base
         marks += variant
-        styles[name] = {
-            "color": COLOURS[position % len(COLOURS)],
-            "marker": MARKERS[(position + 3 * marks * variant) % len(MARKERS)],
-            "markerfacecolor": "none" if variant else COLOURS[position % len(COLOURS)],
-            "markeredgecolor": COLOURS[position % len(COLOURS)] if variant else "white",
-            "markeredgewidth": 1.1 if variant else 0.6,
-            "linestyle": "--" if variant or position >= len(COLOURS) else "-",
-        }
+        styles[name] = line_style(position, 3 * marks if variant else 0)
     return styles
+
+
+def line_style(position: int, variant: int = 0) -> dict[str, Any]:
+    """Return the line style of the method at a place in the order of methods.
+
+    Parameters
+    ----------
+    position : int
+        Gives the colour and the marker.
+    variant : int
+        How many markers further that of a variant is; 0 for the method as it is.
+    """
+    colour = COLOURS[position % len(COLOURS)]
+    return {
+        "color": colour,
+        "marker": MARKERS[(position + variant) % len(MARKERS)],
+        "markerfacecolor": "none" if variant else colour,
+        "markeredgecolor": colour if variant else "white",
+        "markeredgewidth": 1.1 if variant else 0.6,
+        "linestyle": "--" if variant or position >= len(COLOURS) else "-",
+    }
 
 
 def save(figure: Figure, form: str) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.grid.errors import GridError
 from datasets.errors import lookup, one_line
 
-FOLDER = Path(__file__).parent / "presets"
+FOLDER = Path(__file__).parent
 DEFAULT = "quick"
 _NOT_IN_PRESETS = ("help", "preset", "list", "dry_run", "force")
 """Flags that say what this call does, and not what its grid is."""
