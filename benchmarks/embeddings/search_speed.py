@@ -86,9 +86,9 @@ def timed(
     truth = inputs.truth()
     assert truth is not None
     truth = truth.nearest(k)
-    features = inputs.features("features").array.float()
+    features = inputs.features("features").array
     query, database = (
-        comparable(features[rows].numpy(), distance)
+        comparable(features[rows.to(features.device)].numpy(), distance)
         for rows in (task.data.query, task.data.database)
     )
     vectors = Vectors(query, database, distance)
