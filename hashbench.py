@@ -30,6 +30,7 @@ VERBS = {
     "index": ("benchmarks.index", "hash images into an index that can be searched"),
     "search": ("benchmarks.search", "search an index for images that look like some image"),
     "advise": ("benchmarks.advise", "say which code to take for embeddings, of how many bytes"),
+    "search-speed": ("benchmarks.search_speed", "time indexes of faiss over stored codes"),
     "submit": ("benchmarks.submit", "pack records into a file that others can verify"),
     "verify": ("benchmarks.verify", "make published numbers again"),
     "doctor": ("datasets.doctor", "verify a local copy of a data set"),

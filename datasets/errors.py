@@ -102,7 +102,8 @@ def call_of(module: str) -> str:
     'python -m datasets.doctor'
     """
     by_console = sys.argv and Path(sys.argv[0]).stem == "hashbench"
-    return f"hashbench {module.rpartition('.')[2]}" if by_console else f"python -m {module}"
+    verb = module.rpartition(".")[2].replace("_", "-")
+    return f"hashbench {verb}" if by_console else f"python -m {module}"
 
 
 def one_line(error: BaseException | str) -> str:

@@ -60,6 +60,7 @@ NARROWER = {"contract": {"grid", "training"}, "training": {"features", "machine"
 
 COMMANDS = {"run", "report", "status", "score", "rescore", "repro", "explain", "command"} | {
     *("export", "encode", "index", "search", "submit", "verify", "advise", "tune"),
+    "search_speed",
 }
 """Files of `benchmarks/` that are one room together. Every other room is a folder or one file."""
 
@@ -69,7 +70,7 @@ TOGETHER = {"benchmarks": COMMANDS, "datasets": {"doctor", "rows"}}
 CHECK = ROOT / "methods/check.py"
 """A command among the methods, where their authors look for it: it may import everything."""
 
-OUTPUT = {"runs", "samples", "report", "advice", "plan.json", "__pycache__"}
+OUTPUT = {"runs", "samples", "report", "advice", "search_speed", "plan.json", "__pycache__"}
 MOST = 18  # entries of a room that are understood in one look
 
 

@@ -73,7 +73,9 @@ def commands(page):
     """Modules and arguments of the command lines in a page's blocks."""
     for block in [*blocks(page, "bash"), *blocks(page, "text")]:
         for line in block.splitlines():
-            line = re.sub(r"^hashbench (\w+)", lambda verb: f"python -m {VERBS[verb[1]][0]}", line)
+            line = re.sub(
+                r"^hashbench ([\w-]+)", lambda verb: f"python -m {VERBS[verb[1]][0]}", line
+            )
             found = re.search(r"(?:^|&& )(?:python|torchrun .*?) -m (\S+)(.*)$", line)
             if found and found[1] in COMMANDS:
                 yield found[1], shlex.split(found[2], comments=True)

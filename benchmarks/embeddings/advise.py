@@ -102,9 +102,11 @@ def grid_flags(options: argparse.Namespace, name: str) -> list[str]:
 def duplicates(data: RetrievalDataset) -> int:
     """Count the vectors of the database that are equal to another one before them."""
     assert data.features is not None
-    rows = data.features[data.database].numpy()
-    seen = {hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows}
-    return len(rows) - len(seen)
+    seen: set[bytes] = set()
+    for part in data.database.split(2**14):  # all of them may not fit into memory
+        rows = data.features[part].numpy()
+        seen.update(hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows)
+    return len(data.database) - len(seen)
 
 
 def _write(store: ResultStore, table: Table, advice: Advice) -> list[Path]:

@@ -30,6 +30,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from benchmarks.models.binary_index import binary_index
 from benchmarks.models.config import ModelError
 from benchmarks.models.hasher import Hasher
 from benchmarks.models.images import Hashed, npy
@@ -323,16 +324,8 @@ def _unit(x: NDArray[Any]) -> NDArray[np.float64]:
 
 def _built(codes: NDArray[np.uint8], kind: str) -> Any:
     """Build an index of faiss, which ships no types."""
-    faiss = _faiss()
-    width = 8 * codes.shape[1]
-    if kind == "flat":
-        index = faiss.IndexBinaryFlat(width)
-    elif kind == "hnsw":
-        index = faiss.IndexBinaryHNSW(width, 32)
-    else:
-        bits = min(16, width)  # of a hash table's key
-        index = faiss.IndexBinaryMultiHash(width, width // bits, bits)
-        index.nflip = 2
+    _faiss()
+    index = binary_index(kind, 8 * codes.shape[1], len(codes))
     index.add(np.ascontiguousarray(codes))
     return index
 
