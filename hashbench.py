@@ -18,6 +18,7 @@ BAD_ARGUMENTS = 2
 
 VERBS = {
     "run": ("benchmarks.run", "run a grid of methods, data sets, code lengths and seeds"),
+    "tune": ("benchmarks.tune", "choose settings by equally many trials, on training images"),
     "report": ("benchmarks.report", "render tables, figures and the page again from the records"),
     "status": ("benchmarks.status", "say how far a grid is"),
     "score": ("benchmarks.score", "score codes that were made elsewhere"),

@@ -189,6 +189,14 @@ class RetrievalDataset:
                 f"neighbours must be in 0..{size - 1} (the database), query {row} has "
                 f"{int(self.neighbours[row, place])}"
             )
+        ordered = self.neighbours.sort(1).values
+        twice = (ordered[:, 1:] == ordered[:, :-1]).nonzero()
+        if len(twice):
+            row, place = twice[0].tolist()
+            self._refuse(
+                f"neighbours must be different rows, query {row} has {int(ordered[row, place])} "
+                "twice"
+            )
 
     @cached_property
     def data_digest(self) -> str:

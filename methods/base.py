@@ -23,7 +23,7 @@ from methods.space import Space as Space
 from methods.space import search_space
 
 Input = Literal["features", "tokens"]
-Supervision = Literal["none", "captions", "hierarchy"]
+Supervision = Literal["none", "captions", "hierarchy", "n_classes"]
 
 
 class LengthError(ValueError):
@@ -144,8 +144,37 @@ class HashMethod(nn.Module, ABC):
         """
         return None
 
+    def viewed(self, index: Tensor, generator: torch.Generator) -> Tensor | None:
+        """Choose images whose views a batch takes beside its own; the default chooses none.
+
+        Parameters
+        ----------
+        index : Tensor, int64, shape (B,)
+            Rows of the training set.
+        generator : torch.Generator
+            On the device of the method.
+
+        Returns
+        -------
+        Tensor, int64, shape (V, B), or None
+            The row that view v of image i is made of, where it is not always `index[i]`.
+        """
+        return None
+
     def prepare(self, data: TrainingSet) -> None:
         """Take what the loss needs of the whole training set; the default takes nothing."""
+
+    def refresh(self, data: TrainingSet, generator: torch.Generator) -> None:
+        """Take such things anew before an epoch, by the weights of now; the default takes nothing.
+
+        They are written into buffers that `prepare` has made.
+
+        Parameters
+        ----------
+        data : TrainingSet
+        generator : torch.Generator
+            On the device of the method.
+        """
 
     def finish(self) -> None:
         """Drop what `prepare` kept for the training alone; the default has nothing to drop."""
@@ -172,9 +201,10 @@ class HashMethod(nn.Module, ABC):
         name = type(self).__name__
         data = self.training_set(data)
         if isinstance(data, Matrix) and (self.n_views > 1 or self.supervision != "none"):
-            lacks = f"{self.n_views} views" if self.n_views > 1 else self.supervision
+            views = f"{self.n_views} views of each image"
+            lacks = views if self.n_views > 1 else self.supervision
             raise ValueError(
-                f"{name}.fit: it learns from {lacks} of each image, and got inputs alone; give "
+                f"{name}.fit: it learns from {lacks}, and got inputs alone; give "
                 "benchmarks.training.ViewBank"
             )
         if trainer is None:

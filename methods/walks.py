@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from methods.pairs import unit_rows
+from methods.pairs import most_similar, unit_rows
 from methods.statistics import once
 
 LEAST = 1e-4
 """Cosine up to which a pair counts as dissimilar."""
 _ROWS = 512
-"""Rows of cosines and of walks at a time."""
+"""Rows of walks at a time."""
 _STEPS = 500
 """Of conjugate gradients, at most."""
 _ACCURATE = 1e-5
@@ -68,8 +68,7 @@ def reached_neighbours(
     Tensor, bool, shape (N, k)
     """
     U, n = unit_rows(X, X.mean(0) if centre else None), len(X)
-    blocks = [_nearest(U, start, k) for start in range(0, n, _ROWS)]
-    C, near = (torch.cat(parts) for parts in zip(*blocks, strict=True))  # (N, k) both
+    C, near = most_similar(U, k)
     own = torch.arange(n, device=X.device)[:, None].expand_as(near)
     mutual = torch.isin(own * n + near, near * n + own)
     kept = mutual.any(1)
@@ -80,14 +79,6 @@ def reached_neighbours(
         least = M.topk(min(most, n), 1).values[:, -1:].clamp(min=torch.finfo(M.dtype).tiny)
         reached[rows] = M.gather(1, near[rows]) >= least
     return near.masked_fill(~kept[:, None] | ~kept[near], -1), reached
-
-
-def _nearest(U: Tensor, start: int, k: int) -> tuple[Tensor, Tensor]:
-    """Cosines and rows of U (N, D) most similar to each of a block, but for itself, (R, k)."""
-    C = U[start : start + _ROWS] @ U.T
-    C[:, start:].fill_diagonal_(-torch.inf)
-    found = C.topk(k, 1)
-    return found.values, found.indices
 
 
 def _graph(C: Tensor, near: Tensor, mutual: Tensor) -> _Graph:

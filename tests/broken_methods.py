@@ -250,7 +250,7 @@ class LooksForLabels(LSH):
         return super().fit(data, trainer)
 
 
-@breaks("labels_are_never_asked_for", "method declares no supervision; set supervision =")
+@breaks("labels_are_never_asked_for", "method declares no such supervision; set supervision =")
 class UndeclaredTarget(LSH):
     def fit(self, data, trainer):
         data.target_distances(torch.arange(3), torch.arange(3))

@@ -28,7 +28,7 @@ FLOORS = {
         perf
         commands
         embeddings
-        models, publish
+        models, publish, tuning
         runner, contract
         grid
         training
@@ -59,7 +59,7 @@ NARROWER = {"contract": {"grid", "training"}, "training": {"features", "machine"
 """Rooms that may import these alone of what lies below them."""
 
 COMMANDS = {"run", "report", "status", "score", "rescore", "repro", "explain", "command"} | {
-    *("export", "encode", "index", "search", "submit", "verify", "advise"),
+    *("export", "encode", "index", "search", "submit", "verify", "advise", "tune"),
 }
 """Files of `benchmarks/` that are one room together. Every other room is a folder or one file."""
 
@@ -116,7 +116,8 @@ def test_a_package_imports_only_what_the_table_allows(path):
 
 
 SHARED_BY_METHODS = {
-    *("base", "functional", "statistics", "anchored", "pairs", "space", "spectral", "walks"),
+    *("base", "functional", "statistics", "anchored", "hyperbolic", "pairs", "space", "spectral"),
+    "walks",
 }
 
 

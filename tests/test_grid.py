@@ -12,6 +12,7 @@ from benchmarks.grid.method_settings import GridError, method_spec
 from benchmarks.grid.tasks import Task
 from benchmarks.training import trainer
 from datasets import load
+from datasets.labels import Labels
 from results.store.run_key import RunKey
 
 KEY = RunKey("digits", "300-1497", "pixels", "cibhash", 32, 0)
@@ -192,3 +193,11 @@ def test_vectors_of_a_large_database_are_not_ranked(task, monkeypatch):
     told = "float keeps a vector of each of 550 items in memory, of at most 500"
     assert task.lacks(method_spec("float")) == told
     assert task.lacks(method_spec("random")) is None
+
+
+def test_a_method_that_is_told_the_number_of_classes_needs_some(task):
+    labels = Labels.of(torch.zeros(len(task.data.labels), 1).bool())
+    bare = replace(task.data, labels=labels, hierarchy=None)
+    said = "cghash is told the number of classes, and synthetic has none"
+    assert Task(bare, task.backbone).lacks(method_spec("cghash")) == said
+    assert task.lacks(method_spec("cghash")) is None

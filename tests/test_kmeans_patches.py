@@ -7,7 +7,7 @@ from benchmarks.features.backbones import backbone, learnt_from
 from benchmarks.features.base import BackboneError
 from benchmarks.features.cache import FeatureCache
 from benchmarks.grid.tasks import TaskRequest, open_task
-from benchmarks.models.folder import load_model, save_model
+from benchmarks.models.folder import load_model, make_model, save_model
 from benchmarks.run import main
 from datasets.contents import LoadOptions
 from datasets.image_source import MemoryImages
@@ -147,7 +147,8 @@ def test_a_model_takes_its_backbone_along(tmp_path):
     store = ResultStore(tmp_path)
     record = next(found for found in store.scan().records if found.method == "itq")
     kept = store.model(store.locate(record))
-    save_model(tmp_path / "model", record, {n: torch.from_numpy(v) for n, v in kept.items()})
+    learnt = {name: torch.from_numpy(value) for name, value in kept.items()}
+    save_model(tmp_path / "model", make_model(record, learnt), {"README.md": b""})
     model = load_model(tmp_path / "model")
     task = open_task(TaskRequest("synthetic/tiny", LoadOptions(), "kmeans_patches", 8))
     x = task.data.images.read(torch.arange(5)).float() / 255

@@ -490,6 +490,14 @@ def test_the_transformer_hashes_in_a_pipeline(x):
     assert search.named_steps["hashtransformer"].n_features_in_ == 12
 
 
+@pytest.mark.parametrize(("output", "columns"), [("packed", 3), ("bits", 20)])
+def test_codes_come_as_a_frame_where_it_is_asked_for(x, output, columns):
+    hasher = HashTransformer("itq", 20, output=output).set_output(transform="pandas")
+    frame = hasher.fit_transform(x)
+    assert list(frame) == [f"hashtransformer{i}" for i in range(columns)]
+    np.testing.assert_array_equal(frame, hasher.set_output(transform="default").transform(x))
+
+
 def test_the_seed_decides_all_that_is_drawn(x):
     made = [HashTransformer("lsh", 8, random_state=s).fit_transform(x) for s in (0, 0, 1)]
     assert np.array_equal(made[0], made[1])
@@ -512,7 +520,11 @@ def test_the_seed_decides_all_that_is_drawn(x):
         ({"n_iter": -1}, "n_iter must be at least 0"),
         ({"n_iters": 3}, "n_iter"),
         ({"output": "bytes"}, "packed"),
-        ({"n_bits": 0}, "n_bits"),
+        ({"n_bits": 0}, "n_bits == 0, must be >= 1"),
+        ({"n_bits": 8.0}, "n_bits must be an instance of"),
+        ({"n_bits": 10**12}, "n_bits == 1000000000000, must be <= 32767"),
+        ({"method": None}, "method must be an instance of"),
+        ({"method": "float"}, "unknown method 'float'"),
     ],
 )
 def test_what_the_transformer_cannot_do_is_said(x, settings, told):

@@ -202,13 +202,15 @@ class Task:
         """Say what a method needs and this task cannot give; None if nothing is missing."""
         data, cls = self.data, spec.cls
         wanted = {"captions": data.captions, "hierarchy": data.hierarchy}
-        if cls.supervision != "none" and wanted[cls.supervision] is None:
+        if cls.supervision in wanted and wanted[cls.supervision] is None:
             return f"{spec.name} learns from {cls.supervision}, and {data.name} has none"
         if not spec.has_codes and data.protocol.n_database > MOST_VECTORS:
             return (
                 f"{spec.name} keeps a vector of each of {data.protocol.n_database:,} items in "
                 f"memory, of at most {MOST_VECTORS:,}"
             )
+        if cls.supervision == "n_classes" and data.labels.n_classes < 2:
+            return f"{spec.name} is told the number of classes, and {data.name} has none"
         if issubclass(cls, Yardstick):
             missing = cls.lacks(data.protocol.n_train, spec.params)
             return missing and f"{spec.name} {missing}"

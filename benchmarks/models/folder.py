@@ -196,6 +196,7 @@ def save_model(folder: Path, model: Model, more: Mapping[str, bytes]) -> None:
     require_room(folder)
     weights = {f"method.{name}": value for name, value in model.method.state_dict().items()}
     weights |= {f"backbone.{name}": value for name, value in model.weights.items()}
+    weights |= {} if model.patches is None else {PATCHES: model.patches}
     files = {
         **more,
         GOLDEN: safetensors.torch.save(dict(model.golden)),

@@ -26,7 +26,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -40,6 +40,9 @@ from datasets.files.parquet_vectors import in_order, read_ids
 from datasets.files.vectors import SUFFIXES, read_vectors
 from datasets.labels import Labels
 
+if TYPE_CHECKING:
+    import h5py
+
 _WORDS = {
     "groundtruth": ("groundtruth", "ground_truth", "neighbors", "neighbours", "gnd", "_gt"),
     "query": ("query", "queries", "test"),
@@ -51,6 +54,8 @@ _PART = re.compile(r"-\d+-of-\d+(?=\.)")
 """What tells the parts of one file apart."""
 Arrays = list[NDArray[Any]]
 _DISTANCES = {"euclidean": "l2", "angular": "cosine", "dot": "ip", "ip": "ip", "cosine": "cosine"}
+_MOST_PACKED = 1032
+"""Bytes that one stored byte can stand for: deflate packs no closer."""
 ANN_BENCHMARKS = {
     "sift-128-euclidean": (1_000_000, 10_000, 128, "euclidean"),
     "gist-960-euclidean": (1_000_000, 1_000, 960, "euclidean"),
@@ -133,11 +138,14 @@ def load_ann(path: Path, options: LoadOptions) -> Contents:
                 raise DatasetError(f"{who}: looked for train and test, found {there}")
             names = {"train": "base", "test": "query", "neighbors": "groundtruth"}
             arrays = {
-                kind: [_mapped(path, file[name])] for name, kind in names.items() if name in file
+                kind: [_array(path, who, file, name)]
+                for name, kind in names.items()
+                if name in file
             }
             told = file.attrs.get("distance", "euclidean")
-    except OSError as error:
-        raise DatasetError(f"{who}: cannot be read ({one_line(error)})") from error
+    # What h5py raises for a damaged file differs with the part that is damaged.
+    except (OSError, LookupError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+        raise DatasetError(f"{who}: cannot be read ({one_line(error)}); fetch it again") from error
     told = told.decode() if isinstance(told, bytes) else str(told)
     if told not in _DISTANCES:
         raise DatasetError(f"{who}: distance must be one of {', '.join(_DISTANCES)}, got {told!r}")
@@ -159,13 +167,28 @@ def _sizes(base: int, query: int, width: int, distance: str) -> str:
     return f"{base:,} and {query:,} vectors of {width}, {distance}"
 
 
-def _mapped(path: Path, dataset: Any) -> NDArray[Any]:
-    """Map an array of an HDF5 file into memory, or read it where it is stored in pieces."""
-    offset = None if dataset.chunks or dataset.external else dataset.id.get_offset()
-    if offset is None or not dataset.size:
-        found: NDArray[Any] = dataset[()]
-        return found
-    return np.memmap(path, dataset.dtype, "c", offset, dataset.shape)
+def _array(path: Path, who: str, file: h5py.File, name: str) -> NDArray[Any]:
+    """Read an array that the file itself holds: a stranger's may point to any other file.
+
+    It is mapped into memory, or read where it is stored in pieces.
+    """
+    import h5py
+
+    found = file[name] if type(file.get(name, getlink=True)) is h5py.HardLink else None
+    if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
+        raise DatasetError(f"{who}: {name} must be an array in this file; write it into the file")
+    _check_matrix(who, name, found)
+    stored = found.id.get_storage_size()
+    if found.nbytes > _MOST_PACKED * stored:
+        raise DatasetError(
+            f"{who}: truncated, {name} tells of {found.nbytes:,} bytes and {stored:,} are there; "
+            "fetch it again"
+        )
+    offset = None if found.chunks else found.id.get_offset()
+    if offset is None:
+        values: NDArray[Any] = found[()]
+        return values
+    return np.memmap(path, found.dtype, "c", offset, found.shape)
 
 
 def _contents(who: str, arrays: Mapping[str, Arrays], distance: str) -> Contents:
@@ -198,12 +221,16 @@ def _contents(who: str, arrays: Mapping[str, Arrays], distance: str) -> Contents
 
 
 def _check(who: str, kind: str, x: NDArray[Any], width: int) -> None:
-    if x.ndim != 2 or x.dtype.kind not in "fiu" or 0 in x.shape:
-        raise DatasetError(f"{who}: {kind} must be vectors (N, D), got {x.dtype} {x.shape}")
+    _check_matrix(who, kind, x)
     if x.shape[1] != width:
         raise DatasetError(
             f"{who}: base and {kind} must have equal width, got {width} and {x.shape[1]}"
         )
+
+
+def _check_matrix(who: str, kind: str, x: NDArray[Any] | h5py.Dataset) -> None:
+    if x.ndim != 2 or x.dtype.kind not in "fiu" or 0 in x.shape:
+        raise DatasetError(f"{who}: {kind} must be vectors (N, D), got {x.dtype} {x.shape}")
 
 
 def _neighbours(who: str, arrays: Mapping[str, Arrays], n_query: int) -> Tensor | None:

@@ -39,11 +39,14 @@ def choices(trials: pd.DataFrame) -> pd.DataFrame:
             "own": found["score"].get(0),
         }
         if len(scored):
-            best = scored["score"].idxmax()
-            row |= {"tuned": scored.loc[best, "score"], "trial": best}
+            best = int(scored["score"].argmax())
+            row |= {"tuned": scored["score"].iloc[best], "trial": scored.index[best]}
         if len(viewed):
-            best = viewed["agreement"].idxmax()
-            row |= {"unlabelled": viewed.loc[best, "score"], "unlabelled_trial": best}
+            best = int(viewed["agreement"].argmax())
+            row |= {
+                "unlabelled": viewed["score"].iloc[best],
+                "unlabelled_trial": viewed.index[best],
+            }
         if min(viewed["score"].nunique(), viewed["agreement"].nunique()) > 1:
             ranks = viewed[["score", "agreement"]].rank()
             row["correlation"] = ranks["score"].corr(ranks["agreement"])

@@ -30,7 +30,7 @@ def score_against_trials(
     """
     figure, (panel,) = panels([title], "page", height=3.0)
     best = best_so_far(trials)
-    for method in best:
+    for method in map(str, best):
         scores = best[method].dropna()
         place = order.index(method) if method in order else len(order)
         look = line_style(place) | {"markersize": 3.5}
