@@ -5,6 +5,7 @@ Commands read their arguments with these, so nothing is imported here.
 
 CAPTIONS = {
     "map_against_bits": "Retrieval quality against code length",
+    "recall_against_bytes": "Recall of the nearest neighbours against bytes an item",
     "precision_recall": "Precision against recall by Hamming radius, at the longest codes",
     "precision_at_n": "Precision of the nearest N",
     "recall_at_n": "Recall of the nearest N",

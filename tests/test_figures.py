@@ -113,6 +113,42 @@ def test_precision_recall_averages_seeds_at_the_longest_codes():
     np.testing.assert_allclose(line.get_xdata(), [0.0, 0.5, 1.0])
 
 
+def test_recall_is_drawn_against_all_bytes_of_an_item():
+    info = make_record().protocol_info | {"metric": "recall10@10"}
+    shared = {"protocol": "p+knn10-l2", "protocol_info": info}
+
+    def metrics(recall, **more):
+        return {"recall10@10": recall, "recall10@40": recall + 0.2, **more}
+
+    records = [
+        *(make_record(bits=b, metrics=metrics(b / 100), **shared) for b in (64, 12)),
+        make_record(
+            method="rabitq",
+            kind="yardstick",
+            metrics=metrics(0.5, **{"codes.bytes": 10.0}),
+            **shared,
+        ),
+        make_record(
+            method="int8",
+            kind="yardstick",
+            bits=0,
+            metrics=metrics(0.7, **{"codes.bytes": 48.0}),
+            **shared,
+        ),
+    ]
+    plain, again = figure_lines.recall_against_bytes(View(board_of(records))).axes
+    for axes, gain in ((plain, 0), (again, 0.2)):
+        found = {
+            name.split(" ")[0]: (list(line.get_xdata()), list(line.get_ydata()))
+            for name, line in lines_of(axes).items()
+        }
+        assert found["lsh"] == ([2, 8], pytest.approx([0.12 + gain, 0.64 + gain]))
+        assert found["rabitq"] == ([10], pytest.approx([0.5 + gain]))
+        assert found["int8"] == ([48], pytest.approx([0.7 + gain]))
+    assert [axes.get_ylabel() for axes in (plain, again)] == ["recall10@10", "recall10@40"]
+    assert figure_lines.recall_against_bytes(View(board_of(grid()))) is None
+
+
 def test_no_curves_no_figure():
     assert precision_recall(board_of([make_record()])) is None
 

@@ -41,9 +41,11 @@ def test_what_was_tuned_shapes_the_cell_and_shows_in_its_row():
     assert (again.recipe.lr, again.params["tau"]) == (0.01, 0.25)
 
 
-def test_own_settings_that_tuning_chose_again_are_told_from_those_untuned():
-    assert method_spec("knnh", recipe={"k": 20}).label == "knnh(recipe=tuned)"
-    assert method_spec("knnh", recipe={"k": 20}).params == method_spec("knnh").params
+def test_own_settings_that_tuning_chose_again_are_the_same_row():
+    own = {"lr": 0.001, "tau": 0.3, "beta": 0.001}
+    assert method_spec("knnh", recipe={"k": 20}).settings(8) == method_spec("knnh").settings(8)
+    assert method_spec("knnh", recipe={"k": 20}).label == "knnh"
+    assert method_spec("cibhash", recipe=own).label == "cibhash"
 
 
 def test_rows_and_records_say_that_they_are_tuned(tmp_path, path):

@@ -66,7 +66,7 @@ def test_the_best_so_far_never_falls_and_lasts_where_trials_end():
 def test_remarks_count_what_changes():
     assert remarks(TRIALS) == [
         "2 of 3 pairs of methods change their order by tuning.",
-        "The order is that of the end from trial 1 on.",
+        "It is that of the end after 2 of 4 trials.",
         "Without labels 1 of 2 methods get another trial, and lose 0.050 of the score, 0.100 at "
         "most.",
         "1 of 3 pairs of methods change their order by that.",

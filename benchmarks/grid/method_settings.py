@@ -117,6 +117,12 @@ class MethodSpec:
         """By what its vectors are ranked, where it has no codes."""
         return self.cls.rule if issubclass(self.cls, VectorYardstick) else "cosine"
 
+    def item_bytes(self, in_dim: int, n_bits: int) -> int:
+        """Count the bytes that are kept of an item."""
+        if issubclass(self.cls, VectorYardstick):
+            return self.cls.item_bytes(in_dim, n_bits)
+        return -(-n_bits // 8)
+
     @property
     def is_trained(self) -> bool:
         """Whether the shared trainer minimises a loss of it."""
@@ -243,8 +249,8 @@ def method_spec(
     epochs : int
         For a trained method, instead of the recipe's.
     recipe : "paper", "common" or mapping
-        The method's own recipe, `COMMON` for a trained method, or what tuning chose instead of its
-        own values.
+        The method's own recipe, `COMMON` for a trained method, or what tuning chose; where that is
+        what the method has by itself, so is its row.
     finetune : bool
         Train the backbone too; "paper" is then what the paper publishes for that.
     known : mapping
@@ -264,11 +270,13 @@ def method_spec(
     if epochs is not None and spec.is_trained:
         changes.setdefault("epochs", epochs)
     start = (cls.published or cls.recipe) if finetune else cls.recipe
+    other: Literal["common", "tuned"] | None = None
     if isinstance(recipe, Mapping):
         chosen = method_spec(name, recipe, known=known)
         start = replace(chosen.recipe, params=chosen.params)
+        other = "tuned" if chosen.changes else None
     elif recipe == "common" and spec.is_trained:
-        start = COMMON
+        start, other = COMMON, "common"
     params = spec.params | dict(start.params)
     spec = replace(spec, params=params, recipe=start, finetune=finetune)
     settable = spec.settable
@@ -303,8 +311,8 @@ def method_spec(
     params = spec.params | {k: v for k, v in changes.items() if k in spec.params}
     if params != spec.params:
         _check_params(name, cls, params)
-    if start is COMMON or isinstance(recipe, Mapping):
-        changes = {"recipe": "common" if start is COMMON else "tuned", **changes}
+    if other is not None:
+        changes = {"recipe": other, **changes}
     if finetune:
         changes = {"finetune": True, **changes}
     return replace(spec, params=params, recipe=changed, changes=changes)

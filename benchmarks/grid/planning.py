@@ -25,6 +25,7 @@ from benchmarks.grid.method_settings import (
 )
 from benchmarks.grid.presets.tuned_settings import read_tuned
 from benchmarks.grid.tasks import Task, TaskRequest, open_task
+from benchmarks.grid.yardsticks import IN_EVERY_TABLE
 from benchmarks.machine.environment import place
 from datasets import full_name
 from datasets.arguments import load_options
@@ -156,7 +157,8 @@ def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[
                 )
             task.backbone.check_trainable()
     refused = _refused(of_task, bits) | _untuned(of_task, tuned, bits)
-    named = chosen_methods([text for text in options.methods if text not in GROUPS])
+    texts = [text for text in options.methods if text not in GROUPS]
+    named = chosen_methods(texts).keys() - (set(IN_EVERY_TABLE) - set(texts))
     for (_, name, _), reason in refused.items():
         if name in named:
             raise GridError(f"--methods: {reason}; leave it out, or take other data or --bits")

@@ -181,6 +181,9 @@ def _score(
             case (Tensor() as query, Tensor() as database):
                 codes = query, database
                 scores = score_floats(query, database, data, rule, truth)
+                in_dim = inputs.features(cell.method.cls.consumes).array.shape[-1]
+                n_bytes = cell.method.item_bytes(in_dim, cell.key.bits)
+                scores.metrics["codes.bytes"] = float(n_bytes)
         scores = with_tracks(scores, tracks, codes, data, device, rule)
     arrays |= {name: one.rows for name, one in tracks.items() if isinstance(one, PackedBits)}
     arrays["query_ap"] = scores.query_ap

@@ -61,7 +61,7 @@ class Protocol_:
     imbalance : int
         By how much the first class has more training rows than the last, see there; 0 for as many
         as the rule gives.
-    tunes : Protocol_ or None
+    tunes : `Protocol_` or None
         The protocol whose training rows are split once more, see `for_tuning`.
 
     Examples

@@ -7,8 +7,10 @@ settings), ``score`` (of the images that are set aside; NaN where the trial fail
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 
@@ -67,12 +69,12 @@ def best_so_far(trials: pd.DataFrame) -> pd.DataFrame:
 def remarks(trials: pd.DataFrame) -> list[str]:
     """Say in sentences what tuning changes, and what the choice without labels does."""
     found = choices(trials)
-    several = found[found["trials"] > 1]
+    several, most = found[found["trials"] > 1], found["trials"].max()
     lines = []
-    pairs, swapped = _swapped(found, "own", "tuned")
+    pairs, swapped = swapped_pairs(found["own"], found["tuned"])
     if pairs:
         lines.append(f"{swapped} of {pairs} pairs of methods change their order by tuning.")
-        lines.append(f"The order is that of the end from trial {_settled(trials)} on.")
+        lines.append(f"It is that of the end after {_settled(trials)} of {most} trials.")
     viewed = several[several["unlabelled"].notna()]
     if len(viewed):
         other = int((viewed["trial"] != viewed["unlabelled_trial"]).sum())
@@ -81,21 +83,29 @@ def remarks(trials: pd.DataFrame) -> list[str]:
             f"Without labels {other} of {len(viewed)} methods get another trial, and lose "
             f"{lost.mean():.3f} of the score, {lost.max():.3f} at most."
         )
-        pairs, swapped = _swapped(found, "tuned", "unlabelled")
+        pairs, swapped = swapped_pairs(found["tuned"], found["unlabelled"])
         if pairs:
             lines.append(f"{swapped} of {pairs} pairs of methods change their order by that.")
     return lines
 
 
-def _swapped(found: pd.DataFrame, one: str, other: str) -> tuple[int, int]:
-    """Count pairs of methods, and those in another order by one column than by the other."""
-    both = found[[one, other]].dropna().astype(float).itertuples(index=False)
+def swapped_pairs(one: Iterable[float], other: Iterable[float]) -> tuple[int, int]:
+    """Count pairs of methods, and those in another order by one score than by the other.
+
+    Methods that lack one of the scores are left out.
+
+    Examples
+    --------
+    >>> swapped_pairs([0.5, 0.6, 0.7], [0.8, 0.6, 0.9])
+    (3, 1)
+    """
+    both = [scores for scores in zip(one, other, strict=True) if not np.isnan(scores).any()]
     pairs = list(combinations(both, 2))
     return len(pairs), sum((a[0] - b[0]) * (a[1] - b[1]) < 0 for a, b in pairs)
 
 
 def _settled(trials: pd.DataFrame) -> int:
-    """Find the trial from which on the order of methods stays what it is at the end."""
+    """Count the trials after which the order of methods stays what it is at the end."""
     orders = best_so_far(trials).rank(axis=1, na_option="bottom")
     different = (orders != orders.iloc[-1]).any(axis=1)
-    return int(different[different].index.max()) + 1 if different.any() else 0
+    return int(different[different].index.max()) + 2 if different.any() else 1

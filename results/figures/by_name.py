@@ -46,6 +46,7 @@ class Drawn:
 
 FIGURES = {
     "map_against_bits": Kind(figure_lines.map_against_bits),
+    "recall_against_bytes": Kind(figure_lines.recall_against_bytes),
     "precision_recall": Kind(figure_lines.precision_recall),
     "precision_at_n": Kind(figure_lines.precision_at_n),
     "recall_at_n": Kind(figure_lines.recall_at_n),

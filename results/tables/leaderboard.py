@@ -12,6 +12,7 @@ from results.store.run_key import Table
 from results.tables.columns import extra_columns, note
 from results.tables.comparisons import statistics_markdown
 from results.tables.markup import EMPTY, one_line, template
+from results.tables.recipes import recipes_markdown
 
 
 def leaderboard_markdown(board: Board, columns: Sequence[str] = ()) -> str:
@@ -23,7 +24,8 @@ def leaderboard_markdown(board: Board, columns: Sequence[str] = ()) -> str:
     columns : sequence of str
         Keys of `results.choices.COLUMNS`; they make a further table of each section.
     """
-    return _rendered("md", board, columns, statistics=Markup("\n".join(statistics_markdown(board))))
+    lines = [*recipes_markdown(board), *statistics_markdown(board)]
+    return _rendered("md", board, columns, statistics=Markup("\n".join(lines)))
 
 
 def leaderboard_latex(board: Board, columns: Sequence[str] = ()) -> str:
