@@ -31,6 +31,7 @@ from torch import Tensor
 
 from methods.anchored import AnchorMethod
 from methods.base import LengthError
+from methods.space import ANCHORS, NEAREST, search_space
 from methods.statistics import AnchorGraph
 
 _LOG = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class AGH(AnchorMethod):
     title = "AGH"
     paper = "Liu et al., ICML 2011, https://icml.cc/2011/papers/6_icmlpaper.pdf"
     n_layers = 1
+    space = search_space(n_anchors=ANCHORS, s=NEAREST)
 
     def __init__(self, in_dim: int, n_bits: int, *, n_anchors: int = 300, s: int = 5) -> None:
         n_columns = n_bits // self.n_layers

@@ -37,6 +37,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from methods.base import Array, CentredMethod, Trainer, TrainingSet
+from methods.space import Choice, Range, search_space
 from methods.statistics import mean_row, some_rows
 
 
@@ -61,6 +62,10 @@ class CBE(CentredMethod):
     outputs: Tensor
     title = "CBE"
     paper = "Yu, Kumar, Gong and Chang, ICML 2014, https://proceedings.mlr.press/v32/yub14.html"
+    space = search_space(
+        optimise=Choice((False, True), "paper: CBE-rand and CBE-opt"),
+        lambda_r=Range(0.1, 10.0, "our own: a decade around the 1 of the authors' code"),
+    )
 
     def __init__(
         self,

@@ -35,6 +35,7 @@ from torch import Tensor
 
 from methods.anchored import AnchorMethod
 from methods.functional import signs
+from methods.space import ANCHORS, NEAREST, Range, search_space
 from methods.statistics import AnchorGraph
 
 _LOG = logging.getLogger(__name__)
@@ -61,6 +62,11 @@ class DGH(AnchorMethod):
 
     title = "DGH"
     paper = "Liu et al., NIPS 2014, https://papers.nips.cc/paper/5332-discrete-graph-hashing"
+    space = search_space(
+        n_anchors=ANCHORS,
+        s=NEAREST,
+        rho=Range(0.1, 10.0, "our own: from the 0.1 of a port past the 5 of ours"),
+    )
 
     def __init__(
         self, in_dim: int, n_bits: int, *, n_anchors: int = 300, s: int = 5, rho: float = 5.0

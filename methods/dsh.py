@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, LinearMethod, Trainer, TrainingSet
+from methods.space import Range, search_space
 from methods.statistics import ROWS_AT_ONCE, mean_row, some_rows
 
 
@@ -47,6 +48,10 @@ class DSH(LinearMethod):
     seed: Tensor
     title = "DSH"
     paper = "Jin, Li, Lin and Cai, IEEE Transactions on Cybernetics 2014, https://arxiv.org/abs/1205.2930"
+    space = search_space(
+        alpha=Range(1.0, 3.0, "our own: around the 1.5 of the authors' code", log=False),
+        r=Range(1, 10, "our own: around the 3 of the authors' code"),
+    )
 
     def __init__(
         self, in_dim: int, n_bits: int, *, alpha: float = 1.5, r: int = 3, n_iter: int = 3

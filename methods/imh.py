@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from methods.anchored import AnchorMethod
+from methods.space import ANCHORS, NEAREST, Range, search_space
 from methods.statistics import AnchorGraph, signed, squared_distances, without_rounding
 
 SMALLEST = 1e-3
@@ -50,6 +51,11 @@ class IMH(AnchorMethod):
 
     title = "IMH-LE"
     paper = "Shen et al., CVPR 2013, https://doi.org/10.1109/CVPR.2013.205"
+    space = search_space(
+        n_anchors=ANCHORS,
+        s=NEAREST,
+        k=Range(5, 50, "our own: around the 20 of the authors' demo"),
+    )
 
     def __init__(
         self, in_dim: int, n_bits: int, *, n_anchors: int = 300, s: int = 5, k: int = 20

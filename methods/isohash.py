@@ -36,6 +36,7 @@ from torch import Tensor
 
 from methods.base import Array, LinearMethod, Trainer, TrainingSet
 from methods.functional import random_rotation
+from methods.space import Choice, search_space
 from methods.statistics import principal_axes, signed
 
 ALGORITHMS = ("lift_and_projection", "gradient_flow")
@@ -58,6 +59,7 @@ class IsoHash(LinearMethod):
         "Kong and Li, NIPS 2012, https://papers.nips.cc/paper_files/paper/2012/hash/"
         "8c6744c9d42ec2cb9e8885b54ff744d0-Abstract.html"
     )
+    space = search_space(algorithm=Choice(ALGORITHMS, "the two of the paper"))
 
     def __init__(
         self, in_dim: int, n_bits: int, *, algorithm: str = ALGORITHMS[0], n_iter: int = 100

@@ -36,6 +36,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, HashMethod, LengthError, Trainer, TrainingSet
+from methods.space import Choice, Range, search_space
 from methods.statistics import ROWS_AT_ONCE, dealt, principal_axes
 
 STEPS = 100
@@ -60,6 +61,10 @@ class KMH(HashMethod):
     centres: Tensor
     title = "KMH"
     paper = "He et al., CVPR 2013, https://doi.org/10.1109/CVPR.2013.378"
+    space = search_space(
+        b=Choice((2, 4, 8), "the authors' code"),
+        lambda_=Range(1.0, 1000.0, "the authors' code has 10, a port 1000"),
+    )
 
     def __init__(
         self, in_dim: int, n_bits: int, *, b: int = 4, lambda_: float = 10.0, n_iter: int = 50

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from methods.base import Array, LinearMethod, Trainer, TrainingSet
 from methods.functional import quantising_rotation, random_rotation
+from methods.space import Range, search_space
 from methods.statistics import centred_product, principal_axes
 
 
@@ -45,6 +46,7 @@ class KNNH(LinearMethod):
     R_0: Tensor
     title = "KNNH"
     paper = "He, Wang and Cheng, CVPR 2019, https://doi.org/10.1109/CVPR.2019.00295"
+    space = search_space(k=Range(5, 50, "our own: around our 20"))
 
     def __init__(self, in_dim: int, n_bits: int, *, k: int = 20, n_iter: int = 1001) -> None:
         super().__init__(in_dim, n_bits)

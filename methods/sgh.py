@@ -33,6 +33,7 @@ from torch import Tensor
 
 from methods.base import Array, HashMethod, Trainer, TrainingSet
 from methods.functional import signs
+from methods.space import ANCHORS, search_space
 from methods.statistics import ROWS_AT_ONCE, mean_row, signed, some_rows, squared_distances
 
 GAMMA, RHO = 1e-6, 2.0
@@ -58,6 +59,7 @@ class SGH(HashMethod):
     order: Tensor
     title = "SGH"
     paper = "Jiang and Li, IJCAI 2015, https://www.ijcai.org/Proceedings/15/Papers/316.pdf"
+    space = search_space(n_bases=ANCHORS)
 
     def __init__(self, in_dim: int, n_bits: int, *, n_bases: int = 300) -> None:
         super().__init__(in_dim, n_bits)

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.base import Array, HashMethod, Trainer, TrainingSet
+from methods.space import Range, search_space
 from methods.statistics import ROWS_AT_ONCE, mean_row, some_rows
 
 N_NEIGHBOURS, N_SAMPLED = 50, 1000
@@ -49,6 +50,7 @@ class SKLSH(HashMethod):
         "Raginsky and Lazebnik, NIPS 2009, https://papers.nips.cc/paper/3749-"
         "locality-sensitive-binary-codes-from-shift-invariant-kernels"
     )
+    space = search_space(gamma=Range(0.1, 10.0, "our own: a decade around our 1"))
 
     def __init__(self, in_dim: int, n_bits: int, *, gamma: float = 1.0, scale: bool = True) -> None:
         super().__init__(in_dim, n_bits)

@@ -374,6 +374,12 @@ def test_the_largest_root_is_a_root_and_none_lies_above(q):
     assert float(found) == pytest.approx(max(roots[abs(roots.imag) < 1e-12].real))
 
 
+def test_sign_of_a_prefix_takes_the_first_coordinates():
+    x = torch.randn(50, 12)
+    method = METHODS["sign"](12, 5, prefix=True).fit(x)
+    assert torch.equal(method.encode(x), x[:, :5] > x[:, :5].mean(0))
+
+
 def test_sign_draws_its_coordinates_and_takes_them_as_they_are():
     x = decaying()
     torch.manual_seed(0)

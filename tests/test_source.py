@@ -181,3 +181,14 @@ def test_a_class_of_no_module_is_refused():
     cls = type("Handmade", (), {"__module__": "nowhere"})
     with pytest.raises(TypeError, match="Handmade: no module defines this class; write it"):
         own_sources(cls)
+
+
+def test_a_search_space_is_in_no_digest(write):
+    space = "    space = search_space(\n        lr=RATES,\n    )\n"
+    write("mine.py", MINE)
+    write("tuned.py", "from methods.space import RATES, search_space\n" + MINE + space)
+    write("other.py", MINE + "    spaces = 1\n")
+    plain, tuned, other = (
+        source_digest(load_class(f"{name}.py:MyLSH")) for name in ("mine", "tuned", "other")
+    )
+    assert tuned == plain != other

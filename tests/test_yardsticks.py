@@ -11,6 +11,7 @@ from benchmarks.grid.method_settings import chosen_methods, method_spec
 from benchmarks.grid.yardsticks import YARDSTICKS
 from benchmarks.grid.yardsticks.product_quantisation import OPQ, PQ
 from benchmarks.grid.yardsticks.rabitq import RaBitQ
+from benchmarks.grid.yardsticks.scalar_quantisation import Int8
 from benchmarks.runner.reporting import read_board
 from methods.statistics import dealt
 from results.page.overview import overview
@@ -40,6 +41,31 @@ def clusters(n=600, d=20, seed=0):
 def built(cls, in_dim, n_bits, seed=0, **params):
     torch.manual_seed(seed)
     return cls(in_dim, n_bits, **params)
+
+
+# int8
+
+
+def test_int8_keeps_each_number_to_half_a_step_of_its_range():
+    x = clusters(200, 6) * torch.tensor([1.0, 10, 100, 0, 1, 1])
+    method = built(Int8, 6, 0).fit(x)
+    found = method.database(x)[:, :6]
+    step = (x.amax(0) - x.amin(0)) / 255
+    assert ((found - x).abs() <= step / 2 + 1e-5).all()
+    assert all(len(column.unique()) > 100 for column in found.T[:3])
+    assert torch.equal(found[:, 3], torch.zeros(200, dtype=torch.float64))
+    far = torch.full((1, 6), 1e6)  # beyond what was seen, the largest is kept
+    torch.testing.assert_close(method.database(far)[0, :6], x.amax(0).double())
+    truth = torch.cdist(x[:3].double(), found) ** 2
+    torch.testing.assert_close(
+        squares(method, x[:3], x) - squares(method, x[:3], x)[:, :1], truth - truth[:, :1]
+    )
+
+
+def test_bytes_of_an_item_are_all_that_is_kept_of_it():
+    sizes = {"float": 80, "int8": 20, "pq": 4, "opq": 4, "rabitq": 12, "random": 4, "itq": 4}
+    for name, expected in sizes.items():
+        assert method_spec(name).item_bytes(20, 32) == expected
 
 
 # RaBitQ
@@ -246,7 +272,7 @@ def test_yardsticks_run_and_are_shown_apart_with_what_they_take(tmp_path, capsys
     for name in ("RaBitQ (K + 64 bits)", "float (no codes)"):
         assert f"\n{name}  " in shown
     records = list(ResultStore(tmp_path / "out").records())
-    assert len(records) == 2 * 2 * 6 + 1
+    assert len(records) == 2 * 2 * 6 + 2
     by_row = {(r.method.split("(")[0], r.bits, r.seed): r for r in records}
     for name in ("pq", "opq", "rabitq", "sph_shd"):
         for bits in (8, 16):
@@ -258,10 +284,10 @@ def test_yardsticks_run_and_are_shown_apart_with_what_they_take(tmp_path, capsys
             assert one.metrics["mAP"] > 1.2 * than["mAP"]
             assert not {"P@H<=2"} & set(one.metrics)
     assert grid(tmp_path, "--methods", "lsh", "yardsticks", "--set", "pq.b=4", "opq.b=4") == 0
-    assert "25 stored, 0 to run" in capsys.readouterr().out
+    assert "26 stored, 0 to run" in capsys.readouterr().out
     store = ResultStore(tmp_path / "out")
     assert rescore.main(["--out", str(store.root), "--no-report"]) == 0
-    assert "25 records: 0 changed, 8 the same, 17 without codes, 0 left" in capsys.readouterr().out
+    assert "26 records: 0 changed, 8 the same, 18 without codes, 0 left" in capsys.readouterr().out
     for name in ("opq", "rabitq", "sph_shd"):
         path = store.locate(by_row[name, 16, 1])
         assert repro.main([str(path), "--cache", f"{tmp_path}/cache"]) == 0
@@ -278,7 +304,7 @@ def test_a_yardstick_whose_package_is_missing_is_left_out_with_the_way_to_it(
     out = capsys.readouterr().out
     assert "skipped: pq needs faiss, which is not installed: pip install -e '.[faiss]'" in out
     assert "skipped: opq needs faiss" in out
-    assert "17 cells" in out  # of lsh, rabitq, sph_shd and random four each, of float one
+    assert "18 cells" in out  # of lsh, rabitq, sph_shd and random four each, of float and int8 one
     assert grid(tmp_path, "--methods", "lsh", "pq", "--dry-run") == 2
     assert "--methods: pq needs faiss, which is not installed" in capsys.readouterr().err
 
@@ -296,18 +322,32 @@ def test_a_yardstick_that_does_not_fit_is_told_before_anything_runs(tmp_path, ca
     assert "skipped: rabitq" not in out
 
 
+@needs_faiss
+def test_a_rotation_helps_pq_where_few_coordinates_hold_the_variance():
+    x = clusters(2000, 16) * 0.7 ** torch.arange(16)
+    truth = torch.cdist(x[:50].double(), x.double()) ** 2
+    errors = {}
+    for rotate in (False, True):
+        method = built(PQ, 16, 16, rotate=rotate).fit(x)
+        errors[rotate] = float((squares(method, x[:50], x) - truth).abs().mean())
+    assert errors[True] < errors[False]
+    wide = built(PQ, 10, 32, rotate=True)  # four parts of three of twelve dimensions
+    torch.testing.assert_close(wide.A @ wide.A.T, torch.eye(10), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", YARDSTICKS)
 def test_a_yardstick_says_what_it_is(name):
     spec = method_spec(name)
     assert spec.kind == "yardstick"
     assert not spec.is_trained
-    assert spec.lengths([8, 16]) == ([0] if name == "float" else [8, 16])
+    assert spec.lengths([8, 16]) == ([0] if name in ("float", "int8") else [8, 16])
     assert (
         spec.settings(16).get("size")
         == {
             "pq": "K bits",
             "opq": "K bits",
             "rabitq": "K + 64 bits",
+            "int8": "8 bits a number",
             "sph_shd": "K bits",
             "random": None,
             "float": "no codes",

@@ -95,7 +95,7 @@ def rank_floats(
     height = max(1, CHUNK // len(b.x))
     for start in range(0, len(q.x), height):
         rows = slice(start, start + height)
-        yield _counts(q.similarities(rows, b), LabelSets.of(q_labels[rows]), items, graded)
+        yield count_levels(q.similarities(rows, b), LabelSets.of(q_labels[rows]), items, graded)
 
 
 class _Vectors:
@@ -200,10 +200,20 @@ def _labels(labels: Values | PackedBits, who: str, n_rows: int) -> PackedBits:
     return packed
 
 
-def _counts(
-    similarity: NDArray[np.int32], query: LabelSets, items: LabelSets, graded: Graded | None
+def count_levels(
+    similarity: NDArray[np.int32], query: LabelSets, items: LabelSets, graded: Graded | None = None
 ) -> RetrievalStats:
-    """Count items, relevant items and gains by level, for queries that rank all items."""
+    """Count items, relevant items and gains by level, for queries that rank all items.
+
+    Parameters
+    ----------
+    similarity : ndarray, int32, shape (Q, M)
+        The largest first; equal ones share a level.
+    query, items : LabelSets
+        Of Q queries and M items.
+    graded : array or str, optional
+        Graded relevance, as `checked_similarity` gives it.
+    """
     kind = (shared_labels(query.sets, items.sets) > 0).astype(np.int64)  # of a pair of label sets
     values, grades = np.zeros(1), None
     if graded is not None:

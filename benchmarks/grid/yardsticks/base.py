@@ -48,6 +48,11 @@ class VectorYardstick(Yardstick):
     has_lengths: ClassVar[bool] = True
     """Whether it has a cell a length and seed; else one cell alone."""
 
+    @classmethod
+    @abstractmethod
+    def item_bytes(cls, in_dim: int, n_bits: int) -> int:
+        """Count all bytes that are kept of an item; not what is kept once for all of them."""
+
     @abstractmethod
     def items(self, x: Tensor) -> Tensor:
         """Vectors of database items, (N, D) -> (N, E), as wide as those of `project`."""

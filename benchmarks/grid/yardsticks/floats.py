@@ -19,6 +19,11 @@ class FloatRanking(VectorYardstick):
     def __init__(self, in_dim: int, n_bits: int) -> None:
         super().__init__(in_dim, in_dim)
 
+    @classmethod
+    def item_bytes(cls, in_dim: int, n_bits: int) -> int:
+        """Four for each number."""
+        return 4 * in_dim
+
     def project(self, x: Tensor) -> Tensor:
         """Return the features."""
         return x

@@ -4,6 +4,7 @@ H. Jegou, M. Douze and C. Schmid, "Product quantization for nearest neighbor sea
 T. Ge, K. He, Q. Ke and J. Sun, "Optimized product quantization", CVPR 2013 (PAMI 2014).
 
     y = A^T (x - mu)               PQ: A = I;  OPQ: orthonormal columns, found with the centroids
+                                   with `rotate`: columns of a random rotation
     y = [y_1, ..., y_M]            M = K / b sub-vectors of as many dimensions each
     c_m = argmin_j |y_m - C_mj|    2^b centroids each, by k-means
     d(q, x) = sum_m |q_m - C_m,c_m|^2                     the query in full ("asymmetric distance")
@@ -50,15 +51,20 @@ class PQ(VectorYardstick):
     ----------
     b : int
         Bits of a sub-vector, at most 16.
+    rotate : bool
+        Whether vectors are turned at random first: embeddings whose variance lies in few
+        coordinates lose by PQ as they are; descriptors whose neighbours in the list belong together
+        lose by the rotation.
     """
 
     mu: Tensor
     C: Tensor
+    A: Tensor
     title = "PQ"
     paper = "Jegou et al., PAMI 2011, https://doi.org/10.1109/TPAMI.2010.57"
     size = "K bits"
 
-    def __init__(self, in_dim: int, n_bits: int, *, b: int = 8) -> None:
+    def __init__(self, in_dim: int, n_bits: int, *, b: int = 8, rotate: bool = False) -> None:
         super().__init__(in_dim, n_bits)
         name, dims = type(self).__name__, self._dims()
         self.require_at_least(1, b=b)
@@ -75,6 +81,10 @@ class PQ(VectorYardstick):
         self._seed = torch.initial_seed() % 2**31
         self.register_buffer("mu", torch.zeros(in_dim))
         self.register_buffer("C", torch.zeros(self.n_parts, 2**b, self.width // self.n_parts))
+        self.rotate = rotate
+        if rotate:
+            gauss = torch.randn(self.width, in_dim, dtype=torch.float64)
+            self.register_buffer("A", torch.linalg.qr(gauss)[0].T.float())  # (D, width)
 
     @classmethod
     def lacks(cls, n_train: int, params: Mapping[str, Any]) -> str | None:
@@ -84,6 +94,11 @@ class PQ(VectorYardstick):
         if n_train < 2 ** params["b"]:
             return f"needs {2 ** params['b']:,} training images for its centroids, got {n_train:,}"
         return None
+
+    @classmethod
+    def item_bytes(cls, in_dim: int, n_bits: int) -> int:
+        """Those of the numbers of centroids."""
+        return -(-n_bits // 8)
 
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
@@ -131,6 +146,8 @@ class PQ(VectorYardstick):
 
     def _turned(self, x: Tensor) -> Tensor:
         """Vectors y of inputs, float64, (N, D) -> (N, width)."""
+        if self.rotate:
+            return (x.double() - self.mu) @ self.A.double()
         return F.pad(x.double() - self.mu, (0, self.width - self.in_dim))
 
     def _find(self, X: Tensor) -> None:
@@ -160,7 +177,6 @@ class PQ(VectorYardstick):
 class OPQ(PQ):
     """Product quantisation after the rotation that suits it best."""
 
-    A: Tensor
     title = "OPQ"
     paper = "Ge et al., CVPR 2013, https://doi.org/10.1109/CVPR.2013.379"
 

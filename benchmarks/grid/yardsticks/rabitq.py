@@ -51,6 +51,11 @@ class RaBitQ(VectorYardstick):
         self.register_buffer("P", Q.T.contiguous() if n_bits <= in_dim else Q)  # (K, D)
         self.register_buffer("mu", torch.zeros(in_dim))
 
+    @classmethod
+    def item_bytes(cls, in_dim: int, n_bits: int) -> int:
+        """Bits, and two numbers of four bytes."""
+        return -(-n_bits // 8) + 8
+
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Take the training mean as the centroid."""

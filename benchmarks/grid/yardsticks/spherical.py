@@ -29,6 +29,11 @@ class SphericalDistance(SpH, VectorYardstick):
     rule = "jaccard"
     size = "K bits"
 
+    @classmethod
+    def item_bytes(cls, in_dim: int, n_bits: int) -> int:
+        """Those of the code."""
+        return -(-n_bits // 8)
+
     def project(self, x: Tensor) -> Tensor:
         """Give the code of each point as 0 and 1, float32, (N, D) -> (N, K)."""
         return (super().project(x) > 0).to(self.radii.dtype)
