@@ -186,14 +186,13 @@ def newton_step(alpha: Tensor, U: Tensor, slope: Tensor, least: Tensor) -> Tenso
         gram.diagonal(dim1=1, dim2=2).add_(alpha)
         right = column if tall else U @ column
         solved = torch.cholesky_solve(right, torch.linalg.cholesky(gram))
-        step: Tensor = solved if tall else (column - U_t @ solved) / alpha[..., None]
-        return step.squeeze(-1)
+        return (solved if tall else (column - U_t @ solved) / alpha[..., None]).squeeze(-1)
     g, E = torch.linalg.eigh(U @ U_t)  # (M, n); of U^T U, but for zeros
     g = g.clamp(min=0)
     flat = 1 / alpha.abs().maximum(least)
     along = 1 / (alpha + g).abs().maximum(least) - flat
     along = torch.where(g > 1e-6 * least, along / g, 0.0)[..., None]
-    low = E @ (along * (E.transpose(1, 2) @ (U @ column)))  # (M, n, 1)
+    low: Tensor = E @ (along * (E.transpose(1, 2) @ (U @ column)))  # (M, n, 1)
     return flat * slope + (U_t @ low).squeeze(-1)
 
 
