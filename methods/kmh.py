@@ -169,6 +169,33 @@ def improved(centres: Tensor, h: Tensor, p: Tensor, S: Tensor, lambda_: float) -
     return centres
 
 
+def newton_step(alpha: Tensor, U: Tensor, slope: Tensor, least: Tensor) -> Tensor:
+    """Give |H|^-1 slope, (M, d), of H = alpha I + U^T U with curvatures of at least `least`.
+
+    Parameters
+    ----------
+    alpha, least : Tensor, float64, shape (M, 1)
+    U : Tensor, float64, shape (M, n, d)
+    slope : Tensor, float64, shape (M, d)
+    """
+    column, U_t = slope[..., None], U.transpose(1, 2)
+    if (alpha > least).all():  # as nearly always: H is positive, and factors of the smaller side do
+        n, d = U.shape[1:]
+        tall = n > d
+        gram = U_t @ U if tall else U @ U_t
+        gram.diagonal(dim1=1, dim2=2).add_(alpha)
+        right = column if tall else U @ column
+        solved = torch.cholesky_solve(right, torch.linalg.cholesky(gram))
+        return (solved if tall else (column - U_t @ solved) / alpha[..., None]).squeeze(-1)
+    g, E = torch.linalg.eigh(U @ U_t)  # (M, n); of U^T U, but for zeros
+    g = g.clamp(min=0)
+    flat = 1 / alpha.abs().maximum(least)
+    along = 1 / (alpha + g).abs().maximum(least) - flat
+    along = torch.where(g > 1e-6 * least, along / g, 0.0)[..., None]
+    low: Tensor = E @ (along * (E.transpose(1, 2) @ (U @ column)))  # (M, n, 1)
+    return flat * slope + (U_t @ low).squeeze(-1)
+
+
 def best_place(c: Tensor, mean: Tensor, others: Tensor, h: Tensor, weights: Tensor) -> Tensor:
     """Minimise |c - mean|^2 + sum_i w_i (|c - c_i| - h_i)^2 from c by Newton's method.
 
@@ -199,13 +226,7 @@ def best_place(c: Tensor, mean: Tensor, others: Tensor, h: Tensor, weights: Tens
         slope = c - mean + ((weights - pull)[..., None] * away).sum(1)  # half the gradient
         alpha = bound - pull.sum(1, keepdim=True)
         U = away * (pull.sqrt() / r)[..., None]  # half the Hessian is alpha I + U^T U
-        g, E = torch.linalg.eigh(U @ U.transpose(1, 2))  # (M, n); of U^T U, but for zeros
-        g = g.clamp(min=0)
-        flat = 1 / alpha.abs().maximum(1e-6 * bound)
-        along = 1 / (alpha + g).abs().maximum(1e-6 * bound) - flat
-        along = torch.where(g > 1e-12 * bound, along / g, 0.0)[..., None]
-        low = E @ (along * (E.transpose(1, 2) @ (U @ slope[..., None])))  # (M, n, 1)
-        step = flat * slope + (U.transpose(1, 2) @ low).squeeze(-1)
+        step = newton_step(alpha, U, slope, 1e-6 * bound)
         gain = (step * slope).sum(1)  # what the quadratic model promises
         near = gain <= 1e-13 * now  # the value cannot tell any more; the step is still good
         size = torch.ones_like(alpha)

@@ -87,6 +87,17 @@ def test_the_best_place_has_no_slope_and_no_better_neighbour():
         assert (value(best + 1e-3 * random(6, 5, seed=seed)) > value(best)).all()
 
 
+@pytest.mark.parametrize("signs", [[1.0, 2.0], [1.0, -2.0]])
+@pytest.mark.parametrize("n", [3, 9])
+def test_a_step_divides_the_slope_by_the_absolute_curvatures(n, signs):
+    alpha, U, slope = torch.tensor(signs).double()[:, None], random(2, n, 5), random(2, 5, seed=1)
+    least = torch.full((2, 1), 1e-6).double()
+    values, E = torch.linalg.eigh(U.mT @ U + alpha[..., None] * torch.eye(5))
+    expected = E @ ((E.mT @ slope[..., None]) / values.abs()[..., None])
+    found = kmh.newton_step(alpha, U, slope, least)
+    torch.testing.assert_close(found, expected.squeeze(-1), rtol=1e-9, atol=1e-12)
+
+
 def test_an_empty_cluster_stays_and_pushes_nothing():
     centres, p = random(1, 4, 3), torch.tensor([[0.5, 0.5, 0.0, 0.0]]).double()
     S, h = random(1, 4, 3, seed=1), torch.ones(1, 4, 4).double()
