@@ -27,7 +27,7 @@ def store(tmp_path, monkeypatch):
 def rendered(monkeypatch):
     """Stores whose report was rendered again."""
     made = []
-    monkeypatch.setattr("results.report.render_board", lambda board, store, say: made.append(store))
+    monkeypatch.setattr("results.report.render_board", lambda board, store, *_: made.append(store))
     return made
 
 

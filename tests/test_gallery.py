@@ -23,6 +23,7 @@ from results.gallery.shown_queries import exhibits, rows_needed
 from results.gallery.view import View
 from results.page.thumbnails import galleries
 from results.report import Options, load_board, render_board
+from results.store.run_key import Table
 from results.store.store import ResultStore
 from tests.record_factory import board_of, make_record
 
@@ -123,6 +124,14 @@ def test_data_without_images_have_maps_and_no_gallery(stored, tmp_path):
     assert rows_needed(view) == []
     assert list(galleries(view)) == []
     assert len(list(draw(view, "tsne"))) == 1
+
+
+def test_labels_never_tell_right_from_wrong_where_neighbours_are_relevant(stored, monkeypatch):
+    view = View(load_board(stored[0]), stored[0])
+    (section,) = view.board.sections
+    assert exhibits(view, section)
+    monkeypatch.setattr(Table, "truth", "neighbours")
+    assert not exhibits(view, section)
 
 
 def test_the_sheet_of_the_page_holds_each_thumbnail_once(stored):

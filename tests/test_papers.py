@@ -29,3 +29,10 @@ def test_every_entry_of_the_file_is_whole_and_stands_once():
 def test_no_two_methods_have_one_title():
     titles = [method.title for method in (METHODS | YARDSTICKS).values()]
     assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("name", {**METHODS, **YARDSTICKS})
+def test_every_row_says_what_paper_it_is_of_or_that_there_is_none(name):
+    cls = {**METHODS, **YARDSTICKS}[name]
+    assert cls.title
+    assert cls.paper

@@ -9,6 +9,7 @@ from results.tables.markup import markdown_escape
 _LICENCE = {
     "efficientnet_lite0": "weights of the backbone: Apache 2.0",
     "pixels": "no backbone",
+    "kmeans_patches": "the backbone was learnt from the training images",
 }
 
 

@@ -27,8 +27,11 @@ from torch import Tensor
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone, Resize
 from benchmarks.features.extraction import extraction_digest
+from benchmarks.features.kmeans_patches import WEIGHTS as PATCHES
+from benchmarks.features.kmeans_patches import KMeansPatches
 from benchmarks.models.config import CONFIG, FORMAT, ModelConfig, ModelError, as_exported
 from benchmarks.runner.repeat_record import stored_method
+from benchmarks.training.restore import restore
 from datasets.errors import DatasetError, one_line
 from methods.base import HashMethod
 from results.store.files import write_atomic
@@ -61,12 +64,15 @@ class Model:
         Of the backbone, where it was trained too; else empty.
     golden : dict of str to Tensor
         ``golden.inputs``, float32 (n, ...), and their ``golden.scores``, float32 (n, K).
+    patches : Tensor or None, float32, shape (n,)
+        What a backbone learnt from the training images, see `KMeansPatches.weights`.
     """
 
     method: HashMethod
     config: ModelConfig
     weights: Mapping[str, Tensor]
     golden: Mapping[str, Tensor]
+    patches: Tensor | None = None
 
     def network(self, name: str | None = None) -> Backbone:
         """Build the backbone that the model was trained on.
@@ -99,6 +105,8 @@ class Model:
         if wanted["resize"] not in get_args(Resize):
             raise ValueError(f"resize is {wanted['resize']!r}")
         found = backbone(name or wanted["name"], wanted["input_size"], wanted["resize"])
+        if isinstance(found, KMeansPatches) and self.patches is not None:
+            found = found.restored(self.patches, wanted["digest"])
         other_weights = found.digest != wanted["digest"]
         if other_weights or settings["extraction"] != extraction_digest():
             what = "its weights" if other_weights else "the code around it"
@@ -266,9 +274,11 @@ def _built(
     """Build a method with its weights; the golden inputs must get their codes."""
     parts: dict[str, dict[str, Tensor]] = {"method": {}, "backbone": {}}
     with as_exported(who):
+        patches = weights.get(PATCHES)
         for name, value in weights.items():
             part, _, rest = name.partition(".")
-            parts[part][rest] = value
+            if name != PATCHES:
+                parts[part][rest] = value
         x, expected = golden["golden.inputs"], golden["golden.scores"]
         # Sizes that the files bear out are sizes that there is room for.
         shapes = tuple(x.shape), tuple(expected.shape)
@@ -277,7 +287,7 @@ def _built(
         if not expected.isfinite().all():
             raise ValueError("golden scores must be finite")
         method = _method(who, config, methods)
-        _restore(method, parts["method"])
+        restore(method, parts["method"])
         with torch.no_grad():
             scores = method.project(x)
         sure = expected.abs() > SURE * expected.std(correction=0)
@@ -287,7 +297,7 @@ def _built(
                 f"{who}: {wrong} of {int(sure.sum())} bits of the golden inputs come out otherwise "
                 "here; export the model again on this machine"
             )
-    return Model(method, config, parts["backbone"], golden)
+    return Model(method, config, parts["backbone"], golden, patches)
 
 
 def _method(who: str, config: ModelConfig, methods: Sequence[str]) -> HashMethod:
@@ -300,12 +310,3 @@ def _method(who: str, config: ModelConfig, methods: Sequence[str]) -> HashMethod
                 "install the version that made it"
             )
         return spec.cls(config.in_dim, config.bits, **spec.params).eval()
-
-
-def _restore(method: HashMethod, state: Mapping[str, Tensor]) -> None:
-    """Load weights; buffers, such as anchors, take the size that training gave them."""
-    for name, _ in list(method.named_buffers()):
-        if name in state:  # or else loading says that it is not
-            owner, _, last = name.rpartition(".")
-            method.get_submodule(owner)._buffers[last] = torch.empty_like(state[name])
-    method.load_state_dict(dict(state))

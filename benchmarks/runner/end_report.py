@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.grid.code_stamps import Stamp, code_stamps, stamps, state
 from datasets.base import RetrievalDataset
+from results.choices import FILES
 from results.store.planned_grid import FILE as PLAN
 from results.store.run_key import Table
 from results.store.store import ResultStore
@@ -22,7 +23,10 @@ _KEPT = Path("report/rendered.json")
 
 
 def end_report(
-    store: ResultStore, data: Sequence[RetrievalDataset], tables: Collection[Table]
+    store: ResultStore,
+    data: Sequence[RetrievalDataset],
+    tables: Collection[Table],
+    formats: Sequence[str] = FILES,
 ) -> str:
     """Write the report where it is out of date; returns the leaderboard and where the report lies.
 
@@ -33,6 +37,8 @@ def end_report(
         That the call has loaded; the gallery shows images of them.
     tables : collection of Table
         Of the call: the leaderboard is theirs, the report that of the folder.
+    formats : sequence of str
+        Of the figures, see `results.choices.FORMATS`.
 
     Raises
     ------
@@ -40,22 +46,20 @@ def end_report(
         If the folder cannot be written.
     """
     path = store.root / _KEPT
-    shown = [
-        *_shown(store),
-        (repr(sorted(tables)), 0, 0),
-    ]  # before it is read: others may add to it
+    # Before the store is read: others may add to it.
+    shown = [*_shown(store), (repr((sorted(tables), formats)), 0, 0)]
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(path.read_bytes())
         if kept["state"] == state([*shown, *_written(store)]):
             return str(kept["text"])
     from benchmarks.runner.reporting import read_board, report_written, say
     from benchmarks.runner.samples import keep_samples, known
-    from results.report import render_board
+    from results.report import Options, render_board
     from results.tables.leaderboard import leaderboard_plain
 
     board = read_board(store)
     keep_samples(store, board, known(data))
-    render_board(board, store, say=say)
+    render_board(board, store, Options(formats=tuple(formats)), say)
     text = f"{leaderboard_plain(board, tables)}\n{report_written(store.root)}\n"
     with contextlib.suppress(OSError):
         path.write_text(json.dumps({"state": state([*shown, *_written(store)]), "text": text}))

@@ -27,7 +27,7 @@ _EXACT = 2**20  # items that float32 surely counts exactly, and few enough to ho
 def distance_histograms(view: View, section: Section) -> Figure | None:
     """Draw the distances of relevant and of other pairs, each as a share, one panel a method."""
     shown = []
-    for row in section.rows:
+    for row in section.with_panels:
         curves = [
             r.curves["distances"] for r in view.longest(section, row) if "distances" in r.curves
         ]
@@ -58,8 +58,8 @@ def distance_histograms(view: View, section: Section) -> Figure | None:
         panel.set_ylabel("share of pairs")
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         panel.yaxis.set_major_locator(MaxNLocator(4))
-    note = "every query with every database item, all seeds"
-    return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits; {note}.")
+    note = f"every query with every database item, all seeds.{section.panels_note}"
+    return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits; {note}")
 
 
 def bit_correlation(view: View, section: Section) -> Figure | None:
@@ -81,8 +81,8 @@ def bit_correlation(view: View, section: Section) -> Figure | None:
         bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.02)
         bar.set_label("|correlation|")
         bar.outline.set_visible(False)
-    note = f"seed {shown[0][1].seed}; the number is the mean off the diagonal"
-    return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits, {note}.")
+    note = f"seed {shown[0][1].seed}; the number is the mean off the diagonal.{section.panels_note}"
+    return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits, {note}")
 
 
 def _off_diagonal(values: NDArray[np.float64]) -> float:
@@ -128,6 +128,7 @@ def tsne(view: View, section: Section) -> Figure | None:
     rest = " Grey: all other labels." if len(common) < n_classes else ""
     note = (
         f"{section.title}, {section.bits[-1]} bits; {n} database items, one colour a label.{rest}"
+        f"{section.panels_note}"
     )
     return finish(figure, axes, note)
 
