@@ -69,7 +69,7 @@ def test_a_record_that_is_stored_while_a_report_is_written_is_in_the_next(store,
     fill(store, [make_record(seed=2)])
     made = []
 
-    def render(board, of, say):
+    def render(board, of, *_):
         made.append(board)
         if len(made) == 1:
             fill(store, [make_record(seed=3)])

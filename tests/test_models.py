@@ -168,6 +168,14 @@ def test_a_config_that_is_none_is_refused(tmp_path, text):
     assert "config.json cannot be read" in refused(tmp_path)
 
 
+def test_a_size_that_the_files_do_not_bear_out_is_refused_before_it_is_built(
+    grid, tmp_path, monkeypatch
+):
+    folder = edited(exported(grid, tmp_path / "model"), lambda config: config.update(bits=10**9))
+    monkeypatch.setattr("benchmarks.models.folder.stored_method", None)
+    assert "golden inputs (8, 192), scores (8, 16)" in refused(folder)
+
+
 ITS_METHOD = {"settings": {"method": {"name": "itq", "params": {}, "source": ""}}}
 
 
@@ -267,11 +275,13 @@ def test_files_of_something_else_are_not_written_over(grid, tmp_path, capsys):
     assert "Not a directory" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("before", "told"), [(True, "is not the file"), (False, "no config.json")])
 def test_a_model_whose_writing_broke_off_is_refused_and_can_be_written_again(
-    grid, tmp_path, monkeypatch
+    grid, tmp_path, monkeypatch, before, told
 ):
-    whole = exported(grid, tmp_path / "model", "itq")
-    written = []
+    folder, written = tmp_path / "model", []
+    if before:
+        exported(grid, folder, "itq")
 
     def full_disk(path, data):
         if len(written) == 1:
@@ -280,10 +290,11 @@ def test_a_model_whose_writing_broke_off_is_refused_and_can_be_written_again(
         write_atomic(path, data)
 
     monkeypatch.setattr("benchmarks.models.folder.write_atomic", full_disk)
-    exported(grid, whole, "cibhash", code=2)
-    assert "is not the file" in refused(whole)
+    exported(grid, folder, "cibhash", code=2)
+    assert told in refused(folder)
     monkeypatch.undo()
-    assert load_model(exported(grid, whole, "cibhash")).config.method == "cibhash(epochs=1)"
+    (folder / ".half-a-file.tmp").touch()
+    assert load_model(exported(grid, folder, "cibhash")).config.method == "cibhash(epochs=1)"
 
 
 def test_a_yardstick_has_no_model(grid, tmp_path, capsys):

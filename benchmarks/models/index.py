@@ -275,7 +275,7 @@ def require_room(folder: Path) -> None:
         If it is such a folder, or none.
     """
     try:
-        there = {path.name for path in folder.iterdir()}
+        there = {path.name for path in folder.iterdir() if path.name[0] != "."}
     except FileNotFoundError:
         return
     except OSError as error:
