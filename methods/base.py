@@ -19,9 +19,11 @@ from methods.inputs import Batch as Batch
 from methods.inputs import Matrix as Matrix
 from methods.inputs import TrainingSet as TrainingSet
 from methods.recipe import Recipe as Recipe
+from methods.space import Space as Space
+from methods.space import search_space
 
 Input = Literal["features", "tokens"]
-Supervision = Literal["none", "captions", "hierarchy"]
+Supervision = Literal["none", "captions", "hierarchy", "n_classes"]
 
 
 class LengthError(ValueError):
@@ -75,6 +77,8 @@ class HashMethod(nn.Module, ABC):
     """How a head on a frozen backbone is trained."""
     published: ClassVar[Recipe | None] = None
     """How the paper trains, backbone included; None where `recipe` is that already."""
+    space: ClassVar[Space] = search_space()
+    """What may be tuned, and within which bounds; empty where the paper leaves nothing open."""
 
     head: nn.Module
     """Maps pooled features to scores; a test may put ``nn.Identity()`` here."""
@@ -140,8 +144,37 @@ class HashMethod(nn.Module, ABC):
         """
         return None
 
+    def viewed(self, index: Tensor, generator: torch.Generator) -> Tensor | None:
+        """Choose images whose views a batch takes beside its own; the default chooses none.
+
+        Parameters
+        ----------
+        index : Tensor, int64, shape (B,)
+            Rows of the training set.
+        generator : torch.Generator
+            On the device of the method.
+
+        Returns
+        -------
+        Tensor, int64, shape (V, B), or None
+            The row that view v of image i is made of, where it is not always `index[i]`.
+        """
+        return None
+
     def prepare(self, data: TrainingSet) -> None:
         """Take what the loss needs of the whole training set; the default takes nothing."""
+
+    def refresh(self, data: TrainingSet, generator: torch.Generator) -> None:
+        """Take such things anew before an epoch, by the weights of now; the default takes nothing.
+
+        They are written into buffers that `prepare` has made.
+
+        Parameters
+        ----------
+        data : TrainingSet
+        generator : torch.Generator
+            On the device of the method.
+        """
 
     def finish(self) -> None:
         """Drop what `prepare` kept for the training alone; the default has nothing to drop."""
@@ -168,9 +201,10 @@ class HashMethod(nn.Module, ABC):
         name = type(self).__name__
         data = self.training_set(data)
         if isinstance(data, Matrix) and (self.n_views > 1 or self.supervision != "none"):
-            lacks = f"{self.n_views} views" if self.n_views > 1 else self.supervision
+            views = f"{self.n_views} views of each image"
+            lacks = views if self.n_views > 1 else self.supervision
             raise ValueError(
-                f"{name}.fit: it learns from {lacks} of each image, and got inputs alone; give "
+                f"{name}.fit: it learns from {lacks}, and got inputs alone; give "
                 "benchmarks.training.ViewBank"
             )
         if trainer is None:
@@ -330,7 +364,7 @@ class CentredMethod(HashMethod):
     def prepare(self, data: TrainingSet) -> None:
         """Take the mean."""
         if self.centre:
-            self.mu = data.mean()
+            self.mu.copy_(data.mean())
 
 
 class LinearMethod(HashMethod):
@@ -353,14 +387,16 @@ class LinearMethod(HashMethod):
         scores: Tensor = self.head(x)
         return scores
 
-    def set_scores(self, W: Tensor, bias: Tensor) -> None:
-        """Let the scores be x W + bias.
+    def set_scores(self, W: Tensor, mu: Tensor, t: Tensor | float = 0.0) -> None:
+        """Let the scores be (x - mu) W - t.
 
         Parameters
         ----------
         W : Tensor, float64, shape (D, K)
-            A column a bit; with a bias of 0, a column of zeros is a bit that is never set.
-        bias : Tensor, float64, shape (K,)
+            A column a bit; one of zeros, with a threshold of 0, is a bit that is never set.
+        mu : Tensor, float64, shape (D,)
+        t : Tensor, float64, shape (K,), or float
+            Thresholds.
         """
         self.head.weight.copy_(W.T)
-        self.head.bias.copy_(bias)
+        self.head.bias.copy_(-(mu @ W) - t)

@@ -91,14 +91,24 @@ class TrainingSet(Protocol):
         ...
 
     def target_distances(self, rows: Tensor, others: Tensor) -> Tensor:
-        """Distances of images in what `HashMethod.supervision` declares, float32, shape (R, O).
+        """Distances of images in captions or a hierarchy, float32, shape (R, O).
 
         They are symmetric.
 
         Raises
         ------
         TypeError
-            If the method declares no supervision.
+            If `HashMethod.supervision` declares neither.
+        """
+        ...
+
+    def target_value(self) -> Tensor:
+        """Give what is declared of the images as a whole: the number of classes, int64, scalar.
+
+        Raises
+        ------
+        TypeError
+            If `HashMethod.supervision` declares nothing of the kind.
         """
         ...
 
@@ -158,3 +168,7 @@ class Matrix:
     def target_distances(self, rows: Tensor, others: Tensor) -> Tensor:
         """Raise TypeError: there is no target."""
         raise TypeError("Matrix.target_distances: inputs alone have no target; give a ViewBank")
+
+    def target_value(self) -> Tensor:
+        """Raise TypeError: there is no target."""
+        raise TypeError("Matrix.target_value: inputs alone have no target; give a ViewBank")

@@ -120,6 +120,37 @@ def unit_rows(X: Tensor, mu: Tensor | None = None) -> Tensor:
 
 
 @torch.no_grad()
+def most_similar(U: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Find the k rows of U (N, D) that are most similar to each, itself left out.
+
+    Parameters
+    ----------
+    U : Tensor, float32, shape (N, D)
+        At unit length.
+    k : int
+        From 1 to N - 1; a single row is its own.
+
+    Returns
+    -------
+    Tensor, float32, shape (N, k)
+        Cosines, the largest first.
+    Tensor, int64, shape (N, k)
+
+    Examples
+    --------
+    >>> U = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
+    >>> most_similar(U, 1)[1].flatten().tolist()
+    [2, 2, 1]
+    """
+    found, size = [], max(1, _PAIRS // len(U))
+    for start in range(0, len(U), size):
+        C = U[start : start + size] @ U.T
+        C[:, start:].fill_diagonal_(-torch.inf)
+        found.append(C.topk(k, 1))
+    return torch.cat([some.values for some in found]), torch.cat([some.indices for some in found])
+
+
+@torch.no_grad()
 def views_of_all(data: TrainingSet, n_views: int, seed: int, device: torch.device) -> Tensor:
     """Draw so many views of every training image, once and for all, float32 (V, N, ...).
 

@@ -8,6 +8,7 @@ from methods.agh import AGH, AGH2
 from methods.base import HashMethod
 from methods.bihalf import BiHalf
 from methods.cbe import CBE
+from methods.cghash import CGHash
 from methods.cibhash import CIBHash
 from methods.cimon import CIMON
 from methods.crovca import CroVCA
@@ -17,6 +18,7 @@ from methods.gen_hash import GenHash
 from methods.greedyhash import GreedyHash
 from methods.harr import HARR
 from methods.hashsim import HashSIM
+from methods.hhch import HHCH
 from methods.imh import IMH
 from methods.isohash import IsoHash
 from methods.itq import ITQ
@@ -25,6 +27,7 @@ from methods.kmh import KMH
 from methods.knnh import KNNH
 from methods.lfq import LFQ
 from methods.lsh import LSH
+from methods.mls3rduh import MLS3RDUH
 from methods.nsh import NSH
 from methods.oh import OH
 from methods.pca_rr import PCARR
@@ -62,6 +65,7 @@ METHODS: dict[str, type[HashMethod]] = {
     "ssdh": SSDH,
     "greedyhash": GreedyHash,
     "tbh": TBH,
+    "mls3rduh": MLS3RDUH,
     "bihalf": BiHalf,
     "cibhash": CIBHash,
     "cimon": CIMON,
@@ -71,6 +75,8 @@ METHODS: dict[str, type[HashMethod]] = {
     "sdc": SDC,
     "oh": OH,
     "harr": HARR,
+    "cghash": CGHash,
+    "hhch": HHCH,
     "lfq": LFQ,
     "kl_hash": KLHash,
     "kl_hash_captions": KLHashCaptions,

@@ -105,7 +105,7 @@ def test_every_method_takes_a_matrix_or_says_in_one_line_what_it_needs(name, x):
         (Tokens, (N, D), r"expected tokens of shape \(N, T, D\) with D = 12, got \(60, 12\)"),
         (WCH, (N, D), r"WCH\.fit: expected tokens of shape"),
         (KLHash, (N, D), r"it learns from 2 views of each image, and got inputs alone; give "),
-        (Captions, (N, D), r"it learns from captions of each image, and got inputs alone"),
+        (Captions, (N, D), r"it learns from captions, and got inputs alone"),
         (Plain, (N, D), r"Plain\.fit: it is trained, so it needs a trainer; give "),
     ],
 )

@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.contract.stand_ins import told
 from benchmarks.training.checkpoint import Checkpoint
 from benchmarks.training.stacked_seeds import StackedSeeds
 from benchmarks.training.trainer import Trainer, TrainingError, _Training, train_together
 from benchmarks.training.training_sets import ViewBank
 from methods import METHODS, HashMethod, Recipe
 from tests.batches import batch_of
-from tests.test_checkpoint import TRAINED, Target
+from tests.test_checkpoint import TRAINED
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(epochs=4, batch_size=16, schedule="cosine", weight_decay=1e-3)
@@ -23,7 +24,7 @@ def data_of(name, device=CPU, kind=ViewBank):
     cls = METHODS[name]
     tokens = (5,) if cls.consumes == "tokens" else ()
     bank = torch.randn(48, 4, *tokens, 12, generator=torch.Generator().manual_seed(0))
-    target = None if cls.supervision == "none" else Target()
+    target = told(cls.supervision, torch.arange(48) % 3)
     return kind(bank[:, 0], bank.half(), device, target)
 
 

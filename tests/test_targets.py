@@ -66,9 +66,23 @@ def test_rows_of_a_target_are_rows_of_the_training_set():
     assert target_of(data, "none", embed) is None
 
 
+def test_the_number_of_classes_is_one_value_and_has_no_distances():
+    data = load("synthetic")
+    bank = ViewBank(torch.zeros(3, 2), None, CPU, target_of(data, "n_classes", embed))
+    assert int(bank.target_value()) == data.labels.n_classes == 5
+    with pytest.raises(TypeError, match='set supervision = "captions" or "hierarchy"'):
+        bank.target_distances(torch.arange(2), torch.arange(2))
+
+
+def test_a_target_of_distances_has_no_value():
+    bank = ViewBank(torch.zeros(3, 2), None, CPU, CaptionTarget(torch.eye(3)))
+    with pytest.raises(TypeError, match='set supervision = "n_classes"'):
+        bank.target_value()
+
+
 def test_a_method_that_declares_nothing_is_given_no_target():
     bank = ViewBank(torch.zeros(3, 2), None, CPU)
-    with pytest.raises(TypeError, match="declares no supervision; set supervision"):
+    with pytest.raises(TypeError, match="declares no such supervision; set supervision"):
         bank.target_distances(torch.arange(2), torch.arange(2))
 
 

@@ -198,8 +198,8 @@ def labels_are_never_asked_for(cls: type[HashMethod]) -> None:
     require(
         not data.asked,
         f"fit or loss asked the training set for {', '.join(dict.fromkeys(data.asked))}; it has "
-        "features, shape, len(), mean, generator, draw, views and parameters, target_distances "
-        "where the class declares supervision, and no labels",
+        "features, shape, len(), mean, generator, draw, views and parameters, target_distances or "
+        "target_value where the class declares supervision, and no labels",
     )
 
 

@@ -174,6 +174,7 @@ class _Untrained:
 
     def train(self, method: HashMethod, data: TrainingSet) -> None:
         method.train()
+        method.refresh(data, torch.Generator().manual_seed(0))
         raise _FirstStep
 
 

@@ -11,11 +11,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from benchmarks.training.targets import HierarchyTarget
+from benchmarks.training.targets import HierarchyTarget, Target, Value
 from benchmarks.training.trainer import Trainer
 from benchmarks.training.training_sets import ViewBank
 from datasets.labels import Labels
-from methods.base import HashMethod, Recipe
+from methods.base import HashMethod, Recipe, Supervision
 
 D, N, V, T = 24, 192, 4, 5
 _SIMILARITY = torch.tensor([[1.0, 0.5, 0.0], [0.5, 1.0, 0.5], [0.0, 0.5, 1.0]])  # (C, C)
@@ -39,7 +39,7 @@ class Witness(ViewBank):
     features : Tensor, float32, shape (N, ...)
     bank : Tensor, float32, shape (N, V, ...)
         Views to choose from.
-    target : HierarchyTarget or None
+    target : Target or None
         Where the method declares a supervision.
 
     Attributes
@@ -48,7 +48,7 @@ class Witness(ViewBank):
         Names, in order.
     """
 
-    def __init__(self, features: Tensor, bank: Tensor, target: HierarchyTarget | None) -> None:
+    def __init__(self, features: Tensor, bank: Tensor, target: Target | None) -> None:
         super().__init__(features, bank, torch.device("cpu"), target)
         self.asked: list[str] = []
 
@@ -80,8 +80,16 @@ def _with_views(
     if cls.consumes == "tokens":
         plain = plain[:, None] + spread * torch.randn(N, T, D, generator=g)
     bank = plain[:, None] + 0.3 * torch.randn(N, max(V, cls.n_views), *plain.shape[1:], generator=g)
-    target = HierarchyTarget(Labels.one_each(labels, 3), _SIMILARITY)
-    return Witness(plain, bank, None if cls.supervision == "none" else target)
+    return Witness(plain, bank, told(cls.supervision, labels))
+
+
+def told(supervision: Supervision, labels: Tensor) -> Target | None:
+    """Make what a class declares to learn from, of images with labels 0 to 2, int64 (N,)."""
+    if supervision == "none":
+        return None
+    if supervision == "n_classes":
+        return Value(torch.tensor(3))
+    return HierarchyTarget(Labels.one_each(labels, 3), _SIMILARITY)
 
 
 def short(cls: type[HashMethod], epochs: int) -> Recipe:

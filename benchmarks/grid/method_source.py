@@ -18,15 +18,16 @@ from pathlib import Path
 from datasets.digests import code_digest, code_only, parse
 from methods.base import HashMethod
 
-_APART = ("methods.base", "methods.inputs", "methods.recipe", "methods.table")
-"""Modules of `methods` that count as a whole, or by the settings of a cell."""
+_APART = ("methods.base", "methods.inputs", "methods.recipe", "methods.space", "methods.table")
+"""Modules of `methods` that count as a whole, by the settings of a cell, or not at all."""
 
 
 @cache
 def source_digest(cls: type[HashMethod]) -> str:
     """SHA-256 over the code of a method, of all that it builds on, and of shared pieces in them.
 
-    Comments, docstrings, imports and the place of a file take no part, see `code_only`.
+    Comments, docstrings, imports and the place of a file take no part, see `code_only`; nor does
+    the search space that a class declares, for what is chosen from it is in the settings of a cell.
 
     Raises
     ------
@@ -36,9 +37,21 @@ def source_digest(cls: type[HashMethod]) -> str:
     built_on = [c for c in cls.__mro__ if issubclass(c, HashMethod)]
     parts: list[str] = []
     for c in built_on:
-        own = own_sources(c)
+        own = [_without_space(source) for source in own_sources(c)]
         parts += [*own, *_shared_pieces(own)]
     return code_digest(*sorted(set(parts), key=code_only))
+
+
+def _without_space(source: str) -> str:
+    """Take the search spaces out of a source: the lines where a class sets `space`."""
+    lines = source.splitlines(keepends=True)
+    classes = (node for node in ast.walk(parse(source)) if isinstance(node, ast.ClassDef))
+    for node in (node for cls in classes for node in cls.body):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if [target.id for target in targets if isinstance(target, ast.Name)] == ["space"]:
+            for number in range(node.lineno - 1, node.end_lineno or node.lineno):
+                lines[number] = "\n"
+    return "".join(lines)
 
 
 def _shared_pieces(sources: Sequence[str]) -> set[str]:

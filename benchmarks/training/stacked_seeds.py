@@ -50,6 +50,10 @@ class SeedGroup(Protocol):
         """Give every method what it has learned."""
         ...
 
+    def take_buffers(self) -> None:
+        """Take what methods have written into their buffers since they were given them."""
+        ...
+
 
 class OneSeed:
     """One method, as it is."""
@@ -81,6 +85,9 @@ class OneSeed:
 
     def copy_back(self) -> None:
         """Do nothing: the method was trained in place."""
+
+    def take_buffers(self) -> None:
+        """Do nothing: they are its own."""
 
 
 class StackedSeeds:
@@ -143,6 +150,14 @@ class StackedSeeds:
             own = self.weights(member)
             for name, tensor in _named(method).items():
                 tensor.copy_(own[name])
+
+    @torch.no_grad()
+    def take_buffers(self) -> None:
+        """Copy the buffers of each method into its row of the stack."""
+        for member, method in enumerate(self.methods):
+            own = self.weights(member)
+            for name, buffer in method.named_buffers():
+                own[name].copy_(buffer)
 
 
 class _Terms(nn.Module):

@@ -1,12 +1,13 @@
-"""Targets: distances between training images, from their captions or from a tree of classes.
+"""Targets: what a method is told beside the images; no label leaves a target.
 
-A target gives distances between training images and nothing else; no label leaves it.
+Captions and a tree of classes give distances between training images. The number of classes is one
+value for all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from datasets.sources.class_tree import set_similarity
 from methods.base import Supervision
 
 
-class Target(Protocol):
+@runtime_checkable
+class Distances(Protocol):
     """Distances between training images."""
 
     def to(self, device: torch.device) -> Self:
@@ -86,6 +88,25 @@ class HierarchyTarget:
         return distance.masked_fill(rows[:, None] == others, 0)
 
 
+class Value:
+    """What is declared of all images together.
+
+    Parameters
+    ----------
+    value : Tensor
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        self.value = value
+
+    def to(self, device: torch.device) -> Self:
+        """Move to a device; returns itself."""
+        self.value = self.value.to(device)
+        return self
+
+
+Target = Distances | Value
+
 Embed = Callable[[Sequence[Sequence[str]]], Tensor]
 """Captions of N images to their embeddings, float32 (N, E)."""
 
@@ -96,7 +117,8 @@ def target_of(data: RetrievalDataset, supervision: Supervision, embed: Embed) ->
     Parameters
     ----------
     data : RetrievalDataset
-    supervision : "none", "captions" or "hierarchy"
+    supervision : Supervision
+        What the method declares.
     embed : callable
         What embeds captions, see `benchmarks.features.captions.embed`.
     """
@@ -106,4 +128,6 @@ def target_of(data: RetrievalDataset, supervision: Supervision, embed: Embed) ->
     if supervision == "hierarchy":
         assert data.hierarchy is not None, "checked when the grid was built"
         return HierarchyTarget(data.labels[data.train], data.hierarchy)
+    if supervision == "n_classes":
+        return Value(torch.tensor(data.labels.n_classes))
     return None

@@ -230,6 +230,7 @@ class _Training:
             member.method.train()
         for epoch in range(done, epochs):
             self._optimizer.set_rates(_factor(self._recipe, epoch / epochs))
+            self._refresh()
             self._epoch(epoch, epochs)
             self._end_epoch()
             mean = _mean([member.trainer.history[-1] for member in self._members])
@@ -262,10 +263,29 @@ class _Training:
             for i, step in enumerate(some):
                 index = order[:, step * size : (step + 1) * size]  # (S, B)
                 rows = slice(i * size, (i + 1) * size)
-                views = self._data.views(index, drawn[:, rows])  # (S, V, B, ...)
+                views = self._views(index, drawn[:, rows])
                 of_these = None if noise is None else noise[:, rows]
                 self._step(views, index, progress[step], of_these)
             self._optimizer.drop_vanished()
+
+    def _refresh(self) -> None:
+        """Let every method take anew what it needs of the whole training set."""
+        self._group.copy_back()
+        for member in self._members:
+            member.method.refresh(self._data, member.noise_of)
+        self._group.take_buffers()
+
+    def _views(self, index: Tensor, drawn: Tensor) -> Tensor:
+        """Make the views of a batch (S, B) as they were drawn, (S, V, B, ...)."""
+        chosen = [
+            member.method.viewed(own, member.noise_of)
+            for member, own in zip(self._members, index, strict=True)
+        ]
+        others = [rows for rows in chosen if rows is not None]
+        if not others:
+            return self._data.views(index, drawn)
+        apart = drawn.transpose(1, 2).unsqueeze(3)  # (S, V, B, 1, ...): views of V batches
+        return self._data.views(torch.stack(others), apart).squeeze(2)
 
     def _draw(self, n: int) -> tuple[Tensor, Tensor | None]:
         """Draw the random numbers of the next `n` images of every member, (S, n, ...)."""

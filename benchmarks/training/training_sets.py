@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from benchmarks.features.base import Backbone, Kind
 from benchmarks.features.extractor import autocast
-from benchmarks.training.targets import Target
+from benchmarks.training.targets import Distances, Target, Value
 from datasets.augment import Augmentation, augment, draws
 
 IMAGES_PER_PASS = 256
@@ -70,12 +70,21 @@ class _Inputs:
 
     def target_distances(self, rows: Tensor, others: Tensor) -> Tensor:
         """Distances in the target that the method declares, float32, shape (R, O)."""
-        if self._target is None:
+        if not isinstance(self._target, Distances):
             raise TypeError(
-                "TrainingSet.target_distances: the method declares no supervision; "
+                "TrainingSet.target_distances: the method declares no such supervision; "
                 'set supervision = "captions" or "hierarchy" on the class'
             )
         return self._target.distances(rows, others)
+
+    def target_value(self) -> Tensor:
+        """Value that the method declares, see `TrainingSet.target_value`."""
+        if not isinstance(self._target, Value):
+            raise TypeError(
+                "TrainingSet.target_value: the method declares no such supervision; "
+                'set supervision = "n_classes" on the class'
+            )
+        return self._target.value
 
 
 class ViewBank(_Inputs):

@@ -1,5 +1,8 @@
 """Features and labels in one file: ``features:PATH``, ``.npz`` or ``.safetensors``.
 
+A ``.npy``, a ``.parquet`` or another file of `datasets.files.vectors` holds features alone; they
+need not lie in memory.
+
 =============  ====================================================================================
 ``features``   float (N, D)
 ``labels``     optional: class numbers (N,), -1 where a row has none, names (N,), or 0/1 (N, C);
@@ -22,6 +25,8 @@ from torch import Tensor
 
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError, one_line
+from datasets.features import Features
+from datasets.files.vectors import SUFFIXES, read_vectors
 from datasets.labels import Labels
 from datasets.own.labels import from_matrix, from_values
 from datasets.own.parts import kind_of, split_by_name
@@ -51,14 +56,19 @@ def load_features(path: Path, options: LoadOptions) -> Contents:
         If the file cannot be read, lacks an array, or one has another shape or type.
     """
     who = f"features:{path}"
-    arrays = _read(path)
+    arrays = _read(path, options)
     if "features" not in arrays:
         raise DatasetError(
             f"{who}: expected an array features, and labels where there are any, found "
             f"{', '.join(sorted(arrays)) or 'none'}"
         )
     features, labels = arrays["features"], arrays.get("labels")
-    if features.ndim != 2 or features.dtype.kind != "f" or 0 in features.shape:
+    alone = path.suffix in SUFFIXES  # in their own types
+    if (
+        features.ndim != 2
+        or features.dtype.kind not in "fiu"[: 3 if alone else 1]
+        or 0 in features.shape
+    ):
         raise DatasetError(
             f"{who}: features must be float (N, D), got {features.dtype} {features.shape}"
         )
@@ -75,7 +85,7 @@ def load_features(path: Path, options: LoadOptions) -> Contents:
     parts, notes = _parts(who, arrays["split"]) if "split" in arrays else ({}, ())
     return Contents(
         labels=matrix,
-        features=torch.from_numpy(features.astype(np.float32)),
+        features=Features(features if alone else features.astype(np.float32)),
         parts=parts,
         classes=classes,
         distance="l2" if labels is None else None,
@@ -117,9 +127,11 @@ def _parts(who: str, split: Array) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     return {part: torch.cat(own).sort().values for part, own in rows.items()}, read.notes
 
 
-def _read(path: Path) -> Mapping[str, Array]:
+def _read(path: Path, options: LoadOptions) -> Mapping[str, Array]:
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise DatasetError(f"features:{path}: expected a file")
+    if path.suffix in SUFFIXES:
+        return {"features": read_vectors(path, options.cache, options.progress)}
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
@@ -131,4 +143,7 @@ def _read(path: Path) -> Mapping[str, Array]:
             return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in found}
     except Exception as error:  # the readers raise what they like on a damaged file
         raise DatasetError(f"features:{path}: cannot be read ({one_line(error)})") from error
-    raise DatasetError(f"features:{path}: expected a .npz or .safetensors file")
+    raise DatasetError(
+        f"features:{path}: expected a .npz or .safetensors file, or one of vectors alone: "
+        f"{' '.join(SUFFIXES)}"
+    )
