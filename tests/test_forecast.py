@@ -15,9 +15,11 @@ def cells(*names, epochs=None, bits=(16,), seeds=1):
     return expand([TASK], [method_spec(name, epochs=epochs) for name in names], bits, seeds)
 
 
-def measured(method, epochs, fit, rest, bits=16):
+def measured(method, epochs, fit, rest, bits=16, dataset="synthetic", backbone=TASK.label):
     """A run on twice the data of ours."""
     return make_record(
+        dataset=dataset,
+        backbone=backbone,
         method=method,
         bits=bits,
         protocol_info=INFO,
@@ -37,7 +39,24 @@ def test_the_closest_kin_is_asked():
     runs = [measured("lsh", 0, 20.0, 0.0), measured("lsh", 0, 200.0, 0.0, bits=32)]
     assert "about 10 s" in forecast(cells("lsh"), runs)
     assert "about 100 s" in forecast(cells("lsh", bits=(32,)), runs)
-    assert "about 55 s" in forecast(cells("lsh", bits=(64,)), runs)  # their median
+    assert "about 100 s" in forecast(cells("lsh", bits=(64,)), runs)  # the nearest length
+    assert "about 100 s" in forecast(cells("lsh", bits=(24,)), runs)  # of two the longer one
+    assert "about 10 s" in forecast(
+        cells("lsh"), [*runs, measured("lsh", 0, 9.0, 0.0, dataset="x")]
+    )
+
+
+def test_features_of_another_width_say_nothing_of_ours():
+    unknown = "time unknown until the first of them is stored"
+    assert forecast(cells("lsh"), [measured("lsh", 0, 20.0, 0.0, backbone="net@128")]) == unknown
+    assert forecast(cells("lsh"), [measured("lsh", 0, 20.0, 0.0, dataset="digits")]) == unknown
+
+
+def test_another_data_set_through_the_same_network_has_features_as_wide():
+    net = Task(load("synthetic"), backbone("efficientnet_lite0", 64))
+    (cell,) = expand([net], [method_spec("lsh")], (16,), 1)
+    run = measured("lsh", 0, 20.0, 0.0, dataset="digits", backbone=net.label)
+    assert "about 10 s" in forecast([cell], [run])
 
 
 def test_what_nobody_has_measured_is_said_and_not_guessed():

@@ -13,7 +13,7 @@ import torch
 from benchmarks import run
 from benchmarks.features.backbones import backbone
 from benchmarks.grid.method_settings import method_spec
-from benchmarks.perf import closed_forms, gpu
+from benchmarks.perf import closed_forms, gpu, growth
 from benchmarks.perf.exactness import OnceBank
 from benchmarks.perf.many_records import fill
 from benchmarks.perf.steps import N_TRAIN, Setting, encoding, field_image, field_step, our_step
@@ -100,6 +100,35 @@ def test_each_closed_form_has_a_row_by_its_settings(capsys):
     assert closed_forms.main([*arguments, "--set", "cbe.optimise=true"]) == 0
     rows = capsys.readouterr().out.splitlines()[4:]
     assert [row.split(" | ")[0] for row in rows] == ["| pcah", "| cbe(optimise)"]
+
+
+def test_a_fit_above_the_limit_is_stopped_and_larger_ones_are_left(capsys, monkeypatch):
+    asked = []
+
+    def cost_within(spec, rows, dim, bits, limit):
+        asked.append(rows)
+        return None if rows > 200 else closed_forms.Cost(1.0, rows**2 / 100, 3.0, 7.0)
+
+    monkeypatch.setattr(growth, "cost_within", cost_within)
+    arguments = ["--methods", "itq", "--limit", "9", "--rows"]
+    assert growth.main([*arguments, "100", "200", "300", "400"]) == 0
+    assert asked == [100, 200, 300]
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row == "| itq | 100.00 (7) | 400.00 (7) | above 9 s |  | 2.0 | 3.0 |"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_trained_method_is_measured_in_a_process_that_ends(monkeypatch):
+    cost = growth.cost_within(method_spec("wch", epochs=1), 200, 8, 8, 60)
+    assert cost.cpu > 0
+
+    def endless(*given):
+        while True:
+            pass
+
+    monkeypatch.setattr(growth, "_START", 0)
+    monkeypatch.setattr(growth, "cost", endless)
+    assert growth.cost_within(method_spec("lsh"), 200, 8, 8, 1) is None
 
 
 def test_a_failed_step_on_a_gpu_stops_no_other(tmp_path):

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.grid.cells import Cell
 from results.store.record import RunRecord
+from results.store.run_key import RunKey
 
 _Kin = tuple[object, ...]
 """What runs have in common whose time grows alike, by which they are looked up."""
+_Rate = tuple[float, float]
+"""Seconds of fit for an image and epoch, and of the rest for an image of the database."""
+_WIDTH_BY_DATA = ("pixels", "features")
+"""Inputs that are as wide as the images or the feature rows of a data set are."""
 
 
 def forecast(cells: Sequence[Cell], records: Sequence[RunRecord]) -> str:
     """Say how long some cells will take one after the other, and which of them nobody has measured.
 
     A training is taken to grow with epochs and training images, the rest with the database. Runs of
-    the same method are asked, those on the same backbone and at the same length first.
+    the same method on features of the same backbone are asked, those on the same data set and at
+    the nearest code length first: on narrower features a step may take a tenth.
 
     Parameters
     ----------
@@ -25,19 +31,18 @@ def forecast(cells: Sequence[Cell], records: Sequence[RunRecord]) -> str:
     records : sequence of RunRecord
         Whose timings are known.
     """
-    rates: dict[_Kin, list[tuple[float, float]]] = {}  # seconds a unit of fit, and a database row
+    rates: dict[_Kin, dict[int, list[_Rate]]] = {}
     for record in records:
-        for kin in _kin(record.method, record.backbone, record.bits):
-            rates.setdefault(kin, []).append(_rate(record))
+        for kin in _kin(record.key):
+            rates.setdefault(kin, {}).setdefault(record.bits, []).append(_rate(record))
     total = 0.0
     unknown: list[str] = []
     for cell in cells:
-        key = cell.key
-        alike = [rates[kin] for kin in _kin(key.method, key.backbone, key.bits) if kin in rates]
+        alike = [rates[kin] for kin in _kin(cell.key) if kin in rates]
         if not alike:
             unknown.append(cell.method.name)
             continue
-        fit, rest = (statistics.median(values) for values in zip(*alike[0], strict=True))
+        fit, rest = _nearest(alike[0], cell.key.bits)
         protocol = cell.task.data.protocol
         total += fit * _work(cell) + rest * protocol.n_database
     if len(unknown) == len(cells):
@@ -50,17 +55,23 @@ def forecast(cells: Sequence[Cell], records: Sequence[RunRecord]) -> str:
     return line
 
 
-def _kin(method: str, backbone: str, bits: int) -> Iterator[_Kin]:
-    """Give the keys under which a run is looked up, the closest kin first."""
-    base, _, changes = method.partition("(")
-    how = (base, "finetune" in changes)
-    yield (*how, backbone, bits)
-    yield (*how, backbone)
-    if "finetune" not in changes:  # else a step takes what the network takes
+def _kin(key: RunKey) -> Iterator[_Kin]:
+    """Give what a run is looked up by, the closest kin first."""
+    base, _, changes = key.method.partition("(")
+    how = (base, "finetune" in changes, key.backbone)
+    yield (*how, key.dataset)
+    if not key.backbone.startswith(_WIDTH_BY_DATA):
         yield how
 
 
-def _rate(record: RunRecord) -> tuple[float, float]:
+def _nearest(by_bits: Mapping[int, Sequence[_Rate]], bits: int) -> _Rate:
+    """Take the medians of the runs at the nearest code length, of two the longer one."""
+    length = min(by_bits, key=lambda measured: (abs(measured - bits), -measured))
+    fit, rest = (statistics.median(values) for values in zip(*by_bits[length], strict=True))
+    return fit, rest
+
+
+def _rate(record: RunRecord) -> _Rate:
     info, seconds = record.protocol_info, record.timings
     epochs = len(record.history) or 1  # one pass for a closed form
     rest = sum(seconds.get(stage, 0.0) for stage in ("encode", "evaluate"))

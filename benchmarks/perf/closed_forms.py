@@ -20,10 +20,14 @@ import torch
 from torch import Tensor
 
 from benchmarks.grid.method_settings import MethodSpec, method_spec, parse_overrides
+from benchmarks.training.trainer import Trainer
+from benchmarks.training.training_sets import ViewBank
 from datasets.terminal import run_command
 from methods import METHODS
 
 BLOCK = 1024
+_TOKENS = 4
+"""Tokens of an image, for a method that takes them."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,15 @@ def features(rows: int, dim: int) -> Tensor:
 
 
 def cost(spec: MethodSpec, rows: int, dim: int, bits: int) -> Cost:
-    """Fit a method and code with it, in this process."""
+    """Fit a method and code with it, in this process; a trained one without augmented views."""
     X = features(rows, dim)
+    if spec.cls.consumes == "tokens":
+        X = X.unsqueeze(1).repeat(1, _TOKENS, 1)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = _memory("VmRSS")
     method = spec.cls(dim, bits, **spec.params)
     clock, cpu = time.perf_counter(), time.process_time()
-    method.fit(X)
+    method.fit(ViewBank(X, None), Trainer(spec.recipe, seed=0) if spec.is_trained else None)
     fit, cpu = time.perf_counter() - clock, time.process_time() - cpu
     clock = time.perf_counter()
     method.encode(X)
