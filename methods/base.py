@@ -21,7 +21,7 @@ from methods.inputs import TrainingSet as TrainingSet
 from methods.recipe import Recipe as Recipe
 
 Input = Literal["features", "tokens"]
-Supervision = Literal["none", "captions", "hierarchy", "n_classes"]
+Supervision = Literal["none", "captions", "hierarchy", "n_classes", "nouns", "class_names"]
 
 
 class LengthError(ValueError):

@@ -153,7 +153,7 @@ def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[
 def _task(name: str, options: argparse.Namespace, tasks: Tasks) -> Task | AbsentData:
     """Open a task, once for all grids."""
     data_options = load_options(options)
-    seen_through = (options.backbone, options.input_size, options.resize)
+    seen_through = (options.backbone, options.input_size, options.resize, options.texts)
     named = _with_truth(full_name(name), options.relevance)
     request = TaskRequest(named, data_options, *seen_through)
     if request not in tasks:

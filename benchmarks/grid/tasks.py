@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from pathlib import Path
 
 import torch
 
 from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone, BackboneError, Kind, Resize
 from benchmarks.features.extraction import extraction_digest
+from benchmarks.features.texts import KINDS, Texts, read_texts
 from benchmarks.grid.method_settings import GridError, MethodSpec
 from benchmarks.grid.yardsticks.base import Yardstick
 from datasets import load
@@ -20,6 +22,7 @@ from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
 from datasets.image_source import MemoryImages
 from datasets.progress import silent
+from methods.base import Supervision
 
 DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}
 """Backbone by data set; natural images take `NATURAL_BACKBONE`."""
@@ -43,6 +46,8 @@ class TaskRequest:
         In pixels; None is what the backbone was trained at.
     resize : "stretch" or "crop"
         How a whole image becomes the backbone's input.
+    texts : Path or None
+        File of embeddings of texts, see `benchmarks.features.texts`.
     """
 
     dataset: str
@@ -50,6 +55,7 @@ class TaskRequest:
     backbone: str | None = None
     input_size: int | None = None
     resize: Resize = "stretch"
+    texts: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -64,11 +70,14 @@ class Task:
     backbone : Backbone
     request : TaskRequest or None
         What it was opened by.
+    texts : Texts or None
+        Embeddings in the space of the features, where the user gave some.
     """
 
     data: RetrievalDataset
     backbone: Backbone
     request: TaskRequest | None = None
+    texts: Texts | None = None
 
     def __reduce__(self) -> tuple[Callable[..., Task], tuple[object, ...]]:
         """Travel as a request; the digest tells whether the other side found the same."""
@@ -117,6 +126,8 @@ class Task:
             in_dim = self.in_dim(spec.cls.consumes)
         except BackboneError as error:
             return f"{spec.name}: {error}"
+        if in_dim is not None and (fault := self._other_width(spec, in_dim)) is not None:
+            return fault
         fits = 8 * max(n_bits, 1)  # all parts of K divide it
         fault = spec.length_fault(in_dim or fits, n_bits)
         return fault and f"{spec.name} at {n_bits} bits: {fault}"
@@ -129,6 +140,8 @@ class Task:
             return f"{spec.name} learns from {cls.supervision}, and {data.name} has none"
         if cls.supervision == "n_classes" and data.labels.n_classes < 2:
             return f"{spec.name} is told the number of classes, and {data.name} has none"
+        if cls.supervision in KINDS and (missing := self._lacks_texts(spec)) is not None:
+            return missing
         if issubclass(cls, Yardstick):
             missing = cls.lacks(data.protocol.n_train, spec.params)
             return missing and f"{spec.name} {missing}"
@@ -140,10 +153,40 @@ class Task:
             return f"{spec.name} needs augmented views, and {data.name} has features only"
         return None
 
+    def texts_digest(self, supervision: Supervision) -> str | None:
+        """SHA-256 of the texts that a method learns from, None where it learns from none."""
+        if self.texts is None or supervision not in KINDS:
+            return None
+        return self.texts.digest(supervision)
+
+    def _lacks_texts(self, spec: MethodSpec) -> str | None:
+        kind = spec.learns_from
+        if self.texts is None:
+            return (
+                f"{spec.name} learns from {kind}, and none are given; give --texts FILE with "
+                f"their embeddings in an array {kind}, by the text encoder beside the backbone"
+            )
+        if kind not in self.texts.embeddings:
+            return f"{spec.name} learns from {kind}, and {self.texts.path} has no such array"
+        return None
+
+    def _other_width(self, spec: MethodSpec, in_dim: int) -> str | None:
+        """Say that texts lie in another space than the features."""
+        if self.texts is None or spec.learns_from not in KINDS:
+            return None
+        width = self.texts.embeddings[spec.learns_from].shape[1]
+        if width == in_dim:
+            return None
+        return (
+            f"{spec.name} compares features with texts, and features have {in_dim} numbers where "
+            f"{spec.learns_from} of {self.texts.path} have {width}; take both of one model"
+        )
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the data, its split, the weights and the code of their features."""
-        parts = [self.data.digest, self.backbone.digest, self.label, extraction_digest()]
+        told = [] if self.texts is None else [self.texts.digest(k) for k in self.texts.embeddings]
+        parts = [self.data.digest, self.backbone.digest, self.label, extraction_digest(), *told]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -157,10 +200,11 @@ def open_task(request: TaskRequest) -> Task:
     """
     data = load(request.dataset, request.options)
     sent = replace(request, options=replace(request.options, progress=silent))
+    texts = None if request.texts is None else read_texts(request.texts)
     if data.features is not None:
-        return Task(data, backbone(NO_BACKBONE, None), sent)
+        return Task(data, backbone(NO_BACKBONE, None), sent, texts)
     chosen = request.backbone or DEFAULT_BACKBONE.get(data.name, NATURAL_BACKBONE)
-    return Task(data, backbone(chosen, request.input_size, request.resize), sent)
+    return Task(data, backbone(chosen, request.input_size, request.resize), sent, texts)
 
 
 @lru_cache(maxsize=2)

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.contents import Contents, LoadOptions
-from datasets.errors import DatasetError, one_line
+from datasets.errors import DatasetError
+from datasets.files.arrays import read_arrays
 from datasets.labels import Labels
 from datasets.own.labels import from_matrix, from_values
 from datasets.own.parts import kind_of, split_by_name
@@ -51,7 +51,7 @@ def load_features(path: Path, options: LoadOptions) -> Contents:
         If the file cannot be read, lacks an array, or one has another shape or type.
     """
     who = f"features:{path}"
-    arrays = _read(path)
+    arrays = read_arrays(who, path)
     if "features" not in arrays:
         raise DatasetError(
             f"{who}: expected an array features, and labels where there are any, found "
@@ -115,20 +115,3 @@ def _parts(who: str, split: Array) -> tuple[dict[str, Tensor], tuple[str, ...]]:
             part = read.of[names[value]] or "train"  # all of one part: refused, it is no split
             rows.setdefault(part, []).append(torch.from_numpy(np.flatnonzero(split == value)))
     return {part: torch.cat(own).sort().values for part, own in rows.items()}, read.notes
-
-
-def _read(path: Path) -> Mapping[str, Array]:
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise DatasetError(f"features:{path}: expected a file")
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file  # NumPy has no bfloat16
-
-            found = load_file(path).items()
-            return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in found}
-    except Exception as error:  # the readers raise what they like on a damaged file
-        raise DatasetError(f"features:{path}: cannot be read ({one_line(error)})") from error
-    raise DatasetError(f"features:{path}: expected a .npz or .safetensors file")
