@@ -18,6 +18,7 @@ BAD_ARGUMENTS = 2
 
 VERBS = {
     "run": ("benchmarks.run", "run a grid of methods, data sets, code lengths and seeds"),
+    "tune": ("benchmarks.tune", "choose settings by equally many trials, on training images"),
     "report": ("benchmarks.report", "render tables, figures and the page again from the records"),
     "status": ("benchmarks.status", "say how far a grid is"),
     "score": ("benchmarks.score", "score codes that were made elsewhere"),
@@ -28,6 +29,9 @@ VERBS = {
     "encode": ("benchmarks.encode", "hash images with a model"),
     "index": ("benchmarks.index", "hash images into an index that can be searched"),
     "search": ("benchmarks.search", "search an index for images that look like some image"),
+    "advise": ("benchmarks.advise", "say which code to take for embeddings, of how many bytes"),
+    "submit": ("benchmarks.submit", "pack records into a file that others can verify"),
+    "verify": ("benchmarks.verify", "make published numbers again"),
     "doctor": ("datasets.doctor", "verify a local copy of a data set"),
     "rows": ("datasets.rows", "write the rows and labels of a split, to encode them elsewhere"),
     "check": ("methods.check", "check a method of your own against the contract"),
@@ -72,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _help() -> list[str]:
     """Lines of the help, one a verb."""
-    lines = (f"  {verb:<8} {what}" for verb, (_, what) in VERBS.items())
+    lines = (f"  {verb:<12} {what}" for verb, (_, what) in VERBS.items())
     head = ["usage: hashbench COMMAND ...", "", "The benchmark suite for unsupervised hashing.", ""]
     return [*head, *lines, "", "hashbench COMMAND --help tells of each."]
 

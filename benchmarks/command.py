@@ -7,6 +7,7 @@ import sys
 
 from datasets.arguments import BAD_ARGUMENTS as BAD_ARGUMENTS
 from datasets.arguments import Parser as Parser
+from datasets.errors import printable
 from datasets.terminal import INTERRUPTED as INTERRUPTED
 from datasets.terminal import run_command as run_command
 
@@ -15,7 +16,8 @@ OK, SOME_FAILED = 0, 1
 
 def fail(*errors: Exception | str) -> int:
     """Print errors meant for the user, a line each; returns the exit code."""
-    sys.stderr.writelines(f"error: {' '.join(str(error).split())}\n" for error in errors)
+    lines = (printable(" ".join(str(error).split())) for error in errors)
+    sys.stderr.writelines(f"error: {line}\n" for line in lines)
     return BAD_ARGUMENTS
 
 

@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--deterministic", action="store_true", help="torch's strict mode")
     add_data_arguments(parser)
     options = parser.parse_args(arguments)
+    from benchmarks.models.config import ModelError
     from benchmarks.models.export_record import export  # loads torch
-    from benchmarks.models.folder import ModelError
     from benchmarks.runner.repeat_record import USER_ERRORS
 
     try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.command import OK, Parser, fail, run_command
 from datasets.arguments import add_data_arguments, default_out, load_options
-from results.choices import CAPTIONS, COLUMNS, FORMATS
+from results.choices import CAPTIONS, COLUMNS, FILES, FORMATS
 
 if TYPE_CHECKING:
     from benchmarks.runner.samples import Load
@@ -30,14 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--out", type=Path, default=default_out(), metavar="DIR", help="default: %(default)s")
     add("--columns", nargs="+", choices=COLUMNS, default=[], help="what the tables show besides")
     add("--figures", nargs="+", default=[], choices=CAPTIONS, metavar="NAME", help=_NAMES)
-    add("--format", nargs="+", default=["pdf", "png"], choices=FORMATS, help="of the figures")
+    add("--format", nargs="+", default=[*FILES], choices=FORMATS, help="of the figures")
     add("--width", choices=["column", "page"], default="page", help="of the figures, in a paper")
     add("--samples", action="store_true", help="read data sets for the gallery, as a run does")
     add("--benchopt", type=Path, metavar="FILE.parquet", help="also for the viewer of benchopt")
+    add("--publish", type=Path, metavar="DIR", help="also what others can verify, without codes")
     add_data_arguments(parser)
     options = parser.parse_args(arguments)
 
-    from benchmarks.runner.reporting import read_board, report_written, say  # they load torch
+    from benchmarks.publish.bundle import BundleError  # they load torch
+    from benchmarks.publish.reference import publish
+    from benchmarks.runner.reporting import read_board, report_written, say
     from benchmarks.runner.samples import keep_samples
     from results.report import Options, render_board
     from results.store.leftovers import tidy
@@ -51,12 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in keep_samples(store, board, _loader(options)) if options.samples else ():
             sys.stderr.write(f"no gallery: {line}\n")
         columns, figures = tuple(options.columns), tuple(options.figures)
-        shown = Options(columns, figures, tuple(options.format), options.width)
+        formats = dict.fromkeys([*options.format, *(["svg"] if options.publish else [])])
+        shown = Options(columns, figures, tuple(formats), options.width)
         written = render_board(board, store, shown, say)
         if options.benchopt:
             write_benchopt(board, options.benchopt)
             written.append(options.benchopt)
-    except StoreError as error:
+        if options.publish:
+            written += publish(store, options.publish)
+    except (BundleError, StoreError) as error:
         return fail(error)
     last = report_written(store.root)
     sys.stdout.writelines(f"{path}\n" for path in written)

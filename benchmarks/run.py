@@ -24,11 +24,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write("\n".join(kept_listing(call.list, call.cache)) + "\n")
         return OK
     # The rest loads torch, which takes seconds: help and mistyped flags do not wait for it.
+    from benchmarks.publish.bundle import BundleError
+    from benchmarks.publish.reference import publish_run
     from benchmarks.runner.run_grids import USER_ERRORS, run_grids
 
     try:
-        return SOME_FAILED if run_grids(read_grids(arguments, call.preset)) else OK
-    except USER_ERRORS as error:
+        grids = read_grids(arguments, call.preset)
+        failed = run_grids(grids)
+        publish_run(grids[0])
+        return SOME_FAILED if failed else OK
+    except (*USER_ERRORS, BundleError) as error:
         return fail(error)
     except ExceptionGroup as several:
         return fail(*several.exceptions, several.message)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.command import OK, Parser, fail, run_command
+from benchmarks.encode import add_images
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,10 +19,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("-k", type=int, default=10, metavar="N", help="images to show (default: 10)")
     add("--rerank", type=int, metavar="R", help="order R x k candidates by their features")
     add("--html", type=Path, metavar="FILE", help="write a page with thumbnails")
-    add("--model", metavar="DIR", help="where the model lies now; default: where it was")
-    add("--image-column", default="image", metavar="NAME", help="of .parquet files")
-    add("--backbone", metavar="timm:MODEL=FILE", help="where its weights are a file")
-    add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
+    add("--model", help="where the model lies now; default: where it was")
+    add_images(parser)
     options = parser.parse_args(arguments)
     from benchmarks.models.refusals import USER_ERRORS
     from benchmarks.models.search_images import search, text_of, write_page
@@ -30,8 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         answers = search(options)
         if options.html is not None:
             write_page(options.html, answers, options.image_column)
-    except OSError as error:
-        return fail(f"{options.html}: {error.strerror}; choose another file with --html")
     except USER_ERRORS as error:
         return fail(error)
     sys.stdout.writelines(f"{line}\n" for line in text_of(answers))

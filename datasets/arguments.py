@@ -56,6 +56,12 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     add("--queries", type=int, metavar="N", help="of your own data; default: a tenth, at most 1000")
     add("--train", type=int, metavar="N", help="of your own data; default: all others, up to 5000")
     add("--cutoff", type=int, metavar="K", help="of mAP@K on your own data; default: up to 1000")
+    add(
+        "--unseen-classes",
+        type=float,
+        metavar="F",
+        help="of your own data: share of the classes that nothing is trained on",
+    )
     add("--image-column", metavar="NAME", help="of your own parquet files; default: guessed")
     add("--label-column", metavar="NAME", help="of your own parquet files; default: guessed")
 
@@ -72,6 +78,7 @@ def load_options(options: argparse.Namespace) -> LoadOptions:
         n_query=options.queries,
         n_train=options.train,
         cutoff=options.cutoff,
+        unseen=options.unseen_classes,
         image_column=options.image_column,
         label_column=options.label_column,
     )

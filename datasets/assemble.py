@@ -13,8 +13,8 @@ from torch import Tensor
 
 from datasets.base import RetrievalDataset
 from datasets.contents import Contents, LoadOptions
-from datasets.digests import first_equal_rows
 from datasets.errors import DatasetError, call_of
+from datasets.features import Features, equal_rows
 from datasets.image_source import ImageSource, MemoryImages
 from datasets.progress import Progress, silent
 from datasets.protocols.protocol import Protocol_
@@ -72,6 +72,7 @@ def assemble(protocol: Protocol_, contents: Contents, options: LoadOptions) -> R
         hierarchy=contents.hierarchy,
         captions=contents.captions,
         neighbours=contents.neighbours if protocol.neighbours else None,
+        classes=contents.classes,
         notes=notes,
     )
 
@@ -101,7 +102,7 @@ def unreadable(contents: Contents, options: LoadOptions, *, afresh: bool = False
 
 def repeated(
     images: ImageSource | None,
-    features: Tensor | None,
+    features: Features | None,
     query: Tensor,
     database: Tensor,
     options: LoadOptions,
@@ -111,7 +112,7 @@ def repeated(
     Parameters
     ----------
     images : ImageSource or None
-    features : Tensor or None, float32, shape (N, D)
+    features : Features or None, shape (N, D)
         Looked at where there are no images.
     query, database : Tensor, int64, shapes (Q,) and (M,)
         Row numbers.
@@ -123,12 +124,9 @@ def repeated(
     dict from int to int
         Row of the query, and the first row of the database that is the same.
     """
-    if images is not None:
-        first = _originals(images, options)
-    elif features is not None:
-        first = first_equal_rows(features)
-    else:
-        return {}
+    if images is None:
+        return {} if features is None else equal_rows(features, query.tolist(), database)
+    first = _originals(images, options)
     copies = first != torch.arange(len(first))
     several = torch.zeros(len(first), dtype=torch.bool)
     several[first[copies]] = True

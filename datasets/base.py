@@ -16,6 +16,7 @@ from torch import Tensor
 
 from datasets.digests import tensor_digest
 from datasets.errors import DatasetError
+from datasets.features import Features
 from datasets.image_source import ImageSource
 from datasets.labels import Labels
 from datasets.protocols.protocol import Protocol_
@@ -33,8 +34,8 @@ class RetrievalDataset:
         The rule that split it; its sizes must be the sizes found here.
     images : ImageSource or None
         The images, where there are any.
-    features : Tensor or None, float32, shape (N, D)
-        Precomputed features, where the user brings them.
+    features : Features or None, shape (N, D)
+        Precomputed features, where the user brings them. A tensor is taken too.
     labels : Labels, shape (N, C)
         Two items are relevant to each other if they share a label. A matrix, bool (N, C), is taken
         too.
@@ -46,6 +47,8 @@ class RetrievalDataset:
         Sentences about each image, at least one of them; N images.
     neighbours : Tensor or None, int64, shape (Q, k)
         Nearest places in ``database`` of each query, nearest first, where the source gives them.
+    classes : tuple of str
+        Names of the C classes; empty where they have none.
     notes : tuple of str
         What the user should know of how the data set was read.
 
@@ -58,7 +61,7 @@ class RetrievalDataset:
     name: str
     protocol: Protocol_
     images: ImageSource | None
-    features: Tensor | None
+    features: Features | None
     labels: Labels
     train: Tensor
     query: Tensor
@@ -66,6 +69,7 @@ class RetrievalDataset:
     hierarchy: Tensor | None = None
     captions: Sequence[Sequence[str]] | None = None
     neighbours: Tensor | None = None
+    classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -91,6 +95,11 @@ class RetrievalDataset:
         self._check_hierarchy()
         self._check_captions()
         self._check_neighbours()
+        if self.classes and len(self.classes) != self.labels.n_classes:
+            self._refuse(
+                f"classes must be {self.labels.n_classes} names, one a column of the labels, or "
+                f"none, got {len(self.classes)}"
+            )
 
     def _refuse(self, message: str) -> None:
         raise DatasetError(f"{self.name}/{self.protocol.name}: {message}")
@@ -100,6 +109,11 @@ class RetrievalDataset:
             object.__setattr__(self, "labels", Labels.of(self.labels))
         except ValueError as error:
             self._refuse(str(error))
+        if self.features is not None:
+            try:
+                object.__setattr__(self, "features", Features.of(self.features))
+            except ValueError as error:
+                self._refuse(str(error))
         labels, features = self.labels, self.features
         if self.images is None and features is None:
             self._refuse("neither images nor features are given; give one of them")
@@ -107,17 +121,14 @@ class RetrievalDataset:
             self._refuse(f"{len(labels)} label rows for {len(self.images)} images")
         if features is None:
             return
-        if features.dtype != torch.float32 or features.ndim != 2 or features.shape[1] < 1:
-            self._refuse(
-                f"features must be float32 (N, D), got {features.dtype} {tuple(features.shape)}"
-            )
+        if len(features.shape) != 2 or features.shape[1] < 1:
+            self._refuse(f"features must be of shape (N, D), got {tuple(features.shape)}")
         if len(features) != len(labels):
             self._refuse(f"{len(labels)} label rows for {len(features)} feature rows")
-        bad = ~features.isfinite().all(dim=1)
-        if bad.any():
+        bad = features.not_finite()
+        if len(bad):
             self._refuse(
-                f"features must be finite, {int(bad.sum())} rows are not, the first is row "
-                f"{int(bad.nonzero()[0, 0])}"
+                f"features must be finite, {len(bad)} rows are not, the first is row {int(bad[0])}"
             )
 
     def _check_rows(self, part: str, rows: Tensor, size: int) -> None:
@@ -177,6 +188,14 @@ class RetrievalDataset:
             self._refuse(
                 f"neighbours must be in 0..{size - 1} (the database), query {row} has "
                 f"{int(self.neighbours[row, place])}"
+            )
+        ordered = self.neighbours.sort(1).values
+        twice = (ordered[:, 1:] == ordered[:, :-1]).nonzero()
+        if len(twice):
+            row, place = twice[0].tolist()
+            self._refuse(
+                f"neighbours must be different rows, query {row} has {int(ordered[row, place])} "
+                "twice"
             )
 
     @cached_property

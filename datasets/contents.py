@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from datasets.errors import DatasetError, check_class_names, printable
+from datasets.features import Features
 from datasets.image_source import ImageSource
 from datasets.labels import Labels
 from datasets.progress import Progress, silent
@@ -32,6 +33,9 @@ class LoadOptions:
         Told of what takes long while a data set is loaded.
     n_query, n_train, cutoff : int or None
         Of the protocol that the user's own data are split by; None chooses by their number.
+    unseen : float or None
+        Share of the classes of the user's own data that is left out of training; None leaves out
+        none.
     image_column, label_column : str or None
         Of the user's own parquet files; None guesses.
     """
@@ -43,6 +47,7 @@ class LoadOptions:
     n_query: int | None = None
     n_train: int | None = None
     cutoff: int | None = None
+    unseen: float | None = None
     image_column: str | None = None
     label_column: str | None = None
 
@@ -57,7 +62,7 @@ class Contents:
         A matrix, bool (N, C), is taken too.
     images : ImageSource or None
         N images, some of which may be absent.
-    features : Tensor or None, float32, shape (N, D)
+    features : Features or None, shape (N, D)
         Precomputed features, where the user brings them.
     parts : mapping from str to Tensor
         Row numbers of the parts that the source comes in: ``{"train": ..., "test": ...}``.
@@ -85,7 +90,7 @@ class Contents:
 
     labels: Labels
     images: ImageSource | None = None
-    features: Tensor | None = None
+    features: Features | None = None
     parts: Mapping[str, Tensor] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     published: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -118,7 +123,7 @@ class Contents:
             self,
             labels=self.labels[rows],
             images=None if self.images is None else self.images.subset(rows),
-            features=None if self.features is None else self.features[rows],
+            features=None if self.features is None else Features(self.features[rows]),
             parts=parts,
             captions=None if captions is None else [captions[i] for i in rows.tolist()],
         )

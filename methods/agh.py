@@ -13,25 +13,26 @@ authors' code.
 
 Cases that the paper leaves open:
 - Where clusters lie far apart, the graph falls into parts. Their indicators have the eigenvalue 1,
-  which the bound drops; the vectors that remain are 0 outside of their own part. Entries of W below
-  1e-9 of their column's largest count as 0, so that a point of another part has the score 0, and
-  its bit is 0 in both layers, instead of the sign of rounding noise. A warning is logged with the
-  number of parts; a larger s joins them.
+  which the bound drops; the vectors that remain are 0 outside of their own part. Entries of
+  V = Lambda^1/2 W below 1e-9 of their column's largest count as 0, so that a point of another part
+  has the score 0, and its bit is 0 in both layers, instead of the sign of rounding noise. A warning
+  is logged with the number of parts; a larger s joins them.
 - A bit beyond the vectors that there are (at most m - 1) has the score 0.
 - A cut that no edge crosses has s2 = 0: the thresholds T take the share of the cut as 0.
-- m = 300 is the paper's. Its s is 2 on digits and 5 on photographs, which is ours.
+- m = 300 is the paper's. Its s is 2 on digits and 5 on photographs. We use s = 5.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Self
 
 import torch
 from torch import Tensor
 
-from methods.base import Array, HashMethod, LengthError, Trainer, TrainingSet
-from methods.statistics import AnchorGraph, AnchorWeights, anchor_graph
+from methods.anchored import AnchorMethod
+from methods.base import LengthError
+from methods.space import ANCHORS, NEAREST, search_space
+from methods.statistics import AnchorGraph
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ LARGEST = 0.999
 """Eigenvalues from here on count as those of a constant vector."""
 
 
-class AGH(HashMethod):
+class AGH(AnchorMethod):
     """Signs of the smoothest vectors over an anchor graph.
 
     Parameters
@@ -50,49 +51,28 @@ class AGH(HashMethod):
         Nearest anchors that a point is tied to.
     """
 
-    W: Tensor
     title = "AGH"
     paper = "Liu et al., ICML 2011, https://icml.cc/2011/papers/6_icmlpaper.pdf"
     n_layers = 1
+    space = search_space(n_anchors=ANCHORS, s=NEAREST)
 
     def __init__(self, in_dim: int, n_bits: int, *, n_anchors: int = 300, s: int = 5) -> None:
-        super().__init__(in_dim, n_bits)
-        self.require_at_least(1, n_anchors=n_anchors, s=s)
+        n_columns = n_bits // self.n_layers
+        super().__init__(in_dim, n_bits, n_anchors=n_anchors, s=s, n_columns=n_columns)
         if n_bits % self.n_layers:
             raise LengthError(
                 f"{type(self).__name__}: n_bits must be even, as each vector gives two bits, got "
                 f"{n_bits}; {max(2, n_bits - 1)} and {max(4, n_bits + 1)} work"
             )
-        self.n_anchors, self.s = n_anchors, s
-        self.anchors = AnchorWeights(in_dim, n_anchors, s)
-        self.register_buffer("W", torch.zeros(n_anchors, n_bits // self.n_layers))
 
-    def project(self, x: Tensor) -> Tensor:
-        """Values of the vectors, (N, D) -> (N, K)."""
-        scores: Tensor = self.anchors(x, self.W)
-        return scores
-
-    @torch.no_grad()
-    def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
-        """Find the vectors on the anchors."""
-        data = self.training_set(data)
-        graph = anchor_graph(data.features, self.n_anchors, self.s, data.seed)
-        self.anchors.keep(graph)
-        self._keep(graph, self._vectors(graph))
-        return self
-
-    def _vectors(self, graph: AnchorGraph) -> Tensor:
-        """Give the vectors that are kept, one a column of W, (m, K) or (m, K/2)."""
+    def weights(self, graph: AnchorGraph) -> Tensor:
+        """Find the vectors that are kept, one a column of W, (m, K) or (m, K/2)."""
         values, W = graph.eigenvectors
         parts = 1 + int((values > 1 - 1e-9).sum())
         if parts > 1:
             name = type(self).__name__
             _LOG.warning("%s: the anchor graph is in %d parts; a larger s joins them", name, parts)
         return W[:, values < LARGEST][:, : self.W.shape[1]]
-
-    def _keep(self, graph: AnchorGraph, W: Tensor) -> None:
-        self.W.zero_()
-        self.W[: W.shape[0], : W.shape[1]] = W
 
 
 class AGH2(AGH):
@@ -112,11 +92,12 @@ class AGH2(AGH):
         above, below = self.T
         return torch.cat([y, torch.where(y > 0, y - above, (below - y) * (y < 0))], 1)
 
-    def _keep(self, graph: AnchorGraph, W: Tensor) -> None:
-        W = W * len(graph.z) ** 0.5  # the vectors have the length sqrt(N)
-        super()._keep(graph, W)
+    def weights(self, graph: AnchorGraph) -> Tensor:
+        """Find the vectors, of length sqrt(N) here, and where each is cut once more."""
+        W: Tensor = super().weights(graph) * len(graph.z) ** 0.5
         self.T.zero_()
         self.T[:, : W.shape[1]] = thresholds(graph, graph.to_rows(W))
+        return W
 
 
 def thresholds(graph: AnchorGraph, Y: Tensor) -> Tensor:

@@ -19,6 +19,8 @@ from methods.inputs import Batch as Batch
 from methods.inputs import Matrix as Matrix
 from methods.inputs import TrainingSet as TrainingSet
 from methods.recipe import Recipe as Recipe
+from methods.space import Space as Space
+from methods.space import search_space
 
 Input = Literal["features", "tokens"]
 Supervision = Literal["none", "captions", "hierarchy", "n_classes", "nouns", "class_names"]
@@ -75,6 +77,8 @@ class HashMethod(nn.Module, ABC):
     """How a head on a frozen backbone is trained."""
     published: ClassVar[Recipe | None] = None
     """How the paper trains, backbone included; None where `recipe` is that already."""
+    space: ClassVar[Space] = search_space()
+    """What may be tuned, and within which bounds; empty where the paper leaves nothing open."""
 
     head: nn.Module
     """Maps pooled features to scores; a test may put ``nn.Identity()`` here."""
@@ -360,7 +364,7 @@ class CentredMethod(HashMethod):
     def prepare(self, data: TrainingSet) -> None:
         """Take the mean."""
         if self.centre:
-            self.mu = data.mean()
+            self.mu.copy_(data.mean())
 
 
 class LinearMethod(HashMethod):
@@ -383,14 +387,16 @@ class LinearMethod(HashMethod):
         scores: Tensor = self.head(x)
         return scores
 
-    def set_scores(self, W: Tensor, bias: Tensor) -> None:
-        """Let the scores be x W + bias.
+    def set_scores(self, W: Tensor, mu: Tensor, t: Tensor | float = 0.0) -> None:
+        """Let the scores be (x - mu) W - t.
 
         Parameters
         ----------
         W : Tensor, float64, shape (D, K)
-            A column a bit; with a bias of 0, a column of zeros is a bit that is never set.
-        bias : Tensor, float64, shape (K,)
+            A column a bit; one of zeros, with a threshold of 0, is a bit that is never set.
+        mu : Tensor, float64, shape (D,)
+        t : Tensor, float64, shape (K,), or float
+            Thresholds.
         """
         self.head.weight.copy_(W.T)
-        self.head.bias.copy_(bias)
+        self.head.bias.copy_(-(mu @ W) - t)

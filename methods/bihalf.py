@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from methods.base import Batch, CentredMethod, Recipe
 from methods.functional import half_half
 from methods.pairs import kept_similarity
+from methods.space import RATES, Range, search_space
 
 
 class BiHalf(CentredMethod):
@@ -64,6 +65,10 @@ class BiHalf(CentredMethod):
         params={"centre": False},
         source="official code, script of CIFAR-10; its rate falls to a tenth every 120 epochs, and "
         "ours stays; its backbone is frozen, and the backbone's learning rate is our own",
+    )
+    space = search_space(
+        lr=RATES,
+        gamma=Range(0.6, 60.0, "our own: a decade around the official code's 6"),
     )
 
     def __init__(

@@ -37,6 +37,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from methods.base import Array, CentredMethod, Trainer, TrainingSet
+from methods.space import Choice, Range, search_space
+from methods.statistics import mean_row, some_rows
 
 
 class CBE(CentredMethod):
@@ -60,6 +62,10 @@ class CBE(CentredMethod):
     outputs: Tensor
     title = "CBE"
     paper = "Yu, Kumar, Gong and Chang, ICML 2014, https://proceedings.mlr.press/v32/yub14.html"
+    space = search_space(
+        optimise=Choice((False, True), "paper: CBE-rand and CBE-opt"),
+        lambda_r=Range(0.1, 10.0, "our own: a decade around the 1 of the authors' code"),
+    )
 
     def __init__(
         self,
@@ -97,12 +103,11 @@ class CBE(CentredMethod):
         """Take the mean, and learn r where it is to be optimised."""
         data = self.training_set(data)
         X = data.features
-        mu = X.mean(0, dtype=torch.float64)
+        mu = mean_row(X)
         self.mu.copy_(mu)
         if self.optimise:
-            generator = torch.Generator().manual_seed(data.seed)
-            chosen = torch.randperm(len(X), generator=generator)[: self.n_train].to(X.device)
-            x = F.normalize(X[chosen].double() - mu, dim=1) * self.s
+            x = some_rows(X, self.n_train, data.seed).double() - mu
+            x = F.normalize(x, dim=1) * self.s
             self.r.copy_(self.learn(x, self.r_0.double())[0])
         return self
 

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from methods.base import Batch, HashMethod, Recipe
 from methods.functional import nt_xent, straight_through_sign
+from methods.space import RATES, Range, search_space
 
 
 class CIBHash(HashMethod):
@@ -52,6 +53,11 @@ class CIBHash(HashMethod):
         augmentation="cibhash",
         source="official code, github.com/zexuanqiu/CIBHash; its backbone is frozen, and the "
         "backbone's learning rate is our own",
+    )
+    space = search_space(
+        lr=RATES,
+        tau=Range(0.1, 1.0, "our own: around the 0.2 to 0.4 of the official code's search"),
+        beta=Range(1e-5, 5e-3, "the official code's search"),
     )
 
     def __init__(

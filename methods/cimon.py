@@ -40,6 +40,7 @@ from torch import Tensor, nn
 from methods.base import Batch, CentredMethod, Recipe, TrainingSet
 from methods.functional import nt_xent
 from methods.pairs import pair_distances, unit_rows, views_of_all
+from methods.space import RATES, Range, search_space
 from methods.spectral import spectral_clusters
 
 _TINY = 1e-12
@@ -89,6 +90,13 @@ class CIMON(CentredMethod):
         params={"t": 0.1, "centre": False},
         source="official code, github.com/luoxiao12/CIMON, for CIFAR-10; the augmentation is "
         "WCH's, which has its probabilities and strengths",
+    )
+    space = search_space(
+        lr=RATES,
+        share=Range(0.01, 0.2, "our own: around our 0.05"),
+        n_clusters=Range(10, 200, "our own: around the official code's 70"),
+        eta=Range(0.03, 3.0, "our own: a decade around the official code's 0.3"),
+        tau=Range(0.1, 1.0, "our own: around the official code's 0.5"),
     )
 
     def __init__(

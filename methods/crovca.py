@@ -33,6 +33,7 @@ from torch.nn import functional as F
 
 from methods.base import Batch, CentredMethod, Recipe
 from methods.functional import BatchNorm
+from methods.space import RATES, Range, search_space
 
 
 class CroVCA(CentredMethod):
@@ -73,6 +74,11 @@ class CroVCA(CentredMethod):
         params={"centre": False},
         source="official code, without its decay of weights; the backbone's learning rate is our "
         "own, for the paper adapts it by LoRA or not at all",
+    )
+    space = search_space(
+        lr=RATES,
+        lambda_r=Range(0.01, 1.0, "our own: a decade around 0.1"),
+        eps=Range(5e-3, 0.5, "our own: a decade around 0.05"),
     )
 
     def __init__(

@@ -16,7 +16,8 @@ Departures and decisions (no code of the authors is public):
 - rho = 5, where the paper has 0.1. A constant bit has the largest tr(b^T A b) there is, and rho
   alone stands against it: at 0.1 bits may end constant. Where the mean of some bit of B still
   exceeds 0.9 in absolute value, rho is doubled and B sought anew from the start, at most `RAISES`
-  times.
+  times. A warning is logged with the rho that was taken, and with the bits that stayed so to the
+  last.
 - s = 5 instead of 3, as of the other methods on anchors, so that they share the graph.
 - Start R, which the paper calls DGH-R, gives the more balanced bits.
 - Alternations end when the objective gains less than 1e-6 of itself, at most 20.
@@ -27,13 +28,17 @@ Departures and decisions (no code of the authors is public):
 
 from __future__ import annotations
 
-from typing import Self
+import logging
 
 import torch
 from torch import Tensor
 
-from methods.base import Array, HashMethod, Trainer, TrainingSet
-from methods.statistics import AnchorGraph, AnchorWeights, anchor_graph
+from methods.anchored import AnchorMethod
+from methods.functional import signs
+from methods.space import ANCHORS, NEAREST, Range, search_space
+from methods.statistics import AnchorGraph
+
+_LOG = logging.getLogger(__name__)
 
 RAISES = 10
 """How often rho is doubled at most."""
@@ -42,7 +47,7 @@ ROUNDS_R, ROUNDS_B, ROUNDS = 100, 300, 20
 """Rounds at most: of the start, of each step for B, and of the alternation (T_R, T_B, T_G)."""
 
 
-class DGH(HashMethod):
+class DGH(AnchorMethod):
     """Codes that are smooth over an anchor graph, sought without relaxing them.
 
     Parameters
@@ -55,41 +60,36 @@ class DGH(HashMethod):
         Weight of balanced, uncorrelated bits.
     """
 
-    W: Tensor
     title = "DGH"
     paper = "Liu et al., NIPS 2014, https://papers.nips.cc/paper/5332-discrete-graph-hashing"
+    space = search_space(
+        n_anchors=ANCHORS,
+        s=NEAREST,
+        rho=Range(0.1, 10.0, "our own: from the 0.1 of a port past the 5 of ours"),
+    )
 
     def __init__(
         self, in_dim: int, n_bits: int, *, n_anchors: int = 300, s: int = 5, rho: float = 5.0
     ) -> None:
-        super().__init__(in_dim, n_bits)
-        self.require_at_least(1, n_anchors=n_anchors, s=s)
+        super().__init__(in_dim, n_bits, n_anchors=n_anchors, s=s, n_columns=n_bits)
         self.require_above(0, rho=rho)
-        self.n_anchors, self.s, self.rho = n_anchors, s, rho
-        self.anchors = AnchorWeights(in_dim, n_anchors, s)
-        self.register_buffer("W", torch.zeros(n_anchors, n_bits))
+        self.rho = rho
 
-    def project(self, x: Tensor) -> Tensor:
-        """Weighted votes of a point's anchors, (N, D) -> (N, K)."""
-        scores: Tensor = self.anchors(x, self.W)
-        return scores
-
-    @torch.no_grad()
-    def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
-        """Alternate between B and Y, at a rho that keeps bits balanced."""
-        data = self.training_set(data)
-        graph = anchor_graph(data.features, self.n_anchors, self.s, data.seed)
+    def weights(self, graph: AnchorGraph) -> Tensor:
+        """Alternate between B and Y, at a rho that keeps bits balanced, and give W of B."""
         B_0, Y_0 = rotated_start(graph, self.n_bits)
-        rho = self.rho
-        for _ in range(RAISES + 1):
+        for doubled in range(RAISES + 1):
+            rho = self.rho * 2**doubled
             B = alternate(graph, B_0, Y_0, rho)
-            if not (B.mean(0).abs() > 0.9).any():
+            unbalanced = int((B.mean(0).abs() > 0.9).sum())
+            if not unbalanced:
                 break
-            rho *= 2
-        self.anchors.keep(graph)
-        self.W.zero_()
-        self.W[: len(graph.U), : B.shape[1]] = smoothed(graph, B)
-        return self
+        if rho != self.rho:
+            _LOG.warning("DGH: rho = %g instead of %g, for balanced bits", rho, self.rho)
+        if unbalanced:
+            told = "DGH: %d of %d bits are alike for more than 95%% of the images"
+            _LOG.warning(told, unbalanced, B.shape[1])
+        return smoothed(graph, B)
 
 
 def smoothed(graph: AnchorGraph, B: Tensor) -> Tensor:
@@ -103,11 +103,11 @@ def rotated_start(graph: AnchorGraph, n_bits: int) -> tuple[Tensor, Tensor]:
     values, vectors = graph.eigenvectors
     Theta, H = values[:n_bits], graph.to_rows(vectors[:, :n_bits].contiguous())
     R = torch.eye(len(Theta)).to(H)
-    B = _sign(H * Theta)
+    B = signs(H * Theta)
     for _ in range(ROUNDS_R):
         U, _, V_t = torch.linalg.svd(Theta[:, None] * (H.T @ B))
         R = U @ V_t
-        before, B = B, _sign(H * Theta @ R)
+        before, B = B, signs(H * Theta @ R)
         if torch.equal(B, before):
             break
     return B, len(H) ** 0.5 * H @ R
@@ -134,7 +134,7 @@ def signed_gradient(graph: AnchorGraph, B: Tensor, Y: Tensor, rho: float) -> Ten
     """Follow the sign of the gradient from codes B (N, K) until they rest."""
     for _ in range(ROUNDS_B):
         gradient = 2 * graph.to_rows(smoothed(graph, B)) + rho * Y
-        before, B = B, torch.where(gradient == 0, B, _sign(gradient))
+        before, B = B, torch.where(gradient == 0, B, signs(gradient))
         if torch.equal(B, before):
             break
     return B
@@ -154,7 +154,3 @@ def balanced(B: Tensor) -> Tensor:
         U = torch.cat([U[:, :rank], missing], 1)
     Y: Tensor = N**0.5 * U @ V_t
     return Y
-
-
-def _sign(x: Tensor) -> Tensor:
-    return torch.where(x > 0, 1.0, -1.0).to(x)

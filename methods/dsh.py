@@ -28,7 +28,8 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, LinearMethod, Trainer, TrainingSet
-from methods.statistics import ROWS_AT_ONCE
+from methods.space import Range, search_space
+from methods.statistics import ROWS_AT_ONCE, mean_row, some_rows
 
 
 class DSH(LinearMethod):
@@ -47,6 +48,10 @@ class DSH(LinearMethod):
     seed: Tensor
     title = "DSH"
     paper = "Jin, Li, Lin and Cai, IEEE Transactions on Cybernetics 2014, https://arxiv.org/abs/1205.2930"
+    space = search_space(
+        alpha=Range(1.0, 3.0, "our own: around the 1.5 of the authors' code", log=False),
+        r=Range(1, 10, "our own: around the 3 of the authors' code"),
+    )
 
     def __init__(
         self, in_dim: int, n_bits: int, *, alpha: float = 1.5, r: int = 3, n_iter: int = 3
@@ -60,18 +65,16 @@ class DSH(LinearMethod):
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Cluster, and choose planes between clusters."""
         X = self.training_set(data).features
-        generator = torch.Generator().manual_seed(int(self.seed))
         m = int(self.alpha * self.n_bits + 0.5)  # rounded, halves up
-        start = torch.randperm(len(X), generator=generator)[:m]
-        mu = X.mean(0, dtype=torch.float64)
-        drawn = X[start.to(X.device)].unique(dim=0).double()
+        mu = mean_row(X)
+        drawn = some_rows(X, m, int(self.seed)).unique(dim=0).double()
         centres, sizes = clustered(X, mu, drawn - mu, self.n_iter)
         i, j = balanced_pairs(centres, sizes, self.r)[: self.n_bits].T
         c_i, c_j = centres[i], centres[j]  # (<= K, D), about the mean
-        W, bias = mu.new_zeros(self.in_dim, self.n_bits), mu.new_zeros(self.n_bits)
+        W, t = mu.new_zeros(self.in_dim, self.n_bits), mu.new_zeros(self.n_bits)
         W[:, : len(i)] = (c_i - c_j).T
-        bias[: len(i)] = -((c_i - c_j) * ((c_i + c_j) / 2 + mu)).sum(1)
-        self.set_scores(W, bias)
+        t[: len(i)] = ((c_i - c_j) * (c_i + c_j) / 2).sum(1)
+        self.set_scores(W, mu, t)
         return self
 
 

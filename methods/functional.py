@@ -7,6 +7,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def signs(x: Tensor) -> Tensor:
+    """Give +1 where a number is above 0, and -1 elsewhere, in its dtype.
+
+    Examples
+    --------
+    >>> signs(torch.tensor([-0.3, 0.0, 2.0]))
+    tensor([-1., -1.,  1.])
+    """
+    return (x > 0).to(x.dtype) * 2 - 1
+
+
 def straight_through_sign(x: Tensor) -> Tensor:
     """Sign in the forward pass, identity in the backward pass.
 
@@ -30,8 +41,7 @@ def straight_through_sign(x: Tensor) -> Tensor:
     >>> straight_through_sign(torch.tensor([-0.3, 0.0, 2.0]))
     tensor([-1., -1.,  1.])
     """
-    sign = (x > 0).to(x.dtype) * 2 - 1
-    return straight_through(sign, x)
+    return straight_through(signs(x), x)
 
 
 def straight_through(value: Tensor, x: Tensor) -> Tensor:
@@ -62,8 +72,8 @@ def glorot(model: nn.Module) -> None:
     --------
     >>> layer = nn.Linear(100, 200)
     >>> glorot(layer)
-    >>> bool(layer.weight.detach().abs().max() <= (6 / 300) ** 0.5), float(layer.bias.abs().max())
-    (True, 0.0)
+    >>> layer.weight.detach().abs().max() <= (6 / 300) ** 0.5, layer.bias.detach().abs().max()
+    (tensor(True), tensor(0.))
     """
     for layer in model.modules():
         if isinstance(layer, nn.Linear):
@@ -243,6 +253,19 @@ def soft_sort(scores: Tensor, temperature: float) -> Tensor:
     return (-(ordered[:, :, None] - scores[:, None]).abs()).softmax(-1)
 
 
+def random_rotation(k: int) -> Tensor:
+    """Draw an orthogonal matrix from torch's global generator, float32, shape (k, k).
+
+    Examples
+    --------
+    >>> R = random_rotation(3)
+    >>> bool(torch.allclose(R @ R.T, torch.eye(3), atol=1e-5))
+    True
+    """
+    Q: Tensor = torch.linalg.qr(torch.randn(k, k))[0]
+    return Q
+
+
 def quantising_rotation(V: Tensor, R: Tensor, n_iter: int) -> Tensor:
     """Turn a rotation such that V R lies near its own signs.
 
@@ -273,7 +296,7 @@ def quantising_rotation(V: Tensor, R: Tensor, n_iter: int) -> Tensor:
     """
     before: Tensor | None = None
     for _ in range(n_iter):
-        B = torch.where(V @ R > 0, 1.0, -1.0).to(V)  # (N, K)
+        B = signs(V @ R)  # (N, K)
         if before is not None and torch.equal(B, before):
             break
         S, _, S_hat_t = torch.linalg.svd(B.T @ V)  # orthogonal Procrustes

@@ -28,6 +28,7 @@ from torch.nn import functional as F
 
 from methods.base import Batch, HashMethod, Recipe, TrainingSet
 from methods.functional import straight_through
+from methods.space import RATES, Range, search_space
 
 
 class GenHash(HashMethod):
@@ -62,6 +63,11 @@ class GenHash(HashMethod):
         params={"stochastic": False},
         source="official code, github.com/doubling/Stochastic_Generative_Hashing: 5000 steps on "
         "60,000 images of MNIST; it learns from pixels, and the backbone's rate is our own",
+    )
+    space = search_space(
+        lr=RATES,
+        alpha=Range(1e-4, 1e-2, "our own: a decade around the official code's 1e-3"),
+        weight_decay=Range(1e-4, 1e-2, "our own: a decade around the official code's 1e-3"),
     )
 
     def __init__(

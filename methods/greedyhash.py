@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from methods.base import Batch, CentredMethod, Recipe
 from methods.functional import straight_through_sign
 from methods.pairs import kept_similarity
+from methods.space import RATES, Range, search_space
 
 
 class GreedyHash(CentredMethod):
@@ -64,6 +65,10 @@ class GreedyHash(CentredMethod):
         params={"centre": False},
         source="official code, unsupervised script of CIFAR-10; its backbone is frozen, and the "
         "backbone's learning rate is our own",
+    )
+    space = search_space(
+        lr=RATES,
+        alpha=Range(0.01, 1.0, "our own: a decade around the official code's 0.1"),
     )
 
     def __init__(

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from methods.base import Batch, CentredMethod, Recipe, TrainingSet
+from methods.space import RATES, Range, search_space
 from methods.statistics import some_rows
 
 _MOST = 4096
@@ -82,6 +83,13 @@ class HARR(CentredMethod):
         augmentation="cibhash",
         params={"centre": False},
         source="official code, github.com/Zeyu77/HARR; the augmentation is CIBHash's, not theirs",
+    )
+    space = search_space(
+        lr=RATES,
+        share=Range(0.1, 0.6, "our own: around the official code's 0.3", log=False),
+        tau=Range(0.03, 1.0, "our own: a decade around the official code's 0.1"),
+        lambda_bt=Range(0.1, 10.0, "our own: a decade around the official code's 1"),
+        lambda_q=Range(0.05, 5.0, "our own: a decade around the official code's 0.5"),
     )
 
     def __init__(

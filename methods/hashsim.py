@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from methods.base import Batch, CentredMethod, Recipe, TrainingSet
 from methods.functional import nt_xent
 from methods.pairs import unit_rows, views_of_all
+from methods.space import RATES, Range, search_space
 
 
 class HashSIM(CentredMethod):
@@ -71,6 +72,7 @@ class HashSIM(CentredMethod):
         source="official code, github.com/FrankloveCQ/HashSIM; the augmentation is that of CIMON, "
         "by the same authors, as WCH has it",
     )
+    space = search_space(lr=RATES, tau=Range(0.1, 10.0, "our own: a decade around our 1"))
 
     def __init__(self, in_dim: int, n_bits: int, *, tau: float = 1.0, centre: bool = True) -> None:
         super().__init__(in_dim, n_bits, centre=centre)

@@ -35,6 +35,8 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, LinearMethod, Trainer, TrainingSet
+from methods.functional import random_rotation
+from methods.space import Choice, search_space
 from methods.statistics import principal_axes, signed
 
 ALGORITHMS = ("lift_and_projection", "gradient_flow")
@@ -57,6 +59,7 @@ class IsoHash(LinearMethod):
         "Kong and Li, NIPS 2012, https://papers.nips.cc/paper_files/paper/2012/hash/"
         "8c6744c9d42ec2cb9e8885b54ff744d0-Abstract.html"
     )
+    space = search_space(algorithm=Choice(ALGORITHMS, "the two of the paper"))
 
     def __init__(
         self, in_dim: int, n_bits: int, *, algorithm: str = ALGORITHMS[0], n_iter: int = 100
@@ -69,7 +72,7 @@ class IsoHash(LinearMethod):
             )
         self.algorithm, self.n_iter = algorithm, n_iter
         # Both start as a random rotation. Drawn here, so that fit itself is deterministic.
-        self.register_buffer("R_0", torch.linalg.qr(torch.randn(n_bits, n_bits))[0])  # (K, K)
+        self.register_buffer("R_0", random_rotation(n_bits))  # (K, K)
 
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
@@ -81,7 +84,7 @@ class IsoHash(LinearMethod):
             W_Q = W @ follow_gradient(Lambda, R)
         else:
             W_Q = W @ lift_and_project(Lambda, R, self.n_iter)
-        self.set_scores(W_Q, -axes.mean @ W_Q)
+        self.set_scores(W_Q, axes.mean)
         return self
 
 

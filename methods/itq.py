@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, LinearMethod, Trainer, TrainingSet
-from methods.functional import quantising_rotation
+from methods.functional import quantising_rotation, random_rotation
 from methods.statistics import centred_product, principal_axes
 
 
@@ -46,7 +46,7 @@ class ITQ(LinearMethod):
         self.require_at_least(0, n_iter=n_iter)
         self.n_iter = n_iter
         # Paper: R starts as a random rotation. Drawn here, so that fit itself is deterministic.
-        self.register_buffer("R_0", torch.linalg.qr(torch.randn(n_bits, n_bits))[0])  # (K, K)
+        self.register_buffer("R_0", random_rotation(n_bits))  # (K, K)
 
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
@@ -56,5 +56,5 @@ class ITQ(LinearMethod):
         mu, W = axes.mean, axes.leading(self.n_bits)  # (D,), (D, K)
         V = centred_product(X, mu, W)  # (N, K)
         R = quantising_rotation(V, self.R_0.double(), self.n_iter)
-        self.set_scores(W @ R, -mu @ W @ R)
+        self.set_scores(W @ R, mu)
         return self

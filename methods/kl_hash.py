@@ -50,6 +50,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from methods.base import Batch, CentredMethod, Recipe, TrainingSet
+from methods.space import RATES, Range, search_space
 
 
 class KLHash(CentredMethod):
@@ -87,6 +88,13 @@ class KLHash(CentredMethod):
         params={"gamma": 0.1, "rho": 2.0},
         source="gamma and rho: reported of the paper, not seen in it; all else our own, for the "
         "paper's training is not known to us, save that it trains the whole network",
+    )
+    space = search_space(
+        lr=RATES,
+        lambda_kl=Range(0.01, 1.0, "our own: a decade around our 0.1"),
+        gamma=Range(3e-3, 3.0, "our own: around our 0.03 and 0.3"),
+        rho=Range(0.5, 8.0, "our own: around the 2 told of the paper"),
+        alpha=Range(0.01, 1.0, "our own: a decade around our 0.1"),
     )
 
     def __init__(

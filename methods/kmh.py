@@ -12,8 +12,7 @@ binary compact codes", CVPR 2013.
     absolute value on them. Then, 50 times: assign rows; move each c_j in turn to its best place
     b_j(x) = bit of i(x), the lowest first
 
-Components are dealt in falling order, each to the subspace with room whose variances have the
-smallest sum of logarithms (of these the smallest counts as 1).
+Components are dealt to the subspaces by `dealt`, such that the products of variances are alike.
 
 The best place of a centre is a minimum of |c - m_j|^2 + 2 lambda sum_i p_i (|c - c_i| - h_ij)^2,
 m_j the mean of its rows and p_i = n_i / N, which Newton's method finds from where the centre is,
@@ -27,7 +26,6 @@ Departures and decisions:
   behind the true ones until each subspace has max(b, D/M); a bit on these alone is 0.
 - The score of a bit is how much nearer, in squared distance, the nearest centre with the bit is
   than the nearest without it: above 0 where the nearest of all has it.
-- A variance below rounding counts as the rounding of the largest in the logarithms.
 """
 
 from __future__ import annotations
@@ -38,7 +36,8 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, HashMethod, LengthError, Trainer, TrainingSet
-from methods.statistics import ROWS_AT_ONCE, PrincipalAxes, principal_axes
+from methods.space import Choice, Range, search_space
+from methods.statistics import ROWS_AT_ONCE, dealt, principal_axes
 
 STEPS = 100
 """Steps of Newton's method at most."""
@@ -62,6 +61,10 @@ class KMH(HashMethod):
     centres: Tensor
     title = "KMH"
     paper = "He et al., CVPR 2013, https://doi.org/10.1109/CVPR.2013.378"
+    space = search_space(
+        b=Choice((2, 4, 8), "the authors' code"),
+        lambda_=Range(1.0, 1000.0, "the authors' code has 10, a port 1000"),
+    )
 
     def __init__(
         self, in_dim: int, n_bits: int, *, b: int = 4, lambda_: float = 10.0, n_iter: int = 50
@@ -103,7 +106,7 @@ class KMH(HashMethod):
         X = self.training_set(data).features
         M, _, width = self.centres.shape
         axes = principal_axes(X)
-        R = dealt(axes, M, width)
+        R = axes.leading(M * width)[:, dealt(axes.variances, M, width)]
         Y = torch.empty(M, len(X), width).to(R)
         for start in range(0, len(X), ROWS_AT_ONCE):
             some = slice(start, start + ROWS_AT_ONCE)
@@ -115,22 +118,6 @@ class KMH(HashMethod):
         self.R.copy_(R)
         self.centres.copy_(centres)
         return self
-
-
-def dealt(axes: PrincipalAxes, M: int, width: int) -> Tensor:
-    """Principal axes in the order of M subspaces, (D, M width); further axes are zero."""
-    D = len(axes.variances)
-    eps = torch.finfo(torch.float64).eps
-    floor = max(float(axes.variances[0]) * eps * D, torch.finfo(torch.float64).tiny)
-    logs = axes.variances.clamp(min=floor).log()
-    logs = torch.nn.functional.pad(logs, (0, M * width - D), value=float(logs[-1]))
-    sums = [0.0] * M
-    subspaces: list[list[int]] = [[] for _ in range(M)]
-    for axis, log in enumerate((logs - logs[-1] + 1).tolist()):
-        m = min((m for m in range(M) if len(subspaces[m]) < width), key=lambda m: sums[m])
-        sums[m] += log
-        subspaces[m].append(axis)
-    return axes.leading(M * width)[:, [axis for subspace in subspaces for axis in subspace]]
 
 
 def corners(Y: Tensor, b: int) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, LinearMethod, Trainer, TrainingSet
-from methods.functional import quantising_rotation
+from methods.functional import quantising_rotation, random_rotation
+from methods.space import Range, search_space
 from methods.statistics import centred_product, principal_axes
 
 
@@ -45,6 +46,7 @@ class KNNH(LinearMethod):
     R_0: Tensor
     title = "KNNH"
     paper = "He, Wang and Cheng, CVPR 2019, https://doi.org/10.1109/CVPR.2019.00295"
+    space = search_space(k=Range(5, 50, "our own: around our 20"))
 
     def __init__(self, in_dim: int, n_bits: int, *, k: int = 20, n_iter: int = 1001) -> None:
         super().__init__(in_dim, n_bits)
@@ -52,7 +54,7 @@ class KNNH(LinearMethod):
         self.require_at_least(0, n_iter=n_iter)
         self.k, self.n_iter = k, n_iter
         # Drawn here, so that fit itself is deterministic.
-        self.register_buffer("R_0", torch.linalg.qr(torch.randn(n_bits, n_bits))[0])  # (K, K)
+        self.register_buffer("R_0", random_rotation(n_bits))  # (K, K)
 
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
@@ -63,7 +65,7 @@ class KNNH(LinearMethod):
         V = centred_product(X, mu, W)  # (N, K)
         V = smoothed(V, neighbours(V, self.k))
         R = quantising_rotation(V, self.R_0.double(), self.n_iter)
-        self.set_scores(W @ R, -mu @ W @ R)
+        self.set_scores(W @ R, mu)
         return self
 
 

@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from methods.base import Batch, CentredMethod, Recipe
 from methods.functional import straight_through
+from methods.space import RATES, Range, search_space
 
 _TINY = 1e-6
 
@@ -61,6 +62,12 @@ class LFQ(CentredMethod):
         lr=1e-3,
         bank_size=1,
         source="our own, for a head on frozen features, not tuned",
+    )
+    space = search_space(
+        lr=RATES,
+        w_e=Range(0.01, 1.0, "our own: a decade around our 0.1"),
+        gamma=Range(0.1, 10.0, "our own: a decade around our 1"),
+        w_c=Range(0.025, 2.5, "our own: a decade around our 0.25"),
     )
 
     def __init__(

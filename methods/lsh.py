@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from methods.base import Array, LinearMethod, Trainer, TrainingSet
+from methods.statistics import mean_row
 
 
 class LSH(LinearMethod):
@@ -33,6 +34,6 @@ class LSH(LinearMethod):
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Centre: the planes pass through the training mean."""
-        mu = self.training_set(data).features.mean(0, dtype=self.head.weight.dtype)  # (D,)
-        self.head.bias.copy_(-self.head.weight @ mu)
+        mu = mean_row(self.training_set(data).features)
+        self.set_scores(self.head.weight.T.double(), mu)
         return self

@@ -41,6 +41,7 @@ from torch.nn import functional as F
 
 from methods.base import Batch, CentredMethod, Recipe, TrainingSet
 from methods.pairs import unit_rows
+from methods.space import RATES, Range, search_space
 from methods.walks import LEAST, reached_neighbours
 
 _ONE = 0.999
@@ -84,6 +85,11 @@ class MLS3RDUH(CentredMethod):
         params={"centre": False},
         source="official code, github.com/rongchengtu1/MLS3RDUH, for COCO; it has no momentum, and "
         "ours 0.9",
+    )
+    space = search_space(
+        lr=RATES,
+        near=Range(0.02, 0.2, "our own: around the official code's 0.06"),
+        far=Range(0.03, 0.3, "our own: around the official code's 0.09"),
     )
 
     def __init__(

@@ -40,6 +40,7 @@ from torch.nn import functional as F
 
 from methods.base import Batch, CentredMethod, Recipe
 from methods.functional import soft_sort, straight_through_sign
+from methods.space import RATES, Range, search_space
 
 
 class NSH(CentredMethod):
@@ -83,6 +84,13 @@ class NSH(CentredMethod):
         source="not told by the paper. Port kamwoh/sdc: m, tau, tau_s, lambda_q, weight decay; it "
         "and OH, the authors' next method, agree on Adam at 1e-5, batch 50 and 200 epochs. "
         "Augmentation: of WCH, by the same first author",
+    )
+    space = search_space(
+        lr=RATES,
+        m=Range(1, 8, "our own: around the 2 of the ports"),
+        tau=Range(0.05, 1.0, "our own: around the 0.1 and 0.3 of the ports"),
+        tau_s=Range(0.5, 10.0, "our own: around our 3 bits"),
+        lambda_q=Range(0.01, 1.0, "our own: up to the 1 of the ports"),
     )
 
     def __init__(

@@ -43,6 +43,7 @@ from torch.nn import functional as F
 
 from methods.base import Batch, CentredMethod, Recipe, TrainingSet
 from methods.functional import follow, glorot, push, straight_through
+from methods.space import RATES, Choice, Range, search_space
 
 _FEWEST = 64
 """Images that a queue holds however small the training set is."""
@@ -91,6 +92,12 @@ class OH(CentredMethod):
         params={"centre": False, "queue": 4096, "hidden": 2048, "width": 1024},
         source="official code, github.com/RosieYuu/OH: 1000 steps, which pass 50,000 images once; "
         "the augmentation is CIBHash's, not theirs",
+    )
+    space = search_space(
+        lr=RATES,
+        temperature=Range(0.05, 1.0, "our own: around the official code's 0.2"),
+        momentum=Choice((0.9, 0.99, 0.999), "our own: up to the official code's 0.999"),
+        queue=Choice((512, 1024, 4096), "our own: up to the official code's 4096"),
     )
 
     def __init__(

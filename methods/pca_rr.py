@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, LinearMethod, Trainer, TrainingSet
+from methods.functional import random_rotation
 from methods.statistics import principal_axes
 
 
@@ -36,12 +37,12 @@ class PCARR(LinearMethod):
 
     def __init__(self, in_dim: int, n_bits: int) -> None:
         super().__init__(in_dim, n_bits)
-        self.register_buffer("R", torch.linalg.qr(torch.randn(n_bits, n_bits))[0])  # (K, K)
+        self.register_buffer("R", random_rotation(n_bits))  # (K, K)
 
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Find the principal axes and rotate them."""
         axes = principal_axes(self.training_set(data).features)
         W_R = axes.leading(self.n_bits) @ self.R.double()  # (D, K)
-        self.set_scores(W_R, -axes.mean @ W_R)
+        self.set_scores(W_R, axes.mean)
         return self

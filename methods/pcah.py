@@ -38,6 +38,5 @@ class PCAH(LinearMethod):
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Find the principal axes."""
         axes = principal_axes(self.training_set(data).features)
-        W = axes.leading(self.n_bits)  # (D, K)
-        self.set_scores(W, -axes.mean @ W)
+        self.set_scores(axes.leading(self.n_bits), axes.mean)
         return self

@@ -35,6 +35,7 @@ from torch.nn import functional as F
 from methods.base import Batch, HashMethod, Recipe, TrainingSet
 from methods.functional import BatchNorm, nt_xent
 from methods.pairs import pair_cosines
+from methods.space import RATES, Range, search_space
 
 _STEPS = 2**16
 """Steps of the sum in which a quantile is looked up."""
@@ -82,6 +83,7 @@ class SDC(HashMethod):
         source="official code, github.com/kamwoh/sdc; its rate falls to a tenth at epoch 80, and "
         "ours stays; its backbone is frozen, and the backbone's learning rate is our own",
     )
+    space = search_space(lr=RATES, beta=Range(0.5, 20.0, "our own: around the official code's 5"))
 
     def __init__(
         self,

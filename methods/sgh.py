@@ -32,7 +32,9 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, HashMethod, Trainer, TrainingSet
-from methods.statistics import ROWS_AT_ONCE, signed, some_rows, squared_distances
+from methods.functional import signs
+from methods.space import ANCHORS, search_space
+from methods.statistics import ROWS_AT_ONCE, mean_row, signed, some_rows, squared_distances
 
 GAMMA, RHO = 1e-6, 2.0
 """The ridge, and the width of the Gaussian similarity."""
@@ -57,6 +59,7 @@ class SGH(HashMethod):
     order: Tensor
     title = "SGH"
     paper = "Jiang and Li, IJCAI 2015, https://www.ijcai.org/Proceedings/15/Papers/316.pdf"
+    space = search_space(n_bases=ANCHORS)
 
     def __init__(self, in_dim: int, n_bits: int, *, n_bases: int = 300) -> None:
         super().__init__(in_dim, n_bits)
@@ -81,7 +84,7 @@ class SGH(HashMethod):
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Find one hyperplane after the other, and each once more."""
         X = self.training_set(data).features
-        mu = X.mean(0, dtype=torch.float64)
+        mu = mean_row(X)
         norm = sum((rows - mu).norm(dim=1).sum() for rows in X.split(ROWS_AT_ONCE)) / len(X)
         scale = torch.where(norm > 0, norm, 1.0)
         bases = (some_rows(X, self.n_bases, int(self.seed)) - mu) / scale
@@ -152,6 +155,6 @@ def hyperplanes(kernel: Tensor, A: Tensor, order: Tensor) -> Tensor:
         A = A + torch.outer(V[:, k], V[:, k])
         top = torch.linalg.eigh(root.T @ A @ root)[1][:, -1:]
         W[:, k : k + 1] = signed(root @ top)
-        V[:, k] = kernel.T @ torch.where(kernel @ W[:, k] > 0, 1.0, -1.0).to(kernel)
+        V[:, k] = kernel.T @ signs(kernel @ W[:, k])
         A = A - torch.outer(V[:, k], V[:, k])
     return W

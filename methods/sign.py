@@ -3,11 +3,12 @@
 A. Shakir, T. Aarsen and S. Lee, "Binary and scalar embedding quantization", 2024: one bit a
 dimension of an embedding.
 
-    b_k = [x_j > mu_j],  j = the k-th of K coordinates drawn at random
+    b_k = [x_j > mu_j],  j = the k-th of K coordinates drawn at random, or k with `prefix`
 
 With K = D these are all coordinates in their order. With K < D there is no natural choice: the
-first K are the best only of embeddings that were trained for it. So K coordinates are drawn
-without replacement, in rising order, and neither projected nor chosen by what they hold.
+first K are the best only of embeddings that were trained for it (A. Kusupati et al., "Matryoshka
+representation learning", NeurIPS 2022), for which there is ``prefix=True``. So K coordinates are
+drawn without replacement, in rising order, and neither projected nor chosen by what they hold.
 
 Departure: databases take the sign of x. Features after a ReLU are never negative, so we centre on
 the training mean mu; ``centre=False`` does not.
@@ -25,6 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from methods.base import Array, CentredMethod, Trainer, TrainingSet
+from methods.statistics import mean_row
 
 
 class Sign(CentredMethod):
@@ -34,15 +36,20 @@ class Sign(CentredMethod):
     ----------
     centre : bool
         Whether the mean of the training set is taken off first.
+    prefix : bool
+        Whether the first K coordinates are taken instead of K that are drawn.
     """
 
     coordinates: Tensor
     title = "Sign"
     paper = "Shakir, Aarsen and Lee, 2024, https://huggingface.co/blog/embedding-quantization"
 
-    def __init__(self, in_dim: int, n_bits: int, *, centre: bool = True) -> None:
+    def __init__(
+        self, in_dim: int, n_bits: int, *, centre: bool = True, prefix: bool = False
+    ) -> None:
         super().__init__(in_dim, n_bits, centre=centre)
-        drawn = torch.randperm(in_dim)[:n_bits].sort().values  # (min(D, K),)
+        order = torch.arange(in_dim) if prefix else torch.randperm(in_dim)
+        drawn = order[:n_bits].sort().values  # (min(D, K),)
         self.register_buffer("coordinates", drawn)
 
     def project(self, x: Tensor) -> Tensor:
@@ -55,5 +62,5 @@ class Sign(CentredMethod):
         """Take the mean."""
         X = self.training_set(data).features
         if self.centre:
-            self.mu.copy_(X.mean(0, dtype=torch.float64))
+            self.mu.copy_(mean_row(X))
         return self

@@ -8,13 +8,12 @@ M. Raginsky and S. Lazebnik, "Locality-sensitive binary codes from shift-invaria
 
 Two images differ in a bit with a probability that falls with the Gaussian kernel
 exp(-gamma ||x - y||^2 / 2). Beyond its width all pairs are at K / 2 bits alike, so gamma must suit
-the scale of the features. The authors' data are scaled such that the mean distance to the 50th
-neighbour is 1, and gamma is 1. We divide by that distance too, from at most 1,000 training images
-to all of them; ``scale=False`` takes the features as they are. Where most images have 50 equal ones
-or more that distance is 0, and features are not scaled.
+the scale of the features. A public collection of methods scales its data such that the mean
+distance to the 50th neighbour is 1, and takes gamma = 1. We divide by that distance too, from at
+most 1,000 training images to all of them; ``scale=False`` takes the features as they are. Where
+most images have 50 equal ones or more that distance is 0, and features are not scaled.
 
-x is centred on the training mean, as in the collections of code that carry the method; the kernel
-does not see it.
+x is centred on the training mean, as in that collection; the kernel does not see it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,8 @@ import torch
 from torch import Tensor, nn
 
 from methods.base import Array, HashMethod, Trainer, TrainingSet
-from methods.statistics import ROWS_AT_ONCE
+from methods.space import Range, search_space
+from methods.statistics import ROWS_AT_ONCE, mean_row, some_rows
 
 N_NEIGHBOURS, N_SAMPLED = 50, 1000
 
@@ -50,6 +50,7 @@ class SKLSH(HashMethod):
         "Raginsky and Lazebnik, NIPS 2009, https://papers.nips.cc/paper/3749-"
         "locality-sensitive-binary-codes-from-shift-invariant-kernels"
     )
+    space = search_space(gamma=Range(0.1, 10.0, "our own: a decade around our 1"))
 
     def __init__(self, in_dim: int, n_bits: int, *, gamma: float = 1.0, scale: bool = True) -> None:
         super().__init__(in_dim, n_bits)
@@ -70,7 +71,7 @@ class SKLSH(HashMethod):
         """Take the mean and the scale."""
         data = self.training_set(data)
         X = data.features
-        mu = X.mean(0, dtype=torch.float64)
+        mu = mean_row(X)
         width = neighbour_distance(X, mu, data.seed) if self.scale else 1.0
         W = self.w.double() * (math.sqrt(self.gamma) / width)
         self.phase.weight.copy_(W.T)
@@ -85,7 +86,7 @@ def neighbour_distance(X: Tensor, mu: Tensor, seed: int) -> float:
     ----------
     X : Tensor, float32, shape (N, D)
     mu : Tensor, float64, shape (D,)
-        Mean of the rows; sums are more exact about it.
+        Mean of the rows, taken off first, so that distances lose fewer digits.
     seed : int
         Of the rows that are measured from.
 
@@ -99,8 +100,7 @@ def neighbour_distance(X: Tensor, mu: Tensor, seed: int) -> float:
     >>> neighbour_distance(torch.tensor([[0.0], [3.0]]), torch.tensor([1.5]).double(), seed=0)
     3.0
     """
-    generator = torch.Generator().manual_seed(seed)
-    sampled = X[torch.randperm(len(X), generator=generator)[:N_SAMPLED].to(X.device)].double() - mu
+    sampled = some_rows(X, N_SAMPLED, seed).double() - mu
     k = min(N_NEIGHBOURS + 1, len(X))  # a row is its own nearest
     nearest = sampled.new_zeros(len(sampled), 0)
     for rows in X.split(ROWS_AT_ONCE):

@@ -17,7 +17,8 @@ Departures and decisions:
   spheres that came nearest to it: those of the smallest max(mean / 0.10, std / 0.15).
 - The score is r_k - ||x - c_k||. The row on a sphere is inside: the stored radius lies above its
   distance to the stored centre by a few units of rounding.
-- The paper ranks by |b xor b'| / |b and b'|; our tables rank every method by Hamming distance.
+- The paper ranks by |b xor b'| / |b and b'|; our tables rank every method by Hamming distance, and
+  show the paper's ranking as the yardstick `sph_shd`.
 - All rows take part, where the authors' script draws 20,000. Starts are drawn with replacement.
 - Where a radius is 0, half of the rows are the centre itself, and the score 0 makes their bit 0.
 """

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 
 from methods.base import Batch, CentredMethod, Recipe, TrainingSet
 from methods.pairs import pair_distances, unit_rows
+from methods.space import RATES, Range, search_space
 
 _FIRST = -1e-8
 """Lower edge of the first bin in the official code: distances of 0 are in it."""
@@ -67,6 +68,11 @@ class SSDH(CentredMethod):
         params={"centre": False},
         source="official code, github.com/yangerkun/IJCAI2018_SSDH, for Flickr25k; its Adam has an "
         "epsilon of 1, which makes steps much smaller, and ours the usual one",
+    )
+    space = search_space(
+        lr=RATES,
+        alpha=Range(0.5, 4.0, "our own: around the official code's 2", log=False),
+        beta=Range(0.5, 4.0, "our own: around the official code's 2", log=False),
     )
 
     shares: Tensor

@@ -1,4 +1,4 @@
-"""What methods take of a whole training set: principal axes and anchor graphs, each computed once.
+"""What methods take of a training set, each computed once: mean, principal axes, anchor graphs.
 
 A function under `once` gives again what it gave for the same training set, so that methods, code
 lengths and seeds share the work without knowing of each other. Nothing here is of size N x N.
@@ -12,18 +12,17 @@ from functools import cached_property, wraps
 from typing import Any, TypeVar, TypeVarTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from methods.functional import signs
 
 ROWS_AT_ONCE = 8192
 """Rows that are turned into float64 at a time."""
 
 ANCHOR_ROUNDS = 20
 """Rounds of k-means that place the anchors of a graph, at most; those of AGH's demonstration."""
-
-_FAR = 1e18
-"""A coordinate that nothing is near to, and whose square float32 still holds."""
 
 _Given = TypeVarTuple("_Given")
 _Result = TypeVar("_Result")
@@ -96,7 +95,21 @@ def signed(vectors: Tensor) -> Tensor:
             [ 0.8000,  0.8000]])
     """
     largest = vectors.gather(0, vectors.abs().argmax(0, keepdim=True))
-    return vectors * torch.where(largest > 0, 1.0, -1.0)
+    return vectors * signs(largest)
+
+
+@once
+@torch.no_grad()
+def mean_row(X: Tensor) -> Tensor:
+    """Give the mean of the rows of features (N, D), float64, shape (D,).
+
+    Examples
+    --------
+    >>> mean_row(torch.tensor([[1.0, 2.0], [2.0, 4.0]]))
+    tensor([1.5000, 3.0000], dtype=torch.float64)
+    """
+    sums = [rows.sum(0, dtype=torch.float64) for rows in X.split(ROWS_AT_ONCE)]
+    return torch.stack(sums).sum(0) / len(X)
 
 
 @once
@@ -110,7 +123,7 @@ def principal_axes(X: Tensor) -> PrincipalAxes:
     >>> axes.variances.tolist(), axes.leading(3).tolist()
     ([2.0, 0.0], [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
     """
-    mean = X.mean(0, dtype=torch.float64)
+    mean = mean_row(X)
     scatter = torch.zeros(X.shape[1], X.shape[1], dtype=torch.float64, device=X.device)
     for rows in X.split(ROWS_AT_ONCE):
         centred = rows.double() - mean
@@ -120,6 +133,47 @@ def principal_axes(X: Tensor) -> PrincipalAxes:
     rounding = torch.finfo(torch.float64).eps * max(X.shape) * values[0]
     varies = values > rounding
     return PrincipalAxes(mean, values * varies / max(1, len(X) - 1), vectors * varies)
+
+
+def dealt(variances: Tensor, n_parts: int, width: int) -> Tensor:
+    """Share out axes such that the products of the variances of all parts are alike.
+
+    Each axis goes to the part that has room and the smallest sum of logarithms, of which the
+    smallest counts as 1. A variance below rounding counts as the rounding of the largest. Axes
+    beyond those that there are count as the last.
+
+    Parameters
+    ----------
+    variances : Tensor, float64, shape (D,)
+        Largest first.
+    n_parts, width : int
+        Parts M, and axes of each: at least D in all.
+
+    Returns
+    -------
+    Tensor, int64, shape (n_parts * width,)
+        Numbers of the axes, those of each part next to each other and in rising order.
+
+    References
+    ----------
+    Ge, He, Ke, Sun, "Optimized product quantization", CVPR 2013, eigenvalue allocation.
+
+    Examples
+    --------
+    >>> dealt(torch.tensor([8.0, 4.0, 2.0]).double(), 2, 2).tolist()
+    [0, 3, 1, 2]
+    """
+    D, float64 = len(variances), torch.finfo(torch.float64)
+    floor = max(float(variances[0]) * float64.eps * D, float64.tiny)
+    logs = variances.clamp(min=floor).log()
+    logs = F.pad(logs, (0, n_parts * width - D), value=float(logs[-1]))
+    sums = [0.0] * n_parts
+    parts: list[list[int]] = [[] for _ in range(n_parts)]
+    for axis, log in enumerate((logs - logs[-1] + 1).tolist()):
+        m = min((m for m in range(n_parts) if len(parts[m]) < width), key=lambda m: sums[m])
+        sums[m] += log
+        parts[m].append(axis)
+    return torch.tensor(parts, device=variances.device).flatten()
 
 
 @torch.no_grad()
@@ -145,7 +199,7 @@ def anchors(X: Tensor, n_anchors: int, n_iter: int, seed: int) -> Tensor:
 
     Returns
     -------
-    Tensor, float64, shape (min(m, N), D)
+    Tensor, float64, shape (at most min(m, N), D)
     """
     return k_means(X, some_rows(X, n_anchors, seed).unique(dim=0), n_iter)
 
@@ -288,39 +342,6 @@ def anchor_graph(X: Tensor, n_anchors: int, s: int, seed: int) -> AnchorGraph:
     nearest = torch.cat([nearest for _, nearest in found])
     exponent = -d2 / sigma**2
     return AnchorGraph(U, sigma, nearest, exponent.exp(), exponent.softmax(1))
-
-
-class AnchorWeights(nn.Module):
-    """The row z(x) of Z that any point has: a fitted anchor graph as a part of a method.
-
-    Parameters
-    ----------
-    in_dim, n_anchors, s : int
-        Width D, anchors m, and nearest anchors of a point. Where a graph has fewer anchors, the
-        others lie so far away that they weigh 0.
-    """
-
-    U: Tensor
-    sigma: Tensor
-
-    def __init__(self, in_dim: int, n_anchors: int, s: int) -> None:
-        super().__init__()
-        self.s = s
-        self.register_buffer("U", torch.full((n_anchors, in_dim), _FAR))
-        self.register_buffer("sigma", torch.ones(()))
-
-    def keep(self, graph: AnchorGraph) -> None:
-        """Take the anchors of a graph and their width."""
-        self.U.fill_(_FAR)
-        self.U[: len(graph.U)] = graph.U
-        self.sigma.copy_(graph.sigma)
-
-    def forward(self, x: Tensor, W: Tensor) -> Tensor:
-        """Give z(x) W, (N, k), of points (N, D) and weights of anchors (m, k), in W's dtype."""
-        d2, nearest = squared_distances(x, self.U).topk(min(self.s, len(self.U)), largest=False)
-        z = (-d2 / self.sigma.double() ** 2).softmax(1)
-        average = F.embedding_bag(nearest, W.double(), per_sample_weights=z, mode="sum")
-        return average.to(W.dtype)
 
 
 def without_rounding(V: Tensor) -> Tensor:

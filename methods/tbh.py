@@ -42,6 +42,7 @@ from torch.nn import functional as F
 
 from methods.base import Batch, CentredMethod, Recipe
 from methods.functional import glorot, reversed_gradient, straight_through
+from methods.space import RATES, Range, search_space
 
 _POWER = 1.4
 _TINY = 1e-8
@@ -79,6 +80,10 @@ class TBH(CentredMethod):
         params={"centre": False},
         source="official code, github.com/ymcidence/TBH: 100,000 steps on CIFAR-10; "
         "it learns from stored features, and the backbone's learning rate is our own",
+    )
+    space = search_space(
+        lr=RATES,
+        width=Range(128, 1024, "our own: around the official code's 512"),
     )
 
     def __init__(

@@ -46,6 +46,7 @@ from torch.utils.checkpoint import checkpoint
 
 from methods.base import Batch, CentredMethod, Recipe, TrainingSet
 from methods.functional import straight_through_sign
+from methods.space import RATES, Range, search_space
 
 _CHUNK = 2**24
 """Products of patch pairs at a time: 64 MiB of float32, and as much once they are cosines."""
@@ -104,6 +105,11 @@ class WCH(CentredMethod):
             "official_init": True,
         },
         source="official code, github.com/RosieYuu/WCH",
+    )
+    space = search_space(
+        lr=RATES,
+        tau_w=Range(0.02, 0.5, "our own: around our 0.05 and the official code's 0.2"),
+        tau=Range(0.1, 1.0, "our own: around the official code's 0.3"),
     )
 
     def __init__(

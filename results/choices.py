@@ -5,6 +5,7 @@ Commands read their arguments with these, so nothing is imported here.
 
 CAPTIONS = {
     "map_against_bits": "Retrieval quality against code length",
+    "recall_against_bytes": "Recall of the nearest neighbours against bytes an item",
     "precision_recall": "Precision against recall by Hamming radius, at the longest codes",
     "precision_at_n": "Precision of the nearest N",
     "recall_at_n": "Recall of the nearest N",
@@ -12,7 +13,11 @@ CAPTIONS = {
         "Precision within Hamming radius 2 against code length; an empty ball counts 0"
     ),
     "cost": "Retrieval quality against training time",
-    "mean_ranks": "Mean ranks over data sets",
+    "shift": "Retrieval quality against how much worse the query images are",
+    "growth": "Retrieval quality while the database grows with distractors",
+    "mean_ranks": "Mean ranks over data sets, by labels",
+    "mean_ranks_by_neighbours": "Mean ranks over data sets, by neighbours",
+    "labels_against_neighbours": "What labels say against what neighbours say",
     "bit_balance": "How often each bit is set",
     "loss": "Loss by epoch",
     "distance_histograms": "Hamming distances of relevant and other pairs",
@@ -34,3 +39,5 @@ COLUMNS = {
 
 FORMATS = ("pdf", "png", "svg")
 """Of figures."""
+FILES = ("pdf", "png")
+"""Formats of figures where none is named."""

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from results.analysis.arrange import build
+from results.analysis.arrange import LearntFrom, build, least_checked
 from results.analysis.board import About, Board
 from results.analysis.comparisons import compare
 from results.analysis.per_query import query_aps
-from results.choices import COLUMNS, FORMATS
+from results.choices import COLUMNS, FILES, FORMATS
 from results.gallery.view import View, Width
 from results.store.files import write_atomic
 from results.store.planned_grid import gaps, standings
@@ -48,7 +48,7 @@ class Options:
 
     columns: tuple[str, ...] = ()
     figures: tuple[str, ...] = ()
-    formats: tuple[str, ...] = ("pdf", "png")
+    formats: tuple[str, ...] = FILES
     width: Width = "page"
 
 
@@ -57,6 +57,7 @@ def load_board(
     method_order: Sequence[str] = (),
     about: Mapping[str, About] = MappingProxyType({}),
     tables: Collection[Table] | None = None,
+    learnt_from: LearntFrom = lambda backbone: "",
 ) -> Board:
     """Read the store, arrange what it holds and test what differs.
 
@@ -69,6 +70,8 @@ def load_board(
         Title, paper and BibTeX of each method of the suite, by the name of its row.
     tables : collection of Table, optional
         Those to take; all where left out.
+    learnt_from : callable, optional
+        Says what the backbone of a table was trained on.
 
     Raises
     ------
@@ -87,7 +90,8 @@ def load_board(
             "with --out"
         )
         raise StoreError(*(scan.outdated or [nothing]))
-    board = build(scan if tables is None else scan.of(tables), method_order, about)
+    scan = scan if tables is None else scan.of(tables)
+    board = build(scan, method_order, about, learnt_from)
     values, notes = query_aps(store, board.records)
     whole = replace(board, notes=(*board.notes, *unfinished, *notes))
     return compare(whole, values)
@@ -129,13 +133,9 @@ def render_board(
     view = View(board, store, options.width)
     folder = store.root / REPORT
 
-    contents: dict[str, bytes] = {
-        "runs.csv": csv_file(board.runs),
-        "leaderboard.csv": csv_file(_with_costs(board, options.columns)),
+    contents = csv_tables(board, options.columns) | {
         "leaderboard.md": leaderboard_markdown(board, options.columns).encode(),
         "leaderboard.tex": leaderboard_latex(board, options.columns).encode(),
-        "statistics.csv": csv_file(statistics_frame(board)),
-        "published.csv": csv_file(published_frame(board)),
         "published.md": published_markdown(board).encode(),
     }
     if bibtex := _cited(board):
@@ -157,6 +157,16 @@ def render_board(
             "make it writable or choose another output folder with --out"
         ) from error
     return [folder / name for name in contents if "/." not in name]
+
+
+def csv_tables(board: Board, columns: Sequence[str] = ()) -> dict[str, bytes]:
+    """Return the CSV files of a report, by name; `columns` as `Options` has them."""
+    return {
+        "runs.csv": csv_file(board.runs),
+        "leaderboard.csv": csv_file(_with_checks(board, _with_costs(board, columns))),
+        "statistics.csv": csv_file(statistics_frame(board)),
+        "published.csv": csv_file(published_frame(board)),
+    }
 
 
 def _draw(view: View, options: Options, say: Say) -> tuple[dict[str, bytes], dict[str, str]]:
@@ -195,6 +205,11 @@ def _with_costs(board: Board, columns: Sequence[str]) -> pd.DataFrame:
     metrics = [metric for name in columns for _, metric in COLUMNS[name]]
     costs = board.costs[board.costs["metric"].isin(metrics)]
     return pd.concat([board.leaderboard, costs]) if len(costs) else board.leaderboard
+
+
+def _with_checks(board: Board, table: pd.DataFrame) -> pd.DataFrame:
+    """Return a leaderboard that says how much was checked of each row."""
+    return table.assign(checked=table["method"].map(least_checked(board.records)))
 
 
 def _is_stale(path: Path, options: Options) -> bool:

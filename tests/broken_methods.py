@@ -9,6 +9,7 @@ from torch import nn
 from methods import HashMethod
 from methods.cibhash import CIBHash
 from methods.lsh import LSH
+from methods.space import Range, search_space
 
 BROKEN = []
 
@@ -70,6 +71,21 @@ class Swallows(LSH):
 class Swapped(LSH):
     def __init__(self, n_bits, in_dim):
         super().__init__(in_dim, n_bits)
+
+
+@breaks("tuned_settings_stay_within_the_limits", "space reaches {'tau': 0.0}: ", "above 0, got 0.0")
+class ReachesZero(CIBHash):
+    space = search_space(tau=Range(0.0, 1.0, "a book", log=False))
+
+
+@breaks("tuned_settings_stay_within_the_limits", "names 'temperature'; name an argument")
+class TunesNothing(CIBHash):
+    space = search_space(temperature=Range(0.1, 1.0, "a book"))
+
+
+@breaks("tuned_settings_stay_within_the_limits", "tau be 1.0 to 2.0", "own value is 0.3; widen it")
+class LeavesItselfOut(CIBHash):
+    space = search_space(tau=Range(1.0, 2.0, "a book"))
 
 
 @breaks("sizes_below_one_are_refused", "in_dim=0 is accepted; call super().__init__")

@@ -5,10 +5,11 @@ import torch
 
 from methods import dgh, imh, statistics
 from methods.agh import AGH, AGH2
+from methods.anchored import AnchorWeights
 from methods.dgh import DGH
 from methods.imh import IMH
-from methods.statistics import AnchorWeights, anchor_graph
-from tests.golden_arrays import CLOSE, arrays, check_scores, same_codes
+from methods.statistics import anchor_graph
+from tests.golden_arrays import CLOSE, SQUARED, arrays, check_scores, same_codes
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_agh_trains_to_the_scores_of_the_authors(golden, stored_anchors, n_bits)
     stored_anchors(z["anchors"])
     method = fitted(AGH, z, n_bits)
     torch.testing.assert_close(method.W, z[f"one_layer_w_{n_bits}"], **CLOSE)
-    check_scores(method, z, f"one_layer_scores_{{}}_{n_bits}")
+    check_scores(method, z, f"one_layer_scores_{{}}_{n_bits}", single=SQUARED)
 
 
 @pytest.mark.parametrize("n_bits", [8, 16])
@@ -59,7 +60,7 @@ def test_agh2_trains_to_the_thresholds_of_the_authors(golden, stored_anchors, n_
     method = fitted(AGH2, z, n_bits)
     torch.testing.assert_close(method.W, z[f"two_layer_w_{n_bits}"], **CLOSE)
     torch.testing.assert_close(method.T, z[f"two_layer_thresholds_{n_bits}"], **CLOSE)
-    check_scores(method, z, f"two_layer_scores_{{}}_{n_bits}")
+    check_scores(method, z, f"two_layer_scores_{{}}_{n_bits}", single=SQUARED)
 
 
 @pytest.mark.parametrize("cls", [AGH, AGH2])
@@ -74,7 +75,7 @@ def test_agh_encodes_with_stored_parameters(golden, cls):
     for part in ("train", "test"):
         expected = z[f"{layer}_scores_{part}_8"]
         scores = method.project(z[f"x_{part}"].float()).double()
-        torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(scores, expected, **SQUARED)
         codes = method.encode(z[f"x_{part}"].float())
         same_codes(codes, expected, z[f"{layer}_codes_{part}_8"])
 
@@ -86,8 +87,8 @@ def test_imh_trains_to_the_embedding_of_the_authors(golden, stored_anchors, n_bi
     method = fitted(IMH, z, n_bits, k=int(z["k"]))
     graph = anchor_graph(z["x_train"].float(), len(z["anchors"]), int(z["s"]), 0)
     torch.testing.assert_close(imh.laplacian(graph, int(z["k"])), z["graph_matrix"], **CLOSE)
-    torch.testing.assert_close(method.E, z[f"embedding_{n_bits}"], **CLOSE)
-    check_scores(method, z, f"scores_{{}}_{n_bits}")
+    torch.testing.assert_close(method.W, z[f"embedding_{n_bits}"], **CLOSE)
+    check_scores(method, z, f"scores_{{}}_{n_bits}", single=SQUARED)
 
 
 @pytest.mark.parametrize("n_bits", [8, 16])
@@ -111,7 +112,7 @@ def test_dgh_takes_the_steps_of_the_stored_run(golden, stored_anchors, monkeypat
         torch.testing.assert_close(dgh.balanced(B), z[f"y_{start}_{n_bits}"], **CLOSE)
     method = fitted(DGH, z, n_bits, rho=rho)
     torch.testing.assert_close(method.W.T, z[f"w_r_{n_bits}"], **CLOSE)
-    check_scores(method, z, f"scores_{{}}_r_{n_bits}", ["test"])
+    check_scores(method, z, f"scores_{{}}_r_{n_bits}", ["test"], SQUARED)
 
 
 METHODS = [AGH, AGH2, IMH, DGH]
@@ -171,7 +172,7 @@ def test_a_length_that_two_layers_cannot_give_is_refused():
         AGH2(5, 1)
 
 
-def test_dgh_raises_rho_until_bits_are_balanced(monkeypatch):
+def test_dgh_raises_rho_until_bits_are_balanced_and_says_so(monkeypatch, caplog):
     x = islands(200, far=0)
     graph = anchor_graph(x, 30, 5, 0)
     start = dgh.rotated_start(graph, 8)
@@ -182,6 +183,21 @@ def test_dgh_raises_rho_until_bits_are_balanced(monkeypatch):
     method = DGH(5, 8, n_anchors=30, rho=2.5).fit(x)
     assert tried == [2.5, 5, 10]
     torch.testing.assert_close(method.W.double()[:30], dgh.smoothed(graph, start[0]))
+    assert caplog.messages == ["DGH: rho = 10 instead of 2.5, for balanced bits"]
+    caplog.clear()
+    DGH(5, 8, n_anchors=30, rho=9.0).fit(x)
+    assert not caplog.messages
+
+
+def test_dgh_says_how_many_bits_no_rho_balanced(monkeypatch, caplog):
+    B = torch.ones(200, 8).double()
+    B[:10, 0] = B[:100, 1:6] = -1  # the first bit is alike for 95% exactly, two for all images
+    monkeypatch.setattr(dgh, "alternate", lambda *_: B)
+    DGH(5, 8, n_anchors=30, rho=1.0).fit(islands(200, far=0))
+    assert caplog.messages == [
+        "DGH: rho = 1024 instead of 1, for balanced bits",
+        "DGH: 2 of 8 bits are alike for more than 95% of the images",
+    ]
 
 
 def test_y_is_completed_where_bits_repeat():

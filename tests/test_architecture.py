@@ -27,7 +27,8 @@ FLOORS = {
     "benchmarks": """
         perf
         commands
-        models
+        embeddings
+        models, publish, tuning
         runner, contract
         grid
         training
@@ -49,7 +50,7 @@ FLOORS = {
         files, assemble, arguments
         base, contents
         protocols, image_source, augment
-        errors, labels, digests, progress, resample, terminal
+        errors, labels, features, digests, progress, resample, terminal
     """,
 }
 """The rooms of a package, a floor a line: a room may import those below, and none beside it."""
@@ -58,14 +59,17 @@ NARROWER = {"contract": {"grid", "training"}, "training": {"features", "machine"
 """Rooms that may import these alone of what lies below them."""
 
 COMMANDS = {"run", "report", "status", "score", "rescore", "repro", "explain", "command"} | {
-    *("export", "encode", "index", "search"),
+    *("export", "encode", "index", "search", "submit", "verify", "advise", "tune"),
 }
 """Files of `benchmarks/` that are one room together. Every other room is a folder or one file."""
+
+TOGETHER = {"benchmarks": COMMANDS, "datasets": {"doctor", "rows"}}
+"""Commands of a package, which count as no entries of its room."""
 
 CHECK = ROOT / "methods/check.py"
 """A command among the methods, where their authors look for it: it may import everything."""
 
-OUTPUT = {"runs", "samples", "report", "plan.json", "__pycache__"}
+OUTPUT = {"runs", "samples", "report", "advice", "plan.json", "__pycache__"}
 MOST = 18  # entries of a room that are understood in one look
 
 
@@ -111,7 +115,10 @@ def test_a_package_imports_only_what_the_table_allows(path):
     assert {name for name in imported(path) if name.split(".")[0] not in allowed} == set()
 
 
-SHARED_BY_METHODS = {"base", "functional", "statistics", "pairs", "spectral", "walks", "hyperbolic"}
+SHARED_BY_METHODS = {
+    *("base", "functional", "statistics", "anchored", "hyperbolic", "pairs", "space", "spectral"),
+    "walks",
+}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "methods").glob("*.py")), ids=of)
@@ -120,7 +127,7 @@ def test_sibling_methods_never_import_each_other(path):
         pytest.skip("the table of methods names them all")
     ours = {name for name in imported(path) if name.startswith("methods")}
     shared = (
-        {"methods.recipe", "methods.equal_rows", "methods.inputs"}
+        {"methods.recipe", "methods.space", "methods.equal_rows", "methods.inputs"}
         if path.name == "base.py"
         else {"methods." + name for name in SHARED_BY_METHODS}
     )
@@ -184,8 +191,7 @@ def test_a_room_is_understood_in_one_look(package):
     folders = {path.parent for path in MODULES[package].values()}
     for folder in folders:
         names = {path.name for path in folder.iterdir()} - OUTPUT - {"__init__.py"}
-        if folder.name == "benchmarks":
-            names -= {f"{name}.py" for name in COMMANDS}  # a room together
+        names -= {f"{name}.py" for name in TOGETHER.get(folder.name, ())}
         assert len(names) <= MOST, f"{of(folder)} has {len(names)} entries, at most {MOST}"
 
 

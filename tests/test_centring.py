@@ -34,3 +34,12 @@ def test_a_part_that_all_features_share_changes_no_loss(name):
     assert sum(found[0].values()) != 0
     for term, value in found[0].items():
         torch.testing.assert_close(found[1][term], value, rtol=1e-4, atol=1e-5)
+
+
+def test_the_mean_is_written_into_the_buffer_in_its_precision():
+    method = METHODS["bihalf"](12, 8, centre=True).double()
+    mu, x = method.mu, torch.randn(40, 12)
+    method.prepare(ViewBank(x, x[:, None]))
+    assert method.mu is mu
+    assert mu.dtype == torch.float64
+    torch.testing.assert_close(mu.float(), x.mean(0))

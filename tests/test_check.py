@@ -76,8 +76,8 @@ def test_failures_are_counted_and_set_the_exit_code(capsys):
     assert main(["tests.broken_methods:ReturnsNothing", "lsh"]) == 1
     out = capsys.readouterr().out
     assert "FAILED  fit returns the method itself: fit returned NoneType" in out
-    assert "1 of 18 checks failed" in out
-    assert "18 checks passed" in out
+    assert "1 of 19 checks failed" in out
+    assert "19 checks passed" in out
 
 
 def test_a_method_that_cannot_be_had_is_one_line_and_exit_code_2(capsys):

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks import run
+from benchmarks.command import fail
 from benchmarks.grid import planning
 from benchmarks.grid.flags import read_grids
 from methods import METHODS
@@ -14,6 +15,11 @@ def test_dry_run_prints_the_plan_and_does_nothing(tmp_path, capsys):
     assert f"{CELLS} cells, 0 stored, {CELLS} to run" in capsys.readouterr().out
     assert not list((tmp_path / "out").rglob("*.json"))
     assert not (tmp_path / "cache").exists()
+
+
+def test_an_error_is_one_line_that_steers_no_terminal(capsys):
+    assert fail("none\x1b[2J\n\u202ehere") == 2
+    assert capsys.readouterr().err == "error: none\\x1b[2J \\u202ehere\n"
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,8 @@ def test_statistics_name_every_pair_mean_rank_and_test(store):
     assert list(frame) == COLUMNS
     assert frame["statistic"].value_counts().to_dict() == {
         **{"difference": 6, "area under bits": 6},
-        **{"mean rank": 3, "friedman": 1, "wilcoxon": 3},
+        **{"mean rank": 3, "mean rank without": 6, "friedman": 1, "wilcoxon": 3},
+        **{"variance share": 4},  # method and seed, of each data set
     }
     pair = board.comparisons.columns[0].pairs[0]
     row = frame.iloc[0]

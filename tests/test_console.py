@@ -109,7 +109,7 @@ def test_help_names_every_verb(capsys):
     assert hashbench.main(["--help"]) == 0
     out = capsys.readouterr().out
     for verb, (_, what) in hashbench.VERBS.items():
-        assert f"  {verb:<8} {what}\n" in out
+        assert f"  {verb:<12} {what}\n" in out
     assert hashbench.main([]) == 2
 
 

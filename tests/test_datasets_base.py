@@ -61,6 +61,7 @@ FEATURES = torch.ones(8, 4)
         ({"protocol": dataclasses.replace(PROTOCOL, cutoff=0)}, r"cutoff must be in 1..6"),
         ({"hierarchy": torch.ones(3, 3)}, r"hierarchy must be float \(2, 2\)"),
         ({"hierarchy": torch.full((2, 2), 1.5)}, r"hierarchy must be in \[0, 1\]"),
+        ({"classes": ("one",)}, "classes must be 2 names, .* got 1"),
     ],
 )
 def test_a_wrong_data_set_is_refused_by_name_and_rule(changes, message):

@@ -113,7 +113,7 @@ def test_the_page_of_data_sets_has_every_protocol():
     page = (ROOT / "docs/datasets.md").read_text()
     rows = [
         f"| `{p.label}` | {p.n_query:,} | {p.n_train:,} | {p.n_database:,} | {p.cutoff:,} "
-        f"| {p.rule} | {p.source} |"
+        f"| {p.split_rule} | {p.source} |"
         for protocols in PROTOCOLS.values()
         for p in protocols.values()
     ]
@@ -151,3 +151,9 @@ def test_the_notebook_runs(stored, monkeypatch, capsys):
 
 def test_every_command_has_a_page():
     assert {module for page in MANUAL for module, _ in commands(page)} >= set(COMMANDS)
+
+
+def test_the_citation_has_the_version_of_the_package():
+    cited = re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    packaged = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert cited[1] == packaged[1]

@@ -27,7 +27,7 @@ def store(tmp_path, monkeypatch):
 def rendered(monkeypatch):
     """Stores whose report was rendered again."""
     made = []
-    monkeypatch.setattr("results.report.render_board", lambda board, store, say: made.append(store))
+    monkeypatch.setattr("results.report.render_board", lambda board, store, *_: made.append(store))
     return made
 
 
@@ -62,4 +62,25 @@ def test_a_report_is_rendered_again_once_anything_has_changed(store, rendered, m
 
 def test_a_call_of_other_tables_shows_those(store, rendered):
     assert "\nLSH " not in report(store, [], {("digits", "300-1497", "other")})
+    assert rendered == [store]
+
+
+def test_a_record_that_is_stored_while_a_report_is_written_is_in_the_next(store, monkeypatch):
+    fill(store, [make_record(seed=2)])
+    made = []
+
+    def render(board, of, say):
+        made.append(board)
+        if len(made) == 1:
+            fill(store, [make_record(seed=3)])
+
+    monkeypatch.setattr("results.report.render_board", render)
+    for _ in range(3):
+        report(store, [], TABLES)
+    assert len(made) == 2
+
+
+def test_a_plan_that_cannot_be_read_stops_no_report(store, rendered):
+    (store.root / "plan.json").write_bytes(b"\xff")
+    assert "\nLSH " in report(store, [], TABLES)
     assert rendered == [store]

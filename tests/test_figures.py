@@ -5,6 +5,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from results.analysis.board import PANELS
 from results.choices import CAPTIONS
 from results.figures import lines as figure_lines
 from results.figures.by_name import FIGURES, draw
@@ -12,8 +13,9 @@ from results.figures.lines import bit_balance, precision_at_n
 from results.figures.ranks import mean_ranks
 from results.figures.style import COLOURS, DPI, WIDTHS, inline_png, inline_svg, method_styles, save
 from results.figures.training import cost, loss, pareto
+from results.figures.truths import labels_against_neighbours
 from results.gallery.view import View
-from tests.record_factory import ORDER, board_of, failure, grid, make_record
+from tests.record_factory import ORDER, board_of, by_neighbours, failure, grid, make_record
 
 
 def map_against_bits(board):
@@ -111,6 +113,42 @@ def test_precision_recall_averages_seeds_at_the_longest_codes():
     np.testing.assert_allclose(line.get_xdata(), [0.0, 0.5, 1.0])
 
 
+def test_recall_is_drawn_against_all_bytes_of_an_item():
+    info = make_record().protocol_info | {"metric": "recall10@10"}
+    shared = {"protocol": "p+knn10-l2", "protocol_info": info}
+
+    def metrics(recall, **more):
+        return {"recall10@10": recall, "recall10@40": recall + 0.2, **more}
+
+    records = [
+        *(make_record(bits=b, metrics=metrics(b / 100), **shared) for b in (64, 12)),
+        make_record(
+            method="rabitq",
+            kind="yardstick",
+            metrics=metrics(0.5, **{"codes.bytes": 10.0}),
+            **shared,
+        ),
+        make_record(
+            method="int8",
+            kind="yardstick",
+            bits=0,
+            metrics=metrics(0.7, **{"codes.bytes": 48.0}),
+            **shared,
+        ),
+    ]
+    plain, again = figure_lines.recall_against_bytes(View(board_of(records))).axes
+    for axes, gain in ((plain, 0), (again, 0.2)):
+        found = {
+            name.split(" ")[0]: (list(line.get_xdata()), list(line.get_ydata()))
+            for name, line in lines_of(axes).items()
+        }
+        assert found["lsh"] == ([2, 8], pytest.approx([0.12 + gain, 0.64 + gain]))
+        assert found["rabitq"] == ([10], pytest.approx([0.5 + gain]))
+        assert found["int8"] == ([48], pytest.approx([0.7 + gain]))
+    assert [axes.get_ylabel() for axes in (plain, again)] == ["recall10@10", "recall10@40"]
+    assert figure_lines.recall_against_bytes(View(board_of(grid()))) is None
+
+
 def test_no_curves_no_figure():
     assert precision_recall(board_of([make_record()])) is None
 
@@ -198,10 +236,12 @@ def with_curves(seed=0, method="lsh", bits=2):
             "cutoffs": {"n": [1, 10], "precision": [1.0, 0.4 + 0.2 * seed], "recall": [0.1, 0.5]},
             "bits": {"bit": [0, 1], "activation": [0.2, 0.8], "entropy": [0.7, 0.7]},
             "distances": {"pairs": [4, 4, 2], "relevant": [3, 1, 0]},
+            "growth": {"n": [10, 100], "map": [0.4, 0.1 + 0.2 * seed], "precision": [0.3, 0.1]},
         },
         history=[{"contrastive": 3.0 - seed, "kl": 1.0}, {"contrastive": 2.0, "kl": 0.5}],
         cpu_timings={"fit": 2.0 + seed},
-        metrics={"mAP@1000": 0.4, "P@H<=2": 0.3},
+        metrics={"mAP@1000": 0.4, "P@H<=2": 0.3}
+        | {"mAP@1000:noise-1": 0.3, "mAP@1000:fog-1": 0.1, "mAP@1000:fog-3": 0.1 * seed},
     )
 
 
@@ -211,6 +251,24 @@ def test_curves_by_cutoff_are_means_over_seeds_at_the_longest_codes():
     (line,) = axes.lines
     np.testing.assert_allclose(line.get_data(), [[1, 10], [1.0, 0.5]])
     assert axes.get_xscale() == "log"
+
+
+def test_quality_by_severity_is_the_mean_over_kinds_and_seeds_and_begins_clean():
+    (axes,) = figure_of("shift", [with_curves(0), with_curves(1), with_curves(bits=1)]).axes
+    (line,) = axes.lines
+    np.testing.assert_allclose(line.get_data(), [[0, 1, 3], [0.4, 0.2, 0.05]])
+
+
+def test_growth_is_drawn_against_the_items_of_the_database():
+    (axes,) = figure_of("growth", [with_curves(0), with_curves(1)]).axes
+    (line,) = axes.lines
+    np.testing.assert_allclose(line.get_data(), [[10, 100], [0.4, 0.2]])
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["10", "100"]
+
+
+def figure_of(name, records):
+    (one,) = draw(View(board_of(records)), name)
+    return one.figure
 
 
 def test_bits_stand_by_falling_activation():
@@ -276,10 +334,27 @@ def test_a_bar_joins_methods_that_enough_data_sets_do_not_tell_apart():
     assert "A bar joins what does not differ at 5 %" in " ".join(figure.get_supxlabel().split())
 
 
+def test_labels_and_neighbours_of_one_split_are_drawn_against_each_other_a_point_a_method():
+    records = [*grid(), *by_neighbours(grid()), *by_neighbours(grid(dataset="without labels"))]
+    (axes,) = labels_against_neighbours(View(board_of(records))).axes
+    points = {bar.get_label(): bar.lines[0].get_xydata()[0] for bar in axes.containers}
+    assert list(points) == ["lsh", "itq", "cibhash"]
+    assert points["itq"] == pytest.approx([0.468, 1 - 0.468])
+    assert axes.get_xlabel() == "mAP@1000 by labels, 64 bits"
+    assert axes.get_ylabel() == "recall10@10, 64 bits (rho -1.00)"
+
+
+def test_one_truth_alone_has_nothing_to_be_drawn_against():
+    other = [replace(record, backbone="cnn") for record in by_neighbours(grid())]
+    for records in (grid(), by_neighbours(grid()), [*grid(), *other]):
+        assert labels_against_neighbours(View(board_of(records))) is None
+
+
 @pytest.mark.parametrize("width", ["column", "page"])
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_of_curves_has_the_width_of_the_paper(name, width):
     records = [*grid(bits=(1, 2)), *(with_curves(seed, method="nsh") for seed in (0, 1))]
+    records += by_neighbours(grid(bits=(1, 2)))
     drawn = list(draw(View(board_of(records), width=width), name))
     needs_arrays = {"bit_correlation", "tsne"}
     assert bool(drawn) == (name not in needs_arrays)
@@ -352,3 +427,15 @@ def test_letters_that_the_font_lacks_are_shown_by_their_numbers(name):
         texts = " ".join(text.get_text() for text in one.figure.findobj(mpl.text.Text))
         assert "(U+54C8)" in texts
         assert name != "loss" or {"(U+6F22)", "_a"} <= set(texts.split())
+
+
+def test_panels_go_to_the_best_where_there_are_many_methods():
+    methods = [f"m{place:02}" for place in range(PANELS + 3)]
+    board = board_of(grid(methods=methods, bits=(16,), seeds=1), order=methods)
+    (section,) = board.sections
+    shown = [row.method for row in section.with_panels]
+    assert shown == [*methods[3:], "float", "random"]
+    assert section.panels_note == f" The {PANELS} best of {PANELS + 3} methods."
+    (few,) = board_of(grid(bits=(16,), seeds=1)).sections
+    assert few.with_panels == few.rows
+    assert few.panels_note == ""

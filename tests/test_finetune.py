@@ -14,7 +14,7 @@ from benchmarks.grid.cells import expand, seed_of
 from benchmarks.grid.method_settings import COMMON, method_spec
 from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import environment
-from benchmarks.models import Hasher, ModelError, save_model
+from benchmarks.models import Hasher, ModelError, make_model, save_model
 from benchmarks.runner.make_record import run_cells
 from benchmarks.runner.task_inputs import TaskInputs
 from benchmarks.training import training_sets
@@ -319,7 +319,7 @@ def test_a_model_of_a_trained_backbone_gives_the_codes_of_the_run(vit, tmp_path)
         lambda *epoch: None,
         on_trained=lambda cell, found: learnt.update(found),
     )
-    save_model(tmp_path / "model", record, learnt)
+    save_model(tmp_path / "model", make_model(record, learnt), {})
     hasher = Hasher.load(tmp_path / "model", device="cpu", backbone=vit)
     images = task.data.images.read(task.data.database)
     np.testing.assert_array_equal(hasher.encode(images), arrays["database_codes"])

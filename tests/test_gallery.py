@@ -9,13 +9,21 @@ from benchmarks import report, run
 from benchmarks.runner.samples import keep_samples, known, thumbnails
 from datasets import load
 from results.figures.by_name import draw
-from results.figures.codes import _common_classes, _scatter, bit_correlation, correlation, hamming
+from results.figures.codes import (
+    _common_classes,
+    _Map,
+    _scatter,
+    bit_correlation,
+    correlation,
+    hamming,
+)
 from results.figures.tsne import embed
 from results.gallery.row_samples import Samples, read_samples, write_samples
 from results.gallery.shown_queries import exhibits, rows_needed
 from results.gallery.view import View
 from results.page.thumbnails import galleries
 from results.report import Options, load_board, render_board
+from results.store.run_key import Table
 from results.store.store import ResultStore
 from tests.record_factory import board_of, make_record
 
@@ -99,8 +107,10 @@ def test_damaged_samples_are_as_good_as_none_and_needed_again(stored, tmp_path):
     assert read_samples(other, record) is None
     assert len(rows_needed(View(load_board(other), other))) == 1
     bad = Samples(np.arange(2), np.zeros((1, 1), bool), np.arange(1), np.zeros((1, 2, 2), np.uint8))
-    write_samples(other, record, bad)
-    assert read_samples(other, record) is None
+    named = replace(read_samples(store, record), classes=("one", "name", "too", "few"))
+    for samples in (bad, named):
+        write_samples(other, record, samples)
+        assert read_samples(other, record) is None
 
 
 def test_data_without_images_have_maps_and_no_gallery(stored, tmp_path):
@@ -114,6 +124,14 @@ def test_data_without_images_have_maps_and_no_gallery(stored, tmp_path):
     assert rows_needed(view) == []
     assert list(galleries(view)) == []
     assert len(list(draw(view, "tsne"))) == 1
+
+
+def test_labels_never_tell_right_from_wrong_where_neighbours_are_relevant(stored, monkeypatch):
+    view = View(load_board(stored[0]), stored[0])
+    (section,) = view.board.sections
+    assert exhibits(view, section)
+    monkeypatch.setattr(Table, "truth", "neighbours")
+    assert not exhibits(view, section)
 
 
 def test_the_sheet_of_the_page_holds_each_thumbnail_once(stored):
@@ -145,10 +163,20 @@ def test_maps_are_the_same_each_time_and_stand_equal_codes():
 
 def test_a_map_names_the_largest_classes_and_the_others():
     labels = np.eye(12, dtype=bool)[np.repeat(np.arange(12), np.arange(12, 0, -1))]
-    panel = mpl.figure.Figure().add_subplot()
-    _scatter(panel, np.zeros((len(labels), 2), np.float32), labels, _common_classes(labels))
-    names = panel.get_legend_handles_labels()[1]
-    assert names == ["others", *(f"class {n}" for n in range(10))]
+    points = np.zeros((len(labels), 2), np.float32)
+    for classes, expected in (
+        ((), [f"class {n}" for n in range(10)]),
+        (("_a", "b", "b", *"cdefghijk"), [" _a", "b 1", "b 2", *"cdefghi"]),
+    ):
+        panel = mpl.figure.Figure().add_subplot()
+        _scatter(panel, _Map("", points, labels, classes), _common_classes(labels))
+        assert panel.get_legend_handles_labels()[1] == ["others", *expected]
+
+
+def test_the_legend_of_a_map_has_the_names_of_the_classes(stored):
+    (drawn,) = draw(view_of(stored[0]), "tsne")
+    (legend,) = drawn.figure.legends
+    assert {text.get_text() for text in legend.get_texts()} == set(stored[1].classes)
 
 
 def test_records_whose_arrays_are_gone_draw_nothing(tmp_path):

@@ -159,7 +159,7 @@ def test_fresh_views_show_in_the_label_of_trained_methods(task):
     assert keys == ["lsh", "cibhash(views=fresh)"]
 
 
-def test_digest_of_a_suite_tells_weights_and_sizes_apart(task):
+def test_digest_of_a_task_tells_weights_and_sizes_apart(task):
     other = Task(task.data, backbone("pixels", 4))
     assert len({task.digest, other.digest}) == 2
     assert Task(load("synthetic"), backbone("pixels")).digest == task.digest
@@ -169,14 +169,18 @@ def test_digest_of_a_suite_tells_weights_and_sizes_apart(task):
     ("name", "words"),
     [
         ("wch", "wch needs tokens, and synthetic has features only"),
-        ("nsh", "nsh needs augmented views, and synthetic has features only"),
+        (
+            "nsh",
+            "nsh needs augmented views, and synthetic has features only; --set "
+            "nsh.augmentation=embedding makes views of features",
+        ),
         ("kl_hash_captions", "kl_hash_captions learns from captions, and synthetic has none"),
         ("kl_hash_hierarchy", "kl_hash_hierarchy learns from hierarchy, and synthetic has none"),
         ("itq", None),
         ("float", None),
     ],
 )
-def test_what_a_suite_lacks_is_said_before_training(task, name, words):
+def test_what_a_task_lacks_is_said_before_training(task, name, words):
     bare = replace(
         task.data, images=None, features=torch.randn(600, 4), captions=None, hierarchy=None
     )
@@ -184,9 +188,16 @@ def test_what_a_suite_lacks_is_said_before_training(task, name, words):
     assert task.lacks(method_spec(name)) is None
 
 
+def test_vectors_of_a_large_database_are_not_ranked(task, monkeypatch):
+    monkeypatch.setattr("benchmarks.grid.tasks.MOST_VECTORS", 500)
+    told = "float keeps a vector of each of 550 items in memory, of at most 500"
+    assert task.lacks(method_spec("float")) == told
+    assert task.lacks(method_spec("random")) is None
+
+
 def test_a_method_that_is_told_the_number_of_classes_needs_some(task):
     labels = Labels.of(torch.zeros(len(task.data.labels), 1).bool())
-    bare = replace(task.data, labels=labels, hierarchy=None)
+    bare = replace(task.data, labels=labels, hierarchy=None, classes=())
     said = "cghash is told the number of classes, and synthetic has none"
     assert Task(bare, task.backbone).lacks(method_spec("cghash")) == said
     assert task.lacks(method_spec("cghash")) is None

@@ -25,16 +25,16 @@ class Pairs(LSH):
             low = n_bits - n_bits % b
             raise LengthError(f"Pairs: n_bits must be a multiple of b = {b}; {low} would be one")
         if in_dim % (n_bits // b):
-            raise ValueError(f"Pairs: {n_bits // b} parts of {in_dim} features are uneven")
+            raise LengthError(f"Pairs: {n_bits // b} parts of {in_dim} features are uneven")
         super().__init__(in_dim, n_bits)
 
 
 class Whole(LSH):
-    """Its file goes wrong in another way than by a rule."""
+    """Its file goes wrong in another way than by a length that it has not."""
 
-    def __init__(self, in_dim, n_bits):
+    def __init__(self, in_dim, n_bits, *, error):
         super().__init__(in_dim, n_bits)
-        raise KeyError("a table that is absent")
+        raise error("a table that is absent")
 
 
 NAMED = f"{inspect.getfile(Pairs)}:Pairs"
@@ -121,8 +121,9 @@ class Unread(type(load("synthetic").images).__base__):
         return self
 
 
-def test_what_else_goes_wrong_in_a_constructor_is_left_to_the_cell(task):
-    assert task.refuses(MethodSpec("whole", Whole), 8) is None
+@pytest.mark.parametrize("error", [KeyError, ValueError])
+def test_what_else_goes_wrong_in_a_constructor_is_left_to_the_cell(task, error):
+    assert task.refuses(MethodSpec("whole", Whole, {"error": error}), 8) is None
 
 
 def test_a_length_of_thousands_of_bits_costs_no_memory(monkeypatch):

@@ -7,6 +7,7 @@ from scipy import stats
 
 from results.analysis.arrange import build
 from results.analysis.board import Pair
+from results.analysis.comparisons import compare
 from results.analysis.ranking import (
     area_under_bits,
     areas,
@@ -14,12 +15,14 @@ from results.analysis.ranking import (
     datasets_needed,
     friedman,
     rank,
+    rank_intervals,
     ranks,
     signed_rank,
 )
 from results.analysis.statistics import Difference
 from results.store.store import Scan
-from tests.record_factory import make_record
+from results.tables.comparisons import statistics_markdown
+from tests.record_factory import board_of, by_neighbours, grid, make_record
 
 GAP = np.nan
 
@@ -58,6 +61,23 @@ def test_area_of_a_constant_and_of_a_straight_line():
     assert area_under_bits(bits, np.full(3, 0.4)) == pytest.approx(0.4)
     assert area_under_bits(bits, np.log2(bits)) == pytest.approx(5)
     assert area_under_bits(bits[:1], np.array([0.7])) == 0.7
+
+
+def test_a_mean_rank_has_an_interval_over_data_sets():
+    table = np.array([[1, 2], [1, 2], [2, 1], [1, 2], [1, 2], [2, 1], [1, 2], [1, 2]], dtype=float)
+    (low, high), _ = intervals = rank_intervals(table)
+    twos = stats.binom.ppf([0.025, 0.975], 8, 0.25)  # among eight draws
+    assert (low, high) == tuple(1 + twos / 8)
+    assert intervals == rank_intervals(table)
+    assert rank_intervals(np.ones((2, 3))) == ()
+
+
+def test_leaving_one_data_set_out_tells_whom_the_first_place_hangs_on():
+    ranking = rank(board_of_means([[0.9, 0.1, 0.5], [0.1, 0.2, 0.15], [0.9, 0.4, 0.3]]), "method")
+    assert ranking.methods == ("a", "b", "c")
+    assert ranking.without["set 0"] == (2.0, 1.5, 2.5)
+    assert ranking.first_without == {"set 0": ("b",)}
+    assert rank(board_of_means([[0.9, 0.1]]), "method").without == {}
 
 
 def test_areas_are_of_rows_with_codes():
@@ -162,3 +182,14 @@ def test_one_data_set_is_ranked_without_a_test_and_one_method_is_not():
     assert ranking.undecided.startswith("1 data set cannot tell 4 methods apart")
     assert rank(board_of_means([[0.1]]), "method") is None
     assert rank(board_of_means([[0.1, 0.2]], kind="captions"), "method") is None
+
+
+def test_labels_and_neighbours_are_two_rankings():
+    records = [*grid(), *by_neighbours(grid())]
+    labels, neighbours = compare(board_of(records), {}).comparisons.rankings
+    assert (labels.truth, labels.methods) == ("labels", ("cibhash", "itq", "lsh"))
+    assert (neighbours.truth, neighbours.methods) == ("neighbours", ("lsh", "itq", "cibhash"))
+    assert labels.mean_ranks == neighbours.mean_ranks == (1, 2, 3)
+    text = "\n".join(statistics_markdown(compare(board_of(records), {})))
+    assert "Mean ranks over one data set" in text
+    assert "Mean ranks by neighbours over one data set" in text

@@ -1,5 +1,7 @@
 """A model on disk gives the codes that the benchmark gave, or says why it cannot."""
 
+import hashlib
+import io
 import json
 import runpy
 import shutil
@@ -11,16 +13,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load, save
 from sklearn.base import clone
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
-from benchmarks import Hasher, export, run
+from benchmarks import Hasher, encode, export, run
 from benchmarks.models import HashTransformer, ModelError, load_model, to_faiss
 from benchmarks.models.numpy_encoder import scores as numpy_scores
 from benchmarks.models.runtimes import linear_layers
+from datasets.errors import DatasetError
 from methods import METHODS, HashMethod
+from results.store.files import write_atomic
 from results.store.store import ResultStore
 from tests.own_data import tree
 
@@ -114,10 +119,18 @@ def refused(folder):
 
 
 def edited(folder, change):
+    """Change a config as somebody would who writes the digests anew."""
     config = json.loads((folder / "config.json").read_text())
+    config.pop("digest")
     change(config)
-    (folder / "config.json").write_text(json.dumps(config))
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+    (folder / "config.json").write_text(json.dumps(config | {"digest": digest}))
     return folder
+
+
+def rewritten(folder, name, data):
+    (folder / name).write_bytes(data)
+    return edited(folder, lambda c: c["sha256"].update({name: hashlib.sha256(data).hexdigest()}))
 
 
 def test_a_model_that_is_not_whole_is_refused(grid, tmp_path):
@@ -142,6 +155,172 @@ def test_a_model_that_is_not_whole_is_refused(grid, tmp_path):
     assert "cannot be read" in refused(tmp_path / "broken")
 
 
+def test_a_config_that_was_altered_is_refused(grid, tmp_path):
+    folder = exported(grid, tmp_path / "model")
+    text = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(text.replace('"image_size": 8', '"image_size": 9'))
+    assert "config.json was altered" in refused(folder)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "[" * 100_000, "\xff", '{"format": 2}'])
+def test_a_config_that_is_none_is_refused(tmp_path, text):
+    (tmp_path / "config.json").write_text(text, encoding="latin-1")
+    assert "config.json cannot be read" in refused(tmp_path)
+
+
+ITS_METHOD = {"settings": {"method": {"name": "itq", "params": {}, "source": ""}}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"bits": bits} for bits in ("16", -1, 8, 10**9)),
+        *({"in_dim": width} for width in (None, 10, 10**12)),
+        *({"image_size": size} for size in (-3, 0, 10**9)),
+        *({"sha256": files} for files in ([], {})),
+        *({"settings": settings} for settings in ([], {}, {"method": None}, ITS_METHOD)),
+    ],
+    ids=str,
+)
+def test_a_config_that_no_export_writes_is_refused(grid, tmp_path, change):
+    folder = edited(exported(grid, tmp_path / "model"), lambda config: config.update(change))
+    with pytest.raises(ModelError) as caught:
+        Hasher.load(folder, device="cpu").encode(paths(grid)[:1])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["os.path:join", "mine.py:Mine", ["itq"], "lsh", "random"])
+def test_a_config_chooses_among_the_methods_of_the_suite(grid, tmp_path, name):
+    def other_method(config):
+        config["settings"]["method"]["name"] = name
+
+    (tmp_path / "mine.py").write_text("raise SystemExit('run')")
+    refused(edited(exported(grid, tmp_path / "model"), other_method))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"resize": "zoom"}, {"name": None}, {"input_size": "8"}, {"name": "timm:hf-hub:some/model"}],
+    ids=str,
+)
+def test_a_backbone_that_no_export_writes_is_refused(grid, tmp_path, change):
+    folder = edited(
+        exported(grid, tmp_path / "model"), lambda c: c["settings"]["backbone"].update(change)
+    )
+    with pytest.raises(ModelError):
+        Hasher.load(folder, device="cpu").encode(paths(grid)[:1])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data[:-10],
+        lambda data: b"",
+        lambda data: save({}),
+        lambda data: save({name: x.reshape(-1) for name, x in load(data).items()}),
+        lambda data: save({name: x * torch.nan for name, x in load(data).items()}),
+    ],
+    ids=["torn", "no file", "empty", "flat", "nan"],
+)
+@pytest.mark.parametrize("name", ["model.safetensors", "golden.safetensors"])
+def test_tensors_that_do_not_fit_are_refused(grid, tmp_path, name, change):
+    folder = exported(grid, tmp_path / "model")
+    refused(rewritten(folder, name, change((folder / name).read_bytes())))
+
+
+def test_weights_of_something_else_are_refused(grid, tmp_path):
+    folder = exported(grid, tmp_path / "model")
+    tensors = load((folder / "model.safetensors").read_bytes())
+    data = save({**tensors, "other.x": torch.zeros(2)})
+    assert "not as it is exported" in refused(rewritten(folder, "model.safetensors", data))
+    data = save({**tensors, "backbone.00000": torch.zeros(2)})
+    hasher = Hasher.load(rewritten(folder, "model.safetensors", data), device="cpu")
+    with pytest.raises(ModelError, match="no weights to train"):
+        hasher.encode(paths(grid)[:1])
+
+
+def test_files_for_other_programs_are_checked_too(grid, tmp_path):
+    folder = exported(grid, tmp_path / "model", more=["--faiss"])
+    with (folder / "encode.py").open("a") as file:
+        file.write("print()")
+    assert "encode.py is not the file" in refused(folder)
+    (folder / "encode.py").unlink()
+    (folder / "README.md").write_text("A card is for people, who may write in it.")
+    load_model(folder)
+
+
+def test_a_model_replaces_another_and_nothing_of_that_stays(grid, tmp_path):
+    pytest.importorskip("faiss")
+    folder = exported(grid, tmp_path / "model", "itq", more=["--faiss"])
+    assert (folder / "hash.faiss").exists()
+    exported(grid, folder, "cibhash")
+    assert not (folder / "hash.faiss").exists()
+    assert load_model(folder).config.method == "cibhash(epochs=1)"
+
+
+def test_files_of_something_else_are_not_written_over(grid, tmp_path, capsys):
+    (tmp_path / "README.md").write_text("mine")
+    exported(grid, tmp_path, code=2)
+    assert "holds other files" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    exported(grid, tmp_path / "README.md", code=2)
+    assert "Not a directory" in capsys.readouterr().err
+
+
+def test_a_model_whose_writing_broke_off_is_refused_and_can_be_written_again(
+    grid, tmp_path, monkeypatch
+):
+    whole = exported(grid, tmp_path / "model", "itq")
+    written = []
+
+    def full_disk(path, data):
+        if len(written) == 1:
+            raise OSError(28, "No space left on device")
+        written.append(path)
+        write_atomic(path, data)
+
+    monkeypatch.setattr("benchmarks.models.folder.write_atomic", full_disk)
+    exported(grid, whole, "cibhash", code=2)
+    assert "is not the file" in refused(whole)
+    monkeypatch.undo()
+    assert load_model(exported(grid, whole, "cibhash")).config.method == "cibhash(epochs=1)"
+
+
+def test_a_yardstick_has_no_model(grid, tmp_path, capsys):
+    for name in ("random", "float"):
+        path = next((grid / "out/runs").rglob(f"{name}/*.json"))
+        assert export.main([str(path), "--to", str(tmp_path / "model")]) == 2
+        assert f"record of {name}: a yardstick learns nothing" in capsys.readouterr().err
+
+
+MINE = """
+from methods.lsh import LSH
+
+class MyLSH(LSH):
+    paper = "Me, 2024, https://example.org"
+"""
+
+
+def test_a_method_from_outside_is_exported_and_loaded_by_its_file(grid, tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(MINE)
+    mine = f"{tmp_path}/mine.py:MyLSH"
+    data = ["--queries", "10", "--train", "40", "--cache", f"{grid}/cache", "--device", "cpu"]
+    images = f"folder:{grid}/images"
+    call = ["--methods", mine, "--datasets", images, "--bits", "16", "--backbone", "pixels"]
+    assert run.main([*call, *data, "--out", f"{tmp_path}/out", "--no-report", "--seeds", "1"]) == 0
+    record = str(next((tmp_path / "out/runs").rglob("my_lsh/*.json")))
+    place = ["--to", f"{tmp_path}/model"]
+    assert export.main([record, *place, "--dataset", images, *data]) == 2
+    assert "--method must name its class" in capsys.readouterr().err
+    assert export.main([record, *place, "--dataset", images, "--method", mine, *data]) == 0
+    assert "MyLSH, 16 bits" in (tmp_path / "model/README.md").read_text()
+    hasher = Hasher.load(tmp_path / "model", device="cpu", method=mine)
+    assert hasher.encode(paths(grid)[:3]).shape == (3, 2)
+    assert "--method must name its class" in refused(tmp_path / "model")
+    shown = ["--out", f"{tmp_path}/codes.npy", "--method", mine]
+    assert encode.main([f"{tmp_path}/model", str(paths(grid)[0]), *shown]) == 0
+
+
 def test_another_backbone_is_refused(grid, tmp_path):
     def other_weights(config):
         config["settings"]["backbone"]["digest"] = "0" * 64
@@ -160,12 +339,55 @@ def test_another_backbone_is_refused(grid, tmp_path):
         (np.zeros((2, 192), np.int64), "got torch.int64 of shape"),
         (np.zeros((2, 1, 8, 8), np.uint8), "uint8"),
         ([1, 2], "expected paths or Pillow images, got int"),
+        (["a.png", Image.new("L", (2, 2))], "expected paths or Pillow images, got Image and str"),
+        ("a.png", "expected a list of paths or of images, or an array of numbers, got str"),
+        ((path for path in ()), "got generator"),
+        (np.array(["a.png"]), "got ndarray"),
+        (np.array([[1.0] * 192, [np.nan] * 192]), "must be finite, row 1 is not"),
+        (np.full((1, 192), 1e300), "must be finite, row 0 is not"),
+        ([Image.new("HSV", (9, 9))], "image 0 of mode HSV cannot be read"),
+        ([Image.new("L", (9, 9))] * 600 + [Image.new("I", (9, 9))], "image 600: grey of 32 bits"),
     ],
 )
 def test_what_is_no_item_is_refused(grid, tmp_path, items, told):
     hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
-    with pytest.raises(ModelError, match=told):
+    with pytest.raises((ModelError, DatasetError), match=told) as caught:
         hasher.encode(items)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_torn_image_is_named_by_its_place(grid, tmp_path):
+    hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
+    whole = paths(grid)[0].read_bytes()
+    torn = Image.open(io.BytesIO(whole[: len(whole) // 2]))
+    with pytest.raises(ModelError, match="image 1 of mode RGB cannot be read"):
+        hasher.encode([Image.open(io.BytesIO(whole)), torn])
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"])
+def test_an_image_of_pillow_gets_the_code_of_its_file(grid, tmp_path, mode):
+    hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    if mode == "I;16":
+        image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    else:
+        image = Image.fromarray(pixels).convert(mode)
+    image.getexif()[0x0112] = 6  # turned
+    path = tmp_path / "image.tif"
+    image.save(path, exif=image.getexif())
+    np.testing.assert_array_equal(hasher.encode([image]), hasher.encode([path]))
+
+
+def test_features_come_in_any_float_type(grid, tmp_path):
+    hasher = Hasher.load(exported(grid, tmp_path / "model"), device="cpu")
+    x = hasher.features(paths(grid)[:9])
+    for given in (x.astype(np.float16), x.astype(np.float64), torch.tensor(x, requires_grad=True)):
+        np.testing.assert_array_equal(hasher.encode(given), hasher.encode(x))
+        np.testing.assert_array_equal(hasher.scores(given), hasher.scores(x))
+    assert hasher.encode(torch.from_numpy(x).bfloat16()).shape == (9, 2)
+    assert hasher.encode(x[:0]).shape == (0, 2)
+    assert hasher.scores(x[:0]).shape == (0, 16)
+    assert hasher.encode(np.zeros((0, 3, 8, 8), np.uint8)).shape == (0, 2)
 
 
 def test_a_hub_model_needs_its_commit():
@@ -268,6 +490,14 @@ def test_the_transformer_hashes_in_a_pipeline(x):
     assert search.named_steps["hashtransformer"].n_features_in_ == 12
 
 
+@pytest.mark.parametrize(("output", "columns"), [("packed", 3), ("bits", 20)])
+def test_codes_come_as_a_frame_where_it_is_asked_for(x, output, columns):
+    hasher = HashTransformer("itq", 20, output=output).set_output(transform="pandas")
+    frame = hasher.fit_transform(x)
+    assert list(frame) == [f"hashtransformer{i}" for i in range(columns)]
+    np.testing.assert_array_equal(frame, hasher.set_output(transform="default").transform(x))
+
+
 def test_the_seed_decides_all_that_is_drawn(x):
     made = [HashTransformer("lsh", 8, random_state=s).fit_transform(x) for s in (0, 0, 1)]
     assert np.array_equal(made[0], made[1])
@@ -290,7 +520,11 @@ def test_the_seed_decides_all_that_is_drawn(x):
         ({"n_iter": -1}, "n_iter must be at least 0"),
         ({"n_iters": 3}, "n_iter"),
         ({"output": "bytes"}, "packed"),
-        ({"n_bits": 0}, "n_bits"),
+        ({"n_bits": 0}, "n_bits == 0, must be >= 1"),
+        ({"n_bits": 8.0}, "n_bits must be an instance of"),
+        ({"n_bits": 10**12}, "n_bits == 1000000000000, must be <= 32767"),
+        ({"method": None}, "method must be an instance of"),
+        ({"method": "float"}, "unknown method 'float'"),
     ],
 )
 def test_what_the_transformer_cannot_do_is_said(x, settings, told):

@@ -268,7 +268,7 @@ def test_safetensors_say_the_same_as_npz(tmp_path):
     half = torch.from_numpy(arrays["features"]).bfloat16()
     labels = torch.from_numpy(arrays["labels"])
     save_file({"features": half, "labels": labels}, tmp_path / "h.safetensors")
-    assert torch.equal(load(f"features:{tmp_path}/h.safetensors").features, half.float())
+    assert torch.equal(load(f"features:{tmp_path}/h.safetensors").features[:], half.float())
 
 
 @pytest.mark.parametrize("named", [False, True])
@@ -350,7 +350,9 @@ def test_wrong_files_of_features_are_refused(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"PK")
     assert "cannot be read" in refusal(f"features:{tmp_path}/x.npz")
     assert "cannot be read" in refusal(f"features:{tmp_path}/none.safetensors")
-    assert "expected a .npz or .safetensors file" in refusal(f"features:{tmp_path}/x.txt")
+    assert "expected a .npz or .safetensors file, or one of vectors alone: .fvecs" in refusal(
+        f"features:{tmp_path}/x.txt"
+    )
     np.savez(tmp_path / "x.npz", labels=np.zeros(3))
     assert "expected an array features, and labels where there are any, found labels" in refusal(
         f"features:{tmp_path}/x.npz"

@@ -13,11 +13,11 @@ from results.analysis.comparisons import compare
 from results.analysis.curves import mean_curve
 from results.figures.style import COLOURS
 from results.page.data import page_data
-from results.page.overview import overview
+from results.page.overview import overview, overviews
 from results.page.render import page_html
 from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown
 from results.tables.markup import TEMPLATES
-from tests.record_factory import ORDER, board_of, grid, make_record
+from tests.record_factory import ORDER, board_of, by_neighbours, grid, make_record
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -194,6 +194,19 @@ def test_the_page_opens_with_a_row_a_method_by_mean_rank():
     assert html.index('id="overview"') < html.index('id="board"')
 
 
+def test_the_overview_never_takes_a_mean_over_both_truths():
+    board = compare(board_of([*grid(), *by_neighbours(grid())]), {})
+    labels, neighbours = overviews(board)
+    assert [line.method for line in labels.lines] == ["cibhash", "itq", "lsh"]
+    assert [line.method for line in neighbours.lines] == ["lsh", "itq", "cibhash"]
+    assert labels.lines[1].means == pytest.approx((0.42, 0.436, 0.468))
+    assert neighbours.lines[1].means == pytest.approx((0.58, 0.564, 0.532))
+    assert (labels.tables, neighbours.tables) == (1, 1)
+    html = page_html(board, {})
+    assert "What is relevant: neighbours." in html
+    assert "mean of each protocol's recall over 1 table" in " ".join(html.split())
+
+
 def test_a_paper_that_is_no_address_is_no_link():
     about = dict.fromkeys(ORDER, About("x", "javascript:alert(1) https://a b"))
     assert 'rel="noreferrer"' not in page_html(board_of(grid(), about=about), {})
@@ -205,7 +218,8 @@ def test_the_statistics_of_the_leaderboard_are_on_the_page():
     html = page_html(board, {})
     part = html[html.index('id="statistics"') : html.index("</main>")]
     assert "Mean ranks over one data set" in part
-    assert re.findall('<th scope="col">(.*?)</th>', part)[:3] == ["_c_", "it_q", "&lt;b&gt;|*a*"]
+    heads = re.findall('<th scope="col">(.*?)</th>', part)
+    assert heads[:4] == ["over", "_c_", "it_q", "&lt;b&gt;|*a*"]
     assert "<b>" not in part
 
 

@@ -1,14 +1,19 @@
 """The scripts that measure: what they run is what they say, and their sums are right."""
 
+import argparse
+import shlex
+import sys
 from dataclasses import replace
+from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
 import torch
 
+from benchmarks import run
 from benchmarks.features.backbones import backbone
 from benchmarks.grid.method_settings import method_spec
-from benchmarks.perf import closed_forms
+from benchmarks.perf import closed_forms, gpu
 from benchmarks.perf.exactness import OnceBank
 from benchmarks.perf.many_records import fill
 from benchmarks.perf.steps import N_TRAIN, Setting, encoding, field_image, field_step, our_step
@@ -95,3 +100,53 @@ def test_each_closed_form_has_a_row_by_its_settings(capsys):
     assert closed_forms.main([*arguments, "--set", "cbe.optimise=true"]) == 0
     rows = capsys.readouterr().out.splitlines()[4:]
     assert [row.split(" | ")[0] for row in rows] == ["| pcah", "| cbe(optimise)"]
+
+
+def test_a_failed_step_on_a_gpu_stops_no_other(tmp_path):
+    steps = [
+        gpu.Step("Good", "platform", "", 60),
+        gpu.Step("Bad", "no_such_module", "", 60),
+        gpu.Step("Slow", "http.server", "--bind 127.0.0.1 0", 1),
+        gpu.Step("Good again", "platform", "", 60),
+    ]
+    done = list(gpu.outcomes(steps))
+    assert [one.verdict for one in done] == [
+        *("ok", "failed: exit code 1", "failed: not done within 1 s", "ok")
+    ]
+    page = gpu.page(done)
+    assert "| Bad | failed: exit code 1 |" in page
+    assert "No module named no_such_module" in page
+    assert page.index("## Good") < page.index("## Bad") < page.index("## Slow")
+
+
+def test_steps_on_a_gpu_end_within_the_time_of_all():
+    (late,) = gpu.outcomes([gpu.Step("Late", "platform", "", 60)], limit=0)
+    assert late.verdict == "not run: the 0 s of all steps are spent"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it would run for minutes")
+def test_without_a_gpu_it_says_what_it_would_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert gpu.main([]) == 0
+    told = capsys.readouterr().out
+    assert all(step.call in told for step in gpu.STEPS)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("step", gpu.STEPS, ids=lambda step: step.title)
+def test_what_runs_on_a_gpu_has_good_arguments(step, monkeypatch, tmp_path, capsys):
+    arguments = shlex.split(step.arguments.replace("cuda", "cpu"))
+    if step.module == "benchmarks.run":
+        plan = [*arguments, "--dry-run", "--out", str(tmp_path), "--cache", str(tmp_path)]
+        assert run.main(plan) == 0
+    elif step.module != "pytest":
+        real = argparse.ArgumentParser.parse_args
+
+        def parse(parser, *given):
+            real(parser, *given)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(sys, "argv", [step.module, *arguments])
+        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse)
+        with pytest.raises(KeyboardInterrupt):
+            import_module(step.module).main()

@@ -21,7 +21,7 @@ def written(tmp_path, text):
 
 
 def test_the_presets_of_the_suite_name_what_exists():
-    assert presets.names() == ["leaderboard", "paper", "quick"]
+    assert presets.names() == ["leaderboard", "paper", "quick", "reference"]
     for name in presets.names():
         for grid in read_preset(name, PARSER):
             chosen_methods(grid["methods"])
@@ -143,7 +143,7 @@ def test_a_grid_without_any_data_set_is_no_grid(tmp_path, capsys):
         ("bits = [8.5]", r"bits: expected int, got 8\.5"),
         ("bits = [true]", "bits: expected int, got True"),
         ('seeds = "3"', "seeds: expected int, got '3'"),
-        ('recipe = "best"', "recipe: expected one of paper, common, got 'best'"),
+        ('resize = "pad"', "resize: expected one of stretch, crop, got 'pad'"),
         ("finetune = 1", "finetune: expected true or false, got 1"),
         ("grid = 3", r"grid must be a list of tables, each headed \[\[grid\]\]"),
         ("bits = ", "mine.toml: "),

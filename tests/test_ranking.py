@@ -1,4 +1,6 @@
-"""The ranking of floats by cosine and by inner product."""
+"""The ranking of floats by cosine, by inner product and by Jaccard's index."""
+
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -270,3 +272,35 @@ def test_the_scale_of_all_items_is_no_matter_to_their_products(scale):
     expected = by_product(q, b, labels)
     for stats in (by_product(q, b * scale, labels), by_product(q * scale, b, labels)):
         np.testing.assert_array_equal(stats.relevant, expected.relevant)
+
+
+def by_jaccard(q, b, labels):
+    return whole(rank_floats(q, np.ones((len(q), 1)), b, labels, rule="jaccard", device="cpu"))
+
+
+def test_the_ranking_by_jaccard_ties_equal_fractions_and_no_others():
+    """All pairs of codes of 6 bits, against fractions."""
+    codes = (np.arange(64)[:, None] >> np.arange(6)) % 2
+    labels = (np.arange(64) % 3 == 0)[:, None]
+    stats = by_jaccard(codes.astype("f"), codes.astype("f"), labels)
+    for query, items, relevant in zip(codes, stats.items, stats.relevant, strict=True):
+        both, either = (query & codes).sum(1), (query | codes).sum(1)
+        index = [Fraction(int(b), max(1, int(e))) for b, e in zip(both, either, strict=True)]
+        levels = [np.array([i == value for i in index]) for value in sorted(set(index))[::-1]]
+        share = [np.full(level.sum(), labels[level].mean()) for level in levels]
+        found = np.repeat(relevant[items > 0] / items[items > 0], items[items > 0])
+        np.testing.assert_allclose(found, np.concatenate(share))
+
+
+def test_the_closest_fractions_of_the_longest_codes_are_told_apart():
+    n = 32_767
+    full, query, one_less, other_less = np.ones((4, n), "f")
+    query[0] = one_less[:2] = other_less[[0, 2]] = 0  # (n - 1) / n, and twice (n - 2) / (n - 1)
+    stats = by_jaccard(query[None], np.stack([one_less, full, other_less]), [[1], [0], [0]])
+    assert stats.items.tolist() == [[1, 2]]
+    assert stats.relevant.tolist() == [[0, 1]]
+
+
+def test_jaccard_is_of_zeros_and_ones():
+    with pytest.raises(ValueError, match=r"database features must be 0 and 1 .*, got 2; take an"):
+        by_jaccard(np.ones((1, 2)), np.array([[1.0, 2.0]]), [[1]])

@@ -5,7 +5,7 @@ import torch
 
 from methods import sgh
 from methods.sgh import SGH
-from tests.golden_arrays import CLOSE, arrays, check_scores, same_codes
+from tests.golden_arrays import CLOSE, SQUARED, arrays, check_scores, same_codes
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ def test_it_trains_to_the_hyperplanes_of_the_authors(z, monkeypatch, n_bits):
         torch.testing.assert_close(getattr(method, name), z[name][0], **CLOSE)
     torch.testing.assert_close(method.bias, z["bias"], **CLOSE)
     torch.testing.assert_close(method.bases, z["input_train"][z["base_index"]], **CLOSE)
-    torch.testing.assert_close(method.W, z[f"w_{n_bits}"], rtol=1e-8, atol=1e-8)
-    check_scores(method, z, f"scores_{{}}_{n_bits}")
+    torch.testing.assert_close(method.W, z[f"w_{n_bits}"], **CLOSE)
+    check_scores(method, z, f"scores_{{}}_{n_bits}", single=SQUARED)
 
 
 @pytest.mark.parametrize("n_bits", [8, 16])
@@ -47,7 +47,7 @@ def test_similarities_and_the_norm_of_hyperplanes_match(z, n_bits):
     x, order = z["x_train"], z[f"order_{n_bits}"]
     bases = z["input_train"][z["base_index"]]
     kernel, _, A = sgh.similarity(x, z["mean"], z["scale"][0], bases)
-    torch.testing.assert_close(n_bits * A, z[f"a0_{n_bits}"], rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(n_bits * A, z[f"a0_{n_bits}"], **CLOSE)
     kernel = kernel - kernel.mean(0)
     torch.testing.assert_close(kernel, z["kernel_train"], **CLOSE)
     W = sgh.hyperplanes(kernel, n_bits * A, order)
@@ -69,7 +69,7 @@ def test_stored_parameters_encode(z):
     for part in ("train", "test"):
         expected = z[f"scores_{part}_8"]
         scores = method.project(z[f"x_{part}"].float()).double()
-        torch.testing.assert_close(scores, expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(scores, expected, **SQUARED)
         same_codes(method.encode(z[f"x_{part}"]), expected, z[f"codes_{part}_8"])
 
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+import methods.anchored
 import methods.functional
 import methods.pairs
 import methods.spectral
@@ -59,6 +60,7 @@ def test_digest_covers_the_shared_pieces_a_method_imports(monkeypatch):
         ("itq", methods.statistics.PrincipalAxes),
         ("bihalf", methods.pairs.pair_cosines),
         ("cimon", methods.spectral.discretise),
+        ("agh", methods.statistics.squared_distances),  # by a base class
     ],
 )
 def test_digest_covers_the_shared_pieces_that_those_build_on(method, piece, monkeypatch):
@@ -123,6 +125,17 @@ def test_digest_covers_the_methods_that_a_class_builds_on(write, monkeypatch):
     assert source_digest(cls) != before
 
 
+def test_digest_covers_the_base_that_methods_on_anchors_share(monkeypatch):
+    before, lsh = source_digest(METHODS["agh"]), source_digest(METHODS["lsh"])
+    source_digest.cache_clear()
+    monkeypatch.setattr(
+        "benchmarks.grid.method_source.own_sources",
+        lambda c: ["changed"] if c is methods.anchored.AnchorMethod else own_sources(c),
+    )
+    assert source_digest(METHODS["agh"]) != before
+    assert source_digest(METHODS["lsh"]) == lsh
+
+
 def test_source_of_a_file_is_that_which_ran(write):
     write("mine.py", MINE)
     cls = load_class("mine.py:MyLSH")
@@ -168,3 +181,14 @@ def test_a_class_of_no_module_is_refused():
     cls = type("Handmade", (), {"__module__": "nowhere"})
     with pytest.raises(TypeError, match="Handmade: no module defines this class; write it"):
         own_sources(cls)
+
+
+def test_a_search_space_is_in_no_digest(write):
+    space = "    space = search_space(\n        lr=RATES,\n    )\n"
+    write("mine.py", MINE)
+    write("tuned.py", "from methods.space import RATES, search_space\n" + MINE + space)
+    write("other.py", MINE + "    spaces = 1\n")
+    plain, tuned, other = (
+        source_digest(load_class(f"{name}.py:MyLSH")) for name in ("mine", "tuned", "other")
+    )
+    assert tuned == plain != other

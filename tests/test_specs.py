@@ -173,3 +173,9 @@ def test_a_setting_given_as_it_stands_changes_nothing():
     assert method_spec("nsh", epochs=30) == method_spec("nsh")
     # 60 epochs at 16 bits too, where the recipe has 80
     assert method_spec("cibhash", epochs=60).label == "cibhash(epochs=60)"
+
+
+def test_a_hyper_parameter_hides_the_recipe_s_field_of_its_name():
+    assert method_spec("gen_hash").settable["weight_decay"] == 1e-3
+    assert method_spec("gen_hash", {"weight_decay": 1e-3}).label == "gen_hash"
+    assert method_spec("gen_hash", {"weight_decay": 0.0}).params["weight_decay"] == 0.0

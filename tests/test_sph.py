@@ -1,8 +1,11 @@
+import numpy as np
 import pytest
 import torch
 
+from benchmarks.evaluation.float_ranking import rank_floats
+from benchmarks.grid.yardsticks.spherical import SphericalDistance
 from methods.sph import SpH, half_way, spheres
-from tests.golden_arrays import CLOSE, arrays, same_codes
+from tests.golden_arrays import CLOSE, SQUARED, arrays, same_codes
 
 
 @pytest.mark.parametrize("n_bits", [8, 16])
@@ -32,7 +35,7 @@ def test_codes_are_those_of_the_authors_also_on_the_spheres(golden, n_bits):
     torch.testing.assert_close(exact.radii, z[f"radii_{n_bits}"], **CLOSE)
     for part in ("train", "test"):
         scores = exact.project(z[f"x_{part}"])
-        torch.testing.assert_close(scores, z[f"scores_{part}_{n_bits}"], rtol=1e-8, atol=1e-9)
+        torch.testing.assert_close(scores, z[f"scores_{part}_{n_bits}"], **CLOSE)
 
 
 def test_stored_spheres_encode(golden):
@@ -42,9 +45,7 @@ def test_stored_spheres_encode(golden):
     method.load_state_dict(stored)
     for part in ("train", "test"):
         expected = z[f"scores_{part}_8"]
-        torch.testing.assert_close(
-            method.project(z[f"x_{part}"]).double(), expected, rtol=1e-3, atol=1e-4
-        )
+        torch.testing.assert_close(method.project(z[f"x_{part}"]).double(), expected, **SQUARED)
         same_codes(method.encode(z[f"x_{part}"]), expected, z[f"codes_{part}_8"])
 
 
@@ -76,3 +77,22 @@ def test_features_that_do_not_vary_give_bits_that_are_zero():
 
 def test_half_of_one_row_is_that_row():
     assert half_way(torch.tensor([[2.0, 3.0]])).tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("n_bits", [8, 16])
+def test_the_spherical_distance_ranks_as_that_of_the_authors(golden, n_bits):
+    z = arrays(golden, "sph")
+    method = SphericalDistance(24, n_bits)
+    method.draws.copy_((z[f"init_index_{n_bits}"] + 0.5) / len(z["x_train"]))
+    method.fit(z["x_train"].float())
+    query, items = method.project(z["x_test"]), method.database(z["x_train"])
+    assert torch.equal(items, z[f"codes_train_{n_bits}"].float())
+    labels = (torch.arange(300) % 3 == 0)[:, None]
+    (stats,) = rank_floats(query, torch.ones(50, 1), items, labels, rule=method.rule, device="cpu")
+    distance = z[f"xor_test_train_{n_bits}"] / z[f"and_test_train_{n_bits}"].double()
+    assert distance.isinf().any()
+    for d, n, relevant in zip(distance, stats.items, stats.relevant, strict=True):
+        level = d.unique(return_inverse=True)[1]
+        share = torch.stack([labels[level == i].double().mean() for i in level.unique()])
+        found = np.repeat(relevant[n > 0] / n[n > 0], n[n > 0])
+        np.testing.assert_allclose(found, share[level.sort().values])

@@ -9,7 +9,7 @@ from results.analysis.arrange import select
 from results.analysis.frames import runs_frame
 from results.choices import COLUMNS
 from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown, leaderboard_plain
-from tests.record_factory import ORDER, board_of, failure, grid, make_record
+from tests.record_factory import ORDER, board_of, by_neighbours, failure, grid, make_record
 
 
 def rows_of(text, name):
@@ -26,6 +26,17 @@ def test_frames_have_the_columns_of_the_files():
 def test_frames_of_nothing_keep_their_columns():
     assert len(runs_frame([])) == 0
     assert list(board_of([]).leaderboard)[-1] == "kind"
+
+
+def test_the_least_oversampling_is_the_best():
+    values = {"lsh": (30.0, 32.0, 31.0), "itq": (20.0, 24.0, 22.0)}
+    records = [
+        make_record(method=name, seed=seed, metrics={"oversample10@95": value})
+        for name, own in values.items()
+        for seed, value in enumerate(own)
+    ]
+    table = board_of(records).leaderboard.set_index("method")
+    assert table["rank"].to_dict() == {"lsh": 2, "itq": 1}
 
 
 def test_mean_spread_and_interval_agree_with_scipy():
@@ -92,9 +103,10 @@ def test_equal_seeds_in_another_order_tie():
     assert board_of(first + other).leaderboard["rank"].tolist() == [1, 1]
 
 
-def test_a_smaller_empty_share_ranks_first():
+@pytest.mark.parametrize("metric", ["empty@H<=2", "oversample10@95"])
+def test_a_smaller_share_of_empty_balls_and_fewer_items_to_look_at_rank_first(metric):
     values = {"a": 0.5, "b": 0.2}
-    records = [make_record(method=m, metrics={"empty@H<=2": v}) for m, v in values.items()]
+    records = [make_record(method=m, metrics={metric: v}) for m, v in values.items()]
     assert board_of(records).leaderboard["rank"].tolist() == [2, 1]
 
 
@@ -176,6 +188,14 @@ def test_markdown_has_sizes_bold_best_and_yardsticks_apart():
     assert lines[apart + 2].startswith("| random | 0.620")
     assert "| method | mAP | empty@H&lt;=2 |" in text
     assert rows_of(text, "lsh")[1].startswith("| lsh | 0.160 / 0.168 / 0.184 |")
+
+
+def test_a_table_of_neighbours_of_vectors_says_what_they_are_and_has_no_cutoff():
+    records = [replace(r, backbone="features") for r in by_neighbours(grid())]
+    text = leaderboard_markdown(board_of(records))
+    assert "300 queries, 1,497 training vectors, 1,497 in the database. Split" in text
+    assert "recall10@10, mean ± standard deviation over n = 3 seeds" in text
+    assert rows_of(text, "lsh")[0].startswith("| lsh | **0.680 ± 0.004** |")
 
 
 def test_the_text_is_aligned_and_stars_the_best():

@@ -10,7 +10,7 @@ from datasets.sources import tiny_imagenet
 from datasets.sources.tiny_imagenet import CLASSES, HUB_CLASSES, OTHER_IDS
 from tests.parquet_factory import noise, png, write_parquet
 
-(PROTOCOL,) = PROTOCOLS["tiny_imagenet"].values()
+PROTOCOL = PROTOCOLS["tiny_imagenet"]["official"]
 IMAGE = png(noise(1, 64)[0])
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from methods import METHODS, statistics
-from methods.statistics import anchors, k_means, principal_axes
+from methods.statistics import anchors, dealt, k_means, mean_row, principal_axes
 
 
 @pytest.fixture
@@ -55,6 +55,28 @@ def test_what_was_found_goes_with_the_features():
     del x
     gc.collect()
     assert len(statistics._known) == before
+
+
+def test_the_mean_is_exact_to_float64_however_many_rows_there_are():
+    x = torch.full((20_001, 3), 7.3)
+    x[::2] += 2**-16
+    exact = x[1].double() + 2**-16 * 10_001 / 20_001
+    torch.testing.assert_close(mean_row(x), exact, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize(
+    "variances", [[5.0, 5.0, 2.0, 1.0, 0.0], [3.0, 0.0, 0.0, 0.0, 0.0], [0.0] * 5]
+)
+def test_every_axis_is_dealt_once_and_those_that_lack_fill_the_rest(variances):
+    order = dealt(torch.tensor(variances).double(), 3, 3)
+    assert sorted(order.tolist()) == list(range(9))
+    assert all(part == sorted(part) for part in order.view(3, 3).tolist())
+    assert order.view(3, 3)[:, 0].tolist() == [0, 1, 2]
+
+
+def test_axes_are_dealt_to_the_part_of_the_smallest_product():
+    variances = torch.tensor([2.0**8, 2.0**3, 2.0**3, 2.0**3, 2.0, 1.0]).double()
+    assert dealt(variances, 2, 3).tolist() == [0, 4, 5, 1, 2, 3]
 
 
 def test_anchors_are_the_means_of_the_rows_nearest_to_them(x):

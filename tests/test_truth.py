@@ -202,3 +202,13 @@ def test_truths_never_share_a_column(folder, tmp_path):
         assert one == other or not (
             {n for n in ours.metrics if "@" in n} & {n for n in theirs.metrics if "@" in n}
         )
+
+
+def test_yardsticks_of_every_table_are_left_out_of_a_large_database(
+    folder, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("benchmarks.grid.tasks.MOST_VECTORS", 299)
+    assert call(tmp_path, "--datasets", f"vectors:{folder}") == 0
+    assert "skipped: float keeps a vector of each of 300 items" in capsys.readouterr().out
+    assert call(tmp_path, "--datasets", f"vectors:{folder}", "--methods", "lsh", "float") == 2
+    assert "--methods: float keeps a vector of each" in capsys.readouterr().err

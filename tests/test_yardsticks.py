@@ -9,25 +9,20 @@ import torch
 from benchmarks import repro, rescore, run
 from benchmarks.grid.method_settings import chosen_methods, method_spec
 from benchmarks.grid.yardsticks import YARDSTICKS
-from benchmarks.grid.yardsticks.product_quantisation import OPQ, PQ, dealt, nearest
+from benchmarks.grid.yardsticks.product_quantisation import OPQ, PQ
 from benchmarks.grid.yardsticks.rabitq import RaBitQ
+from benchmarks.grid.yardsticks.scalar_quantisation import Int8
 from benchmarks.runner.reporting import read_board
+from methods.statistics import dealt
 from results.page.overview import overview
 from results.store.store import ResultStore
 from tests import record_factory
+from tests.golden_arrays import arrays
 from tests.record_factory import fill, make_record
 
 needs_faiss = pytest.mark.skipif(
     importlib.util.find_spec("faiss") is None, reason="faiss is not installed"
 )
-
-
-def golden_arrays(golden, name):
-    path = golden / "shallow" / f"{name}.npz"
-    if not path.is_file():
-        pytest.skip(f"the golden vectors of {name} are absent")
-    with np.load(path, allow_pickle=False) as file:
-        return {key: torch.from_numpy(file[key]) for key in file}
 
 
 def squares(method, queries, items):
@@ -48,22 +43,47 @@ def built(cls, in_dim, n_bits, seed=0, **params):
     return cls(in_dim, n_bits, **params)
 
 
+# int8
+
+
+def test_int8_keeps_each_number_to_half_a_step_of_its_range():
+    x = clusters(200, 6) * torch.tensor([1.0, 10, 100, 0, 1, 1])
+    method = built(Int8, 6, 0).fit(x)
+    found = method.database(x)[:, :6]
+    step = (x.amax(0) - x.amin(0)) / 255
+    assert ((found - x).abs() <= step / 2 + 1e-5).all()
+    assert all(len(column.unique()) > 100 for column in found.T[:3])
+    assert torch.equal(found[:, 3], torch.zeros(200, dtype=torch.float64))
+    far = torch.full((1, 6), 1e6)  # beyond what was seen, the largest is kept
+    torch.testing.assert_close(method.database(far)[0, :6], x.amax(0).double())
+    truth = torch.cdist(x[:3].double(), found) ** 2
+    torch.testing.assert_close(
+        squares(method, x[:3], x) - squares(method, x[:3], x)[:, :1], truth - truth[:, :1]
+    )
+
+
+def test_bytes_of_an_item_are_all_that_is_kept_of_it():
+    sizes = {"float": 80, "int8": 20, "pq": 4, "opq": 4, "rabitq": 12, "random": 4, "itq": 4}
+    for name, expected in sizes.items():
+        assert method_spec(name).item_bytes(20, 32) == expected
+
+
 # RaBitQ
 
 
 def test_rabitq_estimates_as_its_authors_do(golden):
-    g = golden_arrays(golden, "rabitq")
+    g = arrays(golden, "rabitq")
     method = RaBitQ(24, 24)
     method.P, method.mu = g["rotation"].T, g["centroid"]
     found = squares(method, g["x_test"], g["x_train"])
-    torch.testing.assert_close(found, g["estimate"], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found, g["estimate"], rtol=1e-5, atol=1e-4)
     signs = method.items(g["x_train"].float())[:, :24] > 0
     sure = g["rotated_train"].sub(g["centroid"] @ g["rotation"]).abs() > 1e-4
     assert torch.equal(signs[sure], g["codes_train"].bool()[sure])
 
 
 def test_rabitq_takes_the_training_mean_as_centroid_and_turns_at_random(golden):
-    g = golden_arrays(golden, "rabitq")
+    g = arrays(golden, "rabitq")
     method = built(RaBitQ, 24, 16).fit(g["x_train"].float())
     torch.testing.assert_close(method.mu, g["centroid"], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(method.P @ method.P.T, torch.eye(16), rtol=0, atol=1e-5)
@@ -101,7 +121,7 @@ def test_an_item_at_the_centroid_is_as_far_as_the_query_is_from_it():
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("name", ["pq", "opq", "opqp"])
 def test_stored_centroids_give_the_codes_and_distances_of_faiss(golden, name, bits):
-    g = golden_arrays(golden, "pq_opq")
+    g = arrays(golden, "pq_opq")
     turned = name != "pq"
     method = (OPQ if turned else PQ)(24, bits, b=4)
     method.C = g[f"{name}_centroids_{bits}"]
@@ -127,7 +147,7 @@ def test_stored_centroids_give_the_codes_and_distances_of_faiss(golden, name, bi
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize(("cls", "name"), [(PQ, "pq"), (OPQ, "opq"), (OPQ, "opqp")])
 def test_training_loses_no_more_than_that_of_faiss(golden, cls, name, bits, capfd):
-    g = golden_arrays(golden, "pq_opq")
+    g = arrays(golden, "pq_opq")
     x = g["x_train"].float()
     method = built(cls, 24, bits, b=4).fit(x)
     error = (method._turned(x) - method.decode(method.codes(x))).square().sum(1).mean()
@@ -138,10 +158,10 @@ def test_training_loses_no_more_than_that_of_faiss(golden, cls, name, bits, capf
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_axes_are_dealt_as_the_parametric_solution_deals_them(golden, bits):
-    g = golden_arrays(golden, "pq_opq")
+    g = arrays(golden, "pq_opq")
     x = g["x_train"] - g["mean"]
     values, vectors = torch.linalg.eigh(x.T @ x / len(x))
-    order = dealt(values.flip(0), bits // 4)
+    order = dealt(values.flip(0), bits // 4, 24 // (bits // 4))
     parts = vectors.flip(1)[:, order].unflatten(1, (bits // 4, -1)).unbind(1)
     theirs = g[f"opqp_rotation_{bits}"].double().unflatten(1, (bits // 4, -1)).unbind(1)
     ours = {tuple((W @ W.T).flatten().mul(1e3).round().int().tolist()) for W in parts}
@@ -247,27 +267,28 @@ def test_yardsticks_that_take_time_are_asked_for():
 def test_yardsticks_run_and_are_shown_apart_with_what_they_take(tmp_path, capsys, one_figure):
     assert grid(tmp_path, "--methods", "lsh", "yardsticks", "--set", "pq.b=4", "opq.b=4") == 0
     shown = capsys.readouterr().out
-    names = ("PQ(b=4) (K bits)", "OPQ(b=4) (K bits)", "RaBitQ (K + 64 bits)", "float (no codes)")
-    for name in names:
+    for name in ("PQ(b=4)", "OPQ(b=4)", "SpH-SHD"):
+        assert f"\n{name} (K bits)  " in shown
+    for name in ("RaBitQ (K + 64 bits)", "float (no codes)"):
         assert f"\n{name}  " in shown
     records = list(ResultStore(tmp_path / "out").records())
-    assert len(records) == 2 * 2 * 5 + 1
+    assert len(records) == 2 * 2 * 6 + 2
     by_row = {(r.method.split("(")[0], r.bits, r.seed): r for r in records}
-    for name in ("pq", "opq", "rabitq"):
+    for name in ("pq", "opq", "rabitq", "sph_shd"):
         for bits in (8, 16):
             one, other = (by_row[name, bits, seed] for seed in (0, 1))
             assert one.kind == "yardstick"
             assert set(one.curves) == {"cutoffs"}
             assert one.metrics != other.metrics
-            than = by_row["random" if name == "rabitq" else "lsh", bits, 0].metrics
+            than = by_row["lsh" if "pq" in name else "random", bits, 0].metrics
             assert one.metrics["mAP"] > 1.2 * than["mAP"]
             assert not {"P@H<=2"} & set(one.metrics)
     assert grid(tmp_path, "--methods", "lsh", "yardsticks", "--set", "pq.b=4", "opq.b=4") == 0
-    assert "21 stored, 0 to run" in capsys.readouterr().out
+    assert "26 stored, 0 to run" in capsys.readouterr().out
     store = ResultStore(tmp_path / "out")
     assert rescore.main(["--out", str(store.root), "--no-report"]) == 0
-    assert "21 records: 0 changed, 8 the same, 13 without codes, 0 left" in capsys.readouterr().out
-    for name in ("opq", "rabitq"):
+    assert "26 records: 0 changed, 8 the same, 18 without codes, 0 left" in capsys.readouterr().out
+    for name in ("opq", "rabitq", "sph_shd"):
         path = store.locate(by_row[name, 16, 1])
         assert repro.main([str(path), "--cache", f"{tmp_path}/cache"]) == 0
 
@@ -283,7 +304,7 @@ def test_a_yardstick_whose_package_is_missing_is_left_out_with_the_way_to_it(
     out = capsys.readouterr().out
     assert "skipped: pq needs faiss, which is not installed: pip install -e '.[faiss]'" in out
     assert "skipped: opq needs faiss" in out
-    assert "13 cells" in out  # of lsh, rabitq and random four each, of float one
+    assert "18 cells" in out  # of lsh, rabitq, sph_shd and random four each, of float and int8 one
     assert grid(tmp_path, "--methods", "lsh", "pq", "--dry-run") == 2
     assert "--methods: pq needs faiss, which is not installed" in capsys.readouterr().err
 
@@ -301,8 +322,17 @@ def test_a_yardstick_that_does_not_fit_is_told_before_anything_runs(tmp_path, ca
     assert "skipped: rabitq" not in out
 
 
-def test_lengths_around_one_are_named():
-    assert nearest(20, 8, 64) == "16 and 24 work"
+@needs_faiss
+def test_a_rotation_helps_pq_where_few_coordinates_hold_the_variance():
+    x = clusters(2000, 16) * 0.7 ** torch.arange(16)
+    truth = torch.cdist(x[:50].double(), x.double()) ** 2
+    errors = {}
+    for rotate in (False, True):
+        method = built(PQ, 16, 16, rotate=rotate).fit(x)
+        errors[rotate] = float((squares(method, x[:50], x) - truth).abs().mean())
+    assert errors[True] < errors[False]
+    wide = built(PQ, 10, 32, rotate=True)  # four parts of three of twelve dimensions
+    torch.testing.assert_close(wide.A @ wide.A.T, torch.eye(10), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", YARDSTICKS)
@@ -310,13 +340,15 @@ def test_a_yardstick_says_what_it_is(name):
     spec = method_spec(name)
     assert spec.kind == "yardstick"
     assert not spec.is_trained
-    assert spec.lengths([8, 16]) == ([0] if name == "float" else [8, 16])
+    assert spec.lengths([8, 16]) == ([0] if name in ("float", "int8") else [8, 16])
     assert (
         spec.settings(16).get("size")
         == {
             "pq": "K bits",
             "opq": "K bits",
             "rabitq": "K + 64 bits",
+            "int8": "8 bits a number",
+            "sph_shd": "K bits",
             "random": None,
             "float": "no codes",
         }[name]

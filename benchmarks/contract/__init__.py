@@ -23,6 +23,7 @@ DECLARATIONS: tuple[Check, ...] = (
     declarations.loss_or_fit_is_defined,
     declarations.declarations_are_those_the_runner_knows,
     declarations.settings_are_keywords_with_defaults,
+    declarations.tuned_settings_stay_within_the_limits,
     declarations.sizes_below_one_are_refused,
     declarations.something_is_kept_in_parameters_or_buffers,
     declarations.no_data_set_is_imported,

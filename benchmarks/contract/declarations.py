@@ -6,8 +6,10 @@ import inspect
 
 from benchmarks.contract.stand_ins import ContractError, D, require
 from benchmarks.grid.find_method import KNOWN
+from benchmarks.grid.method_settings import GridError, method_spec
 from benchmarks.grid.method_source import packages_imported
 from methods.base import HashMethod, Recipe
+from methods.space import corners
 
 
 def paper_is_named_with_a_link(cls: type[HashMethod]) -> None:
@@ -30,6 +32,26 @@ def declarations_are_those_the_runner_knows(cls: type[HashMethod]) -> None:
             f"a recipe keeps {recipe.bank_size} views an image and n_views is {cls.n_views}; "
             "raise bank_size",
         )
+
+
+def tuned_settings_stay_within_the_limits(cls: type[HashMethod]) -> None:
+    """Declare a search space that the constructor and the recipe take to its ends."""
+    own = method_spec(cls.__name__, known={cls.__name__: cls}).settable
+    for name, allowed in cls.space.items():
+        require(
+            name in own,
+            f"space names {name!r}; name an argument of __init__, or a field of the recipe",
+        )
+        require(
+            own[name] in allowed,
+            f"space lets {name} be {' to '.join(map(str, allowed.ends))}, and the method's own "
+            f"value is {own[name]!r}; widen it",
+        )
+    for values in corners(cls.space):
+        try:
+            method_spec(cls.__name__, values, known={cls.__name__: cls})
+        except GridError as error:
+            raise ContractError(f"space reaches {values}: {error}") from error
 
 
 def settings_are_keywords_with_defaults(cls: type[HashMethod]) -> None:

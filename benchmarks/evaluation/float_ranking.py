@@ -29,8 +29,9 @@ CHUNK = 2**23  # (query, item) pairs ranked at a time
 BLOCK = 1024  # rows in float64 at a time
 UNITS = 2**30  # steps of the cosine from 0 to 1
 
-Rule = Literal["cosine", "inner product"]
-"""By what vectors are ranked, the largest first."""
+Rule = Literal["cosine", "inner product", "jaccard"]
+"""By what vectors are ranked, the largest first. Jaccard's index is of vectors of 0 and 1: how many
+ones two have in common, over how many either has."""
 
 
 def rank_floats(
@@ -43,12 +44,13 @@ def rank_floats(
     similarity: Similarity | None = None,
     device: str | torch.device = "auto",
 ) -> Iterator[RetrievalStats]:
-    """Rank the database by cosine or inner product, exactly: the yardsticks without codes.
+    """Rank the database by cosine, inner product or Jaccard's index, exactly.
 
     Items of equal similarity share a level, which counts as a distance of its own, so that the
     metrics for codes apply. Similarities are computed in float64. Cosines are rounded to a multiple
-    of 2^-30, inner products to 24 binary digits as float32 has them. Items of the same features are
-    equal wherever they lie. A vector of zeros has 0 to all.
+    of 2^-30, inner products to 24 binary digits as float32 has them, and so is Jaccard's index to a
+    multiple of 2^-30, which tells all its values apart up to 32,767 dimensions. Items of the same
+    features are equal wherever they lie. A vector of zeros has 0 to all.
 
     Parameters
     ----------
@@ -56,7 +58,7 @@ def rank_floats(
         Features, finite and of any scale.
     query_labels, database_labels : Tensor, ndarray or PackedBits, shapes (Q, C) and (M, C)
         bool, or 0 and 1.
-    rule : "cosine" or "inner product"
+    rule : "cosine", "inner product" or "jaccard"
     similarity : array, shape (C, C), or a name, optional
         Graded relevance, as for `evaluate`.
     device : str or torch.device
@@ -72,7 +74,8 @@ def rank_floats(
     Raises
     ------
     ValueError
-        If features or labels are no matrices that belong together, or features are not finite.
+        If features or labels are no matrices that belong together, or features are not finite, or
+        not 0 and 1 where Jaccard's index is asked for.
     """
     device = resolve(device)
     q, b = _Vectors(query, "query", device, rule), _Vectors(database, "database", device, rule)
@@ -92,7 +95,7 @@ def rank_floats(
     height = max(1, CHUNK // len(b.x))
     for start in range(0, len(q.x), height):
         rows = slice(start, start + height)
-        yield _counts(q.similarities(rows, b), LabelSets.of(q_labels[rows]), items, graded)
+        yield count_levels(q.similarities(rows, b), LabelSets.of(q_labels[rows]), items, graded)
 
 
 class _Vectors:
@@ -106,7 +109,7 @@ class _Vectors:
         The power of two that brings the largest entry near 1: nothing overflows or is lost. That of
         the row for cosines, which do not know the scale, else that of all rows.
     length : Tensor, float64, shape (N,)
-        Of the scaled row, which a cosine is divided by; 1 where all are zeros.
+        Of the scaled row; 1 where all are zeros, so that nothing is divided by 0.
     repeated, first : ndarray, int64
         Numbers of the rows that equal an earlier one, and of the first that they equal.
     """
@@ -124,6 +127,11 @@ class _Vectors:
             raise ValueError(
                 f"rank_floats: {who} features must be finite, got NaN or infinity in row"
                 f" {int((~finite).nonzero()[0])}; check the backbone's output."
+            )
+        if rule == "jaccard" and not (ones := (self.x == 0) | (self.x == 1)).all():
+            raise ValueError(
+                f"rank_floats: {who} features must be 0 and 1 for Jaccard's index, got"
+                f" {self.x[~ones][0]:g}; take another rule."
             )
         if rule == "inner product":
             most = most.amax().expand_as(most)
@@ -149,19 +157,22 @@ class _Vectors:
     def similarities(self, rows: slice, others: _Vectors) -> NDArray[np.int32]:
         """Return similarities to the rows of others as integers that keep their order, (rows, M).
 
-        Cosines in steps of 1 / `UNITS`; inner products as the floats of 32 bits around them,
-        counted.
+        Cosines and Jaccard's indices in steps of 1 / `UNITS`; inner products as the floats of 32
+        bits around them, counted.
         """
         q, n_others = self.rows(rows), len(others.x)
         found = torch.empty(len(q), n_others, dtype=torch.int32, device=q.device)
         for start in range(0, n_others, BLOCK):
             block = slice(start, start + BLOCK)
             products = q @ others.rows(block).T
-            if self.rule == "cosine":
-                below = self.length[rows, None] * others.length[block]  # signs stay exact
-                found[:, block] = (products / below * UNITS).round()
-            else:
+            one, other = self.length[rows, None], others.length[block]
+            if self.rule == "inner product":
                 found[:, block] = _places(products)
+                continue
+            below = one * other  # signs stay exact
+            if self.rule == "jaccard":
+                below = one.square() + other.square() - products  # the ones that either has
+            found[:, block] = (products / below * UNITS).round()
         array = to_numpy(found)
         array[:, others.repeated] = array[:, others.first]
         return array
@@ -189,10 +200,20 @@ def _labels(labels: Values | PackedBits, who: str, n_rows: int) -> PackedBits:
     return packed
 
 
-def _counts(
-    similarity: NDArray[np.int32], query: LabelSets, items: LabelSets, graded: Graded | None
+def count_levels(
+    similarity: NDArray[np.int32], query: LabelSets, items: LabelSets, graded: Graded | None = None
 ) -> RetrievalStats:
-    """Count items, relevant items and gains by level, for queries that rank all items."""
+    """Count items, relevant items and gains by level, for queries that rank all items.
+
+    Parameters
+    ----------
+    similarity : ndarray, int32, shape (Q, M)
+        The largest first; equal ones share a level.
+    query, items : LabelSets
+        Of Q queries and M items.
+    graded : array or str, optional
+        Graded relevance, as `checked_similarity` gives it.
+    """
     kind = (shared_labels(query.sets, items.sets) > 0).astype(np.int64)  # of a pair of label sets
     values, grades = np.zeros(1), None
     if graded is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from benchmarks.evaluation.packing import Array, PackedBits, Values, to_numpy
+from datasets.base import RetrievalDataset
 
 Labels = Values | PackedBits | Sequence[int] | Sequence[Collection[int]]
 
@@ -99,3 +100,8 @@ def _from_numbers(items: Array, classes: Array, n_items: int, who: str) -> Packe
     rows = np.zeros((n_items, -(-width // 8)), np.uint8)
     np.bitwise_or.at(rows, (items, classes // 8), (128 >> classes % 8).astype(np.uint8))
     return PackedBits(rows, width)
+
+
+def labels_of(data: RetrievalDataset, rows: Tensor) -> PackedBits:
+    """Pack the labels of some rows."""
+    return PackedBits(data.labels[rows].packed().numpy(), data.labels.n_classes)

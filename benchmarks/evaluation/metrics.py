@@ -41,7 +41,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.special import comb
 
 from benchmarks.evaluation.counts import RetrievalStats
 from benchmarks.evaluation.graded_metrics import average_hierarchical_precision, ndcg
@@ -204,6 +203,8 @@ def radius_aware_average_precision(
     )
     precision = ratio(relevant, items)
     if time_cost:
+        from scipy.special import comb  # here, as no other metric waits for it
+
         n_bits = stats.items.shape[1] - 1
         precision = precision / comb(n_bits, np.arange(precision.shape[1])).cumsum()
     mean: Floats = precision.mean(1)

@@ -20,6 +20,7 @@ from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
 from benchmarks.evaluation.float_ranking import Rule, rank_floats
 from benchmarks.evaluation.packing import BITS_SET, PackedBits
 from benchmarks.evaluation.ties import Floats, Groups, Ints, Ties
+from datasets.features import SomeRows
 from datasets.progress import Progress, silent
 
 Distance = Literal["l2", "cosine", "ip"]
@@ -28,8 +29,10 @@ DISTANCES: dict[str, Distance] = {"l2": "l2", "cosine": "cosine", "ip": "ip"}
 
 _PAIRS = 2**24
 """Pairs of a query and a database row at a time."""
+_BLOCK = 2**16
+"""Database rows at a time."""
 _SLACK = 1e-5
-"""Error of a squared distance in float32, in units of the largest squared norms; generous."""
+"""Error of a squared distance in float32, in units of the squared norms; generous."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +64,10 @@ class Neighbours:
             distances = np.broadcast_to(np.arange(k, dtype=np.float64), (n, k))
         return cls(rows.ravel(), distances.ravel(), np.arange(n + 1) * k)
 
+    def of(self, query: int) -> Ints:
+        """Rows of the neighbours of one query."""
+        return self.rows[self.starts[query] : self.starts[query + 1]]
+
     def nearest(self, k: int) -> Neighbours:
         """Keep T_k of each query.
 
@@ -83,14 +90,20 @@ class Neighbours:
 
 
 def find_neighbours(
-    query: Tensor, database: Tensor, k: int, distance: Distance, progress: Progress = silent
+    query: Tensor,
+    database: Tensor | SomeRows,
+    k: int,
+    distance: Distance,
+    progress: Progress = silent,
 ) -> Neighbours:
-    """Find T_k of each query exactly.
+    """Find T_k of each query exactly, in one pass over the database for some queries at a time.
 
     Parameters
     ----------
-    query, database : Tensor, float, shapes (Q, D) and (M, D)
-        On one device, finite.
+    query : Tensor, float, shape (Q, D)
+        Finite.
+    database : Tensor, float, or SomeRows, shape (M, D)
+        On the same device, finite.
     k : int
         At most M.
     distance : "l2", "cosine" or "ip"
@@ -109,24 +122,49 @@ def find_neighbours(
     if not 1 <= k <= len(database):
         raise ValueError(f"neighbours: k must be in 1..{len(database)} (the database), got {k}")
     if distance == "cosine":
-        query, database = _unit(query, "queries"), _unit(database, "database")
-    norms = database.float().square().sum(1)  # (M,)
+        _check_lengths(query, "queries")
+        _check_lengths(database, "database")
+        query = _unit(query)
     found: list[tuple[Ints, Floats]] = []
-    step = max(1, _PAIRS // len(database))
-    for part in query.split(step):
-        near = part.float() @ database.float().T  # (B, M)
-        near.neg_()
-        if distance == "l2":
-            near.mul_(2).add_(norms)
-        bound = near.kthvalue(k, dim=1).values
-        scale = (part.float().square().sum(1) + norms.max()) * _SLACK
-        for q, mask in zip(part, near <= (bound + scale)[:, None], strict=True):
-            rows = mask.nonzero()[:, 0]
-            found.append(_nearest(q.double(), rows, database[rows].double(), k, distance))
+    for part in query.split(max(1, _PAIRS // min(_BLOCK, len(database)))):
+        for q, rows in zip(part, _candidates(part.float(), database, k, distance), strict=True):
+            near = _unit(database[rows]) if distance == "cosine" else database[rows].double()
+            found.append(_nearest(q.double(), rows, near, k, distance))
         progress("nearest neighbours", len(found), len(query))
     starts = np.concatenate([[0], np.cumsum([len(rows) for rows, _ in found])])
-    rows, distances = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return Neighbours(rows, distances, starts.astype(np.int64))
+    places, distances = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return Neighbours(places, distances, starts.astype(np.int64))
+
+
+def _candidates(
+    query: Tensor, database: Tensor | SomeRows, k: int, distance: Distance
+) -> list[Tensor]:
+    """Rows that may be among T_k of each query, int64, by distances in float32.
+
+    Such a distance is wrong by `_SLACK` times the squared norms at most. A row is out once k others
+    are nearer beyond doubt.
+    """
+    lengths = query.square().sum(1)[:, None]
+    surely = query.new_full((len(query), k), torch.inf)  # no more than so far away
+    kept = []
+    for start in range(0, len(database), _BLOCK):
+        x = database[start : start + _BLOCK]
+        x = (_unit(x) if distance == "cosine" else x).float()
+        norms = x.square().sum(1)
+        near = (query @ x.T).neg_()  # (B, M)
+        if distance == "l2":
+            near.mul_(2).add_(norms)
+        slack = (lengths + norms) * _SLACK
+        surely = torch.cat([surely, near + slack], 1).topk(k, largest=False).values
+        near -= slack
+        of, rows = (near <= surely[:, -1:]).nonzero(as_tuple=True)
+        kept.append((of, rows + start, near[of, rows]))
+    of, rows, least = (torch.cat(parts) for parts in zip(*kept, strict=True))
+    possible = least <= surely[of, -1]
+    of, rows = of[possible], rows[possible]
+    order = of.argsort(stable=True)
+    counts = of.bincount(minlength=len(query)).tolist()
+    return list(rows[order].split(counts))
 
 
 def _nearest(q: Tensor, rows: Tensor, x: Tensor, k: int, distance: Distance) -> tuple[Ints, Floats]:
@@ -138,18 +176,21 @@ def _nearest(q: Tensor, rows: Tensor, x: Tensor, k: int, distance: Distance) -> 
     return rows[order].cpu().numpy(), far[order].cpu().numpy()
 
 
-def _unit(x: Tensor, who: str) -> Tensor:
+def _unit(x: Tensor) -> Tensor:
     """Scale rows to unit length, in float64."""
-    largest = x.double().abs().amax(1, keepdim=True)
-    zero = largest[:, 0] == 0
+    scaled = x.double() / x.double().abs().amax(1, keepdim=True)
+    unit: Tensor = scaled / scaled.norm(dim=1, keepdim=True)
+    return unit
+
+
+def _check_lengths(x: Tensor | SomeRows, who: str) -> None:
+    starts = range(0, len(x), _BLOCK)
+    zero = torch.cat([(x[start : start + _BLOCK] == 0).all(1) for start in starts])
     if zero.any():
         raise ValueError(
             f"neighbours: the cosine of a zero vector is undefined; {int(zero.sum())} of the "
             f"{who} are zero, the first is row {int(zero.nonzero()[0, 0])}"
         )
-    scaled = x.double() / largest
-    unit: Tensor = scaled / scaled.norm(dim=1, keepdim=True)
-    return unit
 
 
 def evaluate_neighbours(
@@ -254,12 +295,18 @@ def neighbour_recall(stats: RetrievalStats, k: int, n: int, ties: Ties = "expect
     return recall
 
 
-FACTORS = (1, 2, 4, 10)
+FACTORS = (1, 2, 4, 10, 16)
+"""Items looked at for each neighbour that is asked for."""
 ENOUGH = 0.95
 
 
+def neighbour_cutoffs(k: int, size: int) -> list[int]:
+    """Numbers n of the metrics recall k@n in a database of some size: k and its multiples."""
+    return [k * factor for factor in FACTORS if k * factor <= size]
+
+
 def neighbour_metrics(stats: RetrievalStats, k: int) -> dict[str, Floats]:
-    """Recall k@n at n = k, 2k, 4k and 10k, with the best and worst order of ties at n = k.
+    """Recall k@n at n = k, 2k, 4k, 10k and 16k, with the best and worst order of ties at n = k.
 
     Parameters
     ----------
@@ -267,7 +314,7 @@ def neighbour_metrics(stats: RetrievalStats, k: int) -> dict[str, Floats]:
         Of T_k.
     """
     size = int(stats.items[0].sum())
-    cutoffs = [k * factor for factor in FACTORS if k * factor <= size]
+    cutoffs = neighbour_cutoffs(k, size)
     metrics = {f"recall{k}@{n}": neighbour_recall(stats, k, n) for n in cutoffs}
     if stats.hamming:
         for ties in ("best", "worst"):

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.evaluation.asymmetric import (
+    QueryScores,
+    asymmetric_neighbours,
+    rank_asymmetric,
+    reranked_recall,
+)
 from benchmarks.evaluation.counts import Codes, RetrievalStats, evaluate
 from benchmarks.evaluation.float_ranking import Rule, rank_floats
 from benchmarks.evaluation.graded_relevance import Similarity
 from benchmarks.evaluation.health import code_health
+from benchmarks.evaluation.labels import labels_of
 from benchmarks.evaluation.metrics import (
     average_precision,
     cutoff_curves,
@@ -22,6 +29,7 @@ from benchmarks.evaluation.metrics import (
 from benchmarks.evaluation.neighbours import (
     Neighbours,
     evaluate_neighbours,
+    neighbour_cutoffs,
     neighbour_metrics,
     oversampling,
     rank_neighbours,
@@ -31,6 +39,7 @@ from benchmarks.evaluation.ties import Floats, Ints
 from benchmarks.machine.memory import halving
 from datasets.base import RetrievalDataset
 from datasets.digests import tensor_digest
+from datasets.protocols.training_part import query_groups
 
 HIERARCHY_CUTOFF = 2500
 """k of mAHP@k where a data set has a hierarchy; smaller data bases end it."""
@@ -62,6 +71,7 @@ def score_codes(
     data: RetrievalDataset,
     device: str | torch.device,
     truth: Neighbours | None = None,
+    asked: QueryScores | None = None,
 ) -> Scores:
     """Score the codes of a data set's queries and database.
 
@@ -74,15 +84,33 @@ def score_codes(
         Where distances are counted.
     truth : Neighbours, optional
         What is relevant, where the protocol goes by neighbours.
+    asked : ndarray, int16, shape (Q, K), optional
+        Scores of the queries, for the ranking by asymmetric distance: its metrics are told apart by
+        ``asym.`` before their names.
     """
+    scores = _score_codes(query, database, data, device, truth)
+    if asked is None:
+        return scores
+    by_asym = _asymmetric_metrics(asked, query, database, data, truth)
+    return replace(scores, metrics=scores.metrics | by_asym)
+
+
+def _score_codes(
+    query: PackedBits,
+    database: PackedBits,
+    data: RetrievalDataset,
+    device: str | torch.device,
+    truth: Neighbours | None,
+) -> Scores:
+    """Score codes by Hamming distance."""
     if truth is not None:
         counts = _neighbour_counts(data)
         nearest = [truth.nearest(k) for k in counts]
         found = evaluate_neighbours(query, database, nearest, device)
         by_k = {k: [one] for k, one in zip(counts, found, strict=True)}
         return _neighbour_scores(by_k, data, database)
-    asked = Codes(query, _labels(data, data.query))
-    stored = Codes(database, _labels(data, data.database))
+    asked = Codes(query, labels_of(data, data.query))
+    stored = Codes(database, labels_of(data, data.database))
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
 
@@ -103,6 +131,35 @@ def score_codes(
     return _scores(per_query, data, health.metrics(), curves)
 
 
+def _asymmetric_metrics(
+    asked: QueryScores,
+    query: PackedBits,
+    database: PackedBits,
+    data: RetrievalDataset,
+    truth: Neighbours | None,
+) -> dict[str, float]:
+    """Score codes by asymmetric distance: metrics by name, ``asym.`` before each."""
+    if truth is None:
+        labels = labels_of(data, data.query), labels_of(data, data.database)
+        cutoffs = {"mAP": None, data.protocol.metric: data.protocol.cutoff}
+        found = [
+            {name: average_precision(stats, k) for name, k in cutoffs.items()}
+            for stats in rank_asymmetric(asked, labels[0], database, labels[1])
+        ]
+        per_query, means = _joined(found), dict[str, float]()
+    else:
+        counts, k = _neighbour_counts(data), data.protocol.neighbours
+        nearest = {k: truth.nearest(k) for k in counts}
+        parts = asymmetric_neighbours(asked, database, list(nearest.values()))
+        stats = dict(zip(counts, map(list, zip(*parts, strict=True)), strict=True))
+        per_query, means = _neighbour_metrics(stats, data)
+        looked_at = neighbour_cutoffs(k, len(database))[1:]  # the first k stay the first k
+        again = reranked_recall(asked, query, database, nearest[k], k, looked_at)
+        per_query |= {f"rerank{k}@{n}": recall for n, recall in again.items()}
+    means |= {name: float(values.mean()) for name, values in per_query.items()}
+    return {f"asym.{name}": value for name, value in means.items()}
+
+
 def _neighbour_counts(data: RetrievalDataset) -> list[int]:
     """Numbers k of neighbours whose recall is told: 1, 10, 100, and that of the protocol."""
     size = data.protocol.n_database
@@ -120,13 +177,8 @@ def _neighbour_scores(
     stats: dict[int, list[RetrievalStats]], data: RetrievalDataset, codes: PackedBits | None
 ) -> Scores:
     """Score counts of T_k, by k; of parts of the queries, in their order."""
-    per_query: dict[str, Floats] = {}
-    health = {f"oversample{k}@95": oversampling(parts, k) for k, parts in stats.items()}
-    for k, parts in stats.items():
-        found = [neighbour_metrics(part, k) for part in parts]
-        per_query |= {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+    per_query, health = _neighbour_metrics(stats, data)
     whole = stats[data.protocol.neighbours]
-    per_query["mAP"] = np.concatenate([average_precision(part) for part in whole])
     n = _cutoffs(whole[0])
     by_cutoff = [cutoff_curves(part, n) for part in whole]
     precision, recall = (np.concatenate(parts) for parts in zip(*by_cutoff, strict=True))
@@ -139,6 +191,23 @@ def _neighbour_scores(
     return _scores(per_query, data, health, curves)
 
 
+def _neighbour_metrics(
+    stats: dict[int, list[RetrievalStats]], data: RetrievalDataset
+) -> tuple[dict[str, Floats], dict[str, float]]:
+    """Metrics of counts of T_k: those that are means over queries, and those of all queries."""
+    per_query: dict[str, Floats] = {}
+    for k, parts in stats.items():
+        per_query |= _joined([neighbour_metrics(part, k) for part in parts])
+    whole = stats[data.protocol.neighbours]
+    per_query["mAP"] = np.concatenate([average_precision(part) for part in whole])
+    return per_query, {f"oversample{k}@95": oversampling(parts, k) for k, parts in stats.items()}
+
+
+def _joined(parts: list[dict[str, Floats]]) -> dict[str, Floats]:
+    """Put metrics of parts of the queries behind each other, by name."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def score_floats(
     query: Tensor,
     database: Tensor,
@@ -146,14 +215,14 @@ def score_floats(
     rule: Rule = "cosine",
     truth: Neighbours | None = None,
 ) -> Scores:
-    """Score the ranking by cosine or inner product of vectors, (Q, D) and (M, D)."""
+    """Score the ranking of vectors, (Q, D) and (M, D), by a rule."""
     if truth is not None:
         by_k = {
             k: list(rank_neighbours(query, database, truth.nearest(k), rule, query.device))
             for k in _neighbour_counts(data)
         }
         return _neighbour_scores(by_k, data, None)
-    labels = _labels(data, data.query), _labels(data, data.database)
+    labels = labels_of(data, data.query), labels_of(data, data.database)
     per_query: dict[str, Floats] = {}
     for similarity in _gains(data):
         chunks, by_cutoff = [], []
@@ -166,14 +235,9 @@ def score_floats(
             n = _cutoffs(stats)
             by_cutoff.append(cutoff_curves(stats, n))
             chunks.append(_metrics(stats, data, similarity))
-        per_query |= {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
+        per_query |= _joined(chunks)
         precision, recall = (np.concatenate(parts) for parts in zip(*by_cutoff, strict=True))
     return _scores(per_query, data, {}, {"cutoffs": _by_cutoff(n, precision, recall)})
-
-
-def _labels(data: RetrievalDataset, rows: Tensor) -> PackedBits:
-    """Pack the labels of some rows."""
-    return PackedBits(data.labels[rows].packed().numpy(), data.labels.n_classes)
 
 
 def _gains(data: RetrievalDataset) -> list[Similarity | None]:
@@ -201,8 +265,25 @@ def _scores(
     curves: dict[str, dict[str, list[float]]],
 ) -> Scores:
     means = {name: float(values.mean()) for name, values in per_query.items()}
+    groups = _group_means(per_query[data.protocol.metric], data)
     query_ap = per_query[data.protocol.metric].astype(np.float32)
-    return Scores(means | health, curves, query_ap)
+    return Scores(means | groups | health, curves, query_ap)
+
+
+def _group_means(values: Floats, data: RetrievalDataset) -> dict[str, float]:
+    """Means over the queries that the protocol tells apart, and how far the second is behind."""
+    protocol, metric = data.protocol, data.protocol.metric
+    if protocol.neighbours:  # classes are not what is relevant
+        return {}
+    masks = query_groups(
+        protocol.label, data.labels, data.query, protocol.unseen, protocol.imbalance
+    )
+    means = {n: float(values[mask.numpy()].mean()) for n, mask in masks.items() if mask.any()}
+    found = {f"{metric}:{name}": mean for name, mean in means.items()}
+    if len(means) == 2:
+        first, second = means.values()
+        found[f"{metric}:gap"] = first - second
+    return found
 
 
 def _curve(stats: RetrievalStats) -> dict[str, list[float]]:
@@ -248,8 +329,8 @@ def protocol_info(data: RetrievalDataset, inputs: str) -> dict[str, str | int]:
         Digest of what the codes were made from; records that differ in it share no table.
     """
     protocol = data.protocol
-    found = np.bitwise_or.reduce(_labels(data, data.database).rows)
-    related = _labels(data, data.query).rows & found
+    found = np.bitwise_or.reduce(labels_of(data, data.database).rows)
+    related = labels_of(data, data.query).rows & found
     return {
         "n_rows": len(data.labels),
         "n_query": protocol.n_query,
@@ -258,7 +339,7 @@ def protocol_info(data: RetrievalDataset, inputs: str) -> dict[str, str | int]:
         "n_query_without_relevant": int((~related.any(1)).sum()),
         "cutoff": protocol.cutoff,
         "metric": protocol.metric,
-        "rule": protocol.rule,
+        "rule": protocol.split_rule,
         "relevance": protocol.relevance,
         "source": protocol.source,
         "digest": protocol.digest,

@@ -19,7 +19,7 @@ SubmittedCodes = dict[str, PackedBits]
 
 WHOLE = ("codes", "rows")
 PARTS = ("query_codes", "query_rows", "database_codes", "database_rows")
-BESIDE = ("query_ap",)
+BESIDE = ("query_ap", "query_scores")
 """Arrays of a record that say nothing of the codes, so that a record's file can be scored."""
 
 

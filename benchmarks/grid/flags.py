@@ -11,9 +11,12 @@ from typing import Any
 from benchmarks.grid.errors import GridError, check_range
 from benchmarks.grid.presets import DEFAULT, read_preset
 from datasets.arguments import Parser, add_data_arguments, default_out
+from datasets.errors import lookup
 
 EXECUTORS = ("local", "loky", "dask")
 """Where cells can run, see `benchmarks.runner.executors`."""
+RECIPES = ("paper", "common", "tuned")
+"""How methods train; a file of `benchmarks.tune` is the fourth choice."""
 LISTS = ("methods", "bibtex", "recipes", "datasets", "protocols", "backbones", "presets")
 """What `benchmarks.grid.listing` lists."""
 
@@ -42,8 +45,15 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
         default="stretch",
         help="how an image becomes that square: all of it, or its centre undistorted",
     )
+    add("--shift", action="store_true", help="also ask with queries that were made worse")
+    add("--distractors", metavar="NAME", help="data whose images the database also grows by")
     add("--epochs", type=int, metavar="N", help="for every trained method; default: its recipe")
-    add("--recipe", choices=["paper", "common"], default="paper", help="how trained methods train")
+    add(
+        "--recipe",
+        default="paper",
+        metavar="paper|common|tuned|FILE.toml",
+        help="each method's own settings, one recipe for all that are trained, or what was tuned",
+    )
     add("--views", choices=["bank", "fresh"], default="bank", help="augmented views, kept or new")
     add(
         "--matmul",
@@ -73,6 +83,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     add("--scheduler", metavar="tcp://HOST:PORT", help="of a running Dask cluster")
     add("--cell-timeout", type=float, metavar="SECONDS", help="after which a cell counts as failed")
     add("--checkpoint-every", type=float, default=60.0, metavar="SECONDS", help="of a training")
+    add("--asym", action="store_true", help="rank by the scores of queries against codes too")
     add("--deterministic", action="store_true", help="torch's strict mode")
     add("--skip-absent", action="store_true", help="run the data sets that are here")
     add = parser.add_argument_group("what it writes").add_argument
@@ -80,6 +91,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     add("--dry-run", action="store_true", help="print the plan and stop")
     add("--force", action="store_true", help="run stored cells again")
     add("--no-report", action="store_true", help="write the records only")
+    add("--publish", type=Path, metavar="DIR", help="also what others can verify, without codes")
     add(
         "--keep-models",
         choices=("best", "all", "none"),
@@ -127,6 +139,10 @@ def read_grids(arguments: Sequence[str] | None, preset: str = DEFAULT) -> list[a
                 )
             check_range("--cell-timeout", options.cell_timeout, 0, _LONGEST)
         check_range("--checkpoint-every", options.checkpoint_every, 0, _LONGEST)
+        if options.publish is not None and options.no_report:
+            raise GridError("--publish: takes tables and figures of the report; drop --no-report")
+        if not options.recipe.endswith(".toml"):
+            lookup("recipe", options.recipe, dict.fromkeys(RECIPES))
         options.text_encoder = options.text_encoder or DEFAULT_ENCODER
         options.device = own_device(options.device)
         options.executor = _executor(options)

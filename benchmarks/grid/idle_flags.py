@@ -33,7 +33,7 @@ def idle_flags(
     for flag, given in (
         ("--finetune", options.finetune),
         ("--epochs", options.epochs is not None),
-        ("--recipe", options.recipe != "paper"),
+        ("--recipe", options.recipe == "common"),
         ("--views", options.views != "bank"),
         ("--matmul", options.matmul != "highest"),
     ):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.features.backbones import BACKBONES
+from typing import NamedTuple
+
+from benchmarks.features.backbones import BACKBONES, learnt_from
 from benchmarks.grid import presets
 from benchmarks.grid.find_method import installed_methods
 from benchmarks.grid.groups import GROUPS, group_of, members
@@ -36,7 +38,8 @@ def listing(what: str) -> list[str]:
         return [line for name, cls in METHODS.items() for line in _recipes(name, cls)]
     if what == "presets":
         return presets.names()
-    return list(BACKBONES)
+    width = max(map(len, BACKBONES))
+    return [f"{name:<{width}} learnt from: {learnt_from(name)}" for name in BACKBONES]
 
 
 def _methods() -> list[str]:
@@ -56,17 +59,35 @@ def _facts(name: str) -> str:
     return f"{name:<20} {known}; {', '.join(PROTOCOLS[name])}; {facts.terms}"
 
 
-def _recipes(name: str, cls: type[HashMethod]) -> list[str]:
-    """Describe how a method is trained on a frozen backbone, and how its paper trains."""
-    if not MethodSpec(name, cls).is_trained:
-        return [f"{name:<18} closed form"]
-    lines = []
+class ShownRecipe(NamedTuple):
+    """How a method is trained: when that holds, its settings by name, and where they were read."""
+
+    mode: str
+    values: dict[str, object]
+    source: str
+
+
+def recipes_of(name: str, cls: type[HashMethod]) -> list[ShownRecipe]:
+    """Describe how a method is trained on a frozen backbone, and how its paper trains.
+
+    There is nothing to describe of a closed form.
+    """
+    shown = []
     for mode, finetune in (("frozen backbone", False), ("--finetune", True)):
-        spec = method_spec(name, finetune=finetune)
-        settings = spec.settings(32)
-        values = settings["recipe"] | settings["params"]
-        if at := dict(spec.recipe.epochs_at):
-            values |= {f"epochs at {bits} bits": epochs for bits, epochs in at.items()}
+        if MethodSpec(name, cls).is_trained:
+            spec = method_spec(name, finetune=finetune)
+            settings = spec.settings(32)
+            values = settings["recipe"] | settings["params"]
+            if at := dict(spec.recipe.epochs_at):
+                values |= {f"epochs at {bits} bits": epochs for bits, epochs in at.items()}
+            shown.append(ShownRecipe(mode, values, spec.recipe.source))
+    return shown
+
+
+def _recipes(name: str, cls: type[HashMethod]) -> list[str]:
+    """Lines about the recipes of a method."""
+    lines = []
+    for mode, values, source in recipes_of(name, cls):
         lines.append(f"{name:<18} {mode}: {', '.join(f'{k}={v}' for k, v in values.items())}")
-        lines.append(f"{'':<18} from: {spec.recipe.source}")
-    return lines
+        lines.append(f"{'':<18} from: {source}")
+    return lines or [f"{name:<18} closed form"]

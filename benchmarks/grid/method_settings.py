@@ -27,6 +27,7 @@ from benchmarks.grid.method_source import source_digest
 from benchmarks.grid.no_exit import no_exit
 from benchmarks.grid.yardsticks import IN_EVERY_TABLE, YARDSTICKS
 from benchmarks.grid.yardsticks.base import VectorYardstick, Yardstick
+from benchmarks.training.embedding_views import EMBEDDING
 from datasets.augment import AUGMENTATIONS
 from datasets.errors import lookup, one_line
 from methods import METHODS, HashMethod, Recipe
@@ -116,10 +117,28 @@ class MethodSpec:
         """By what its vectors are ranked, where it has no codes."""
         return self.cls.rule if issubclass(self.cls, VectorYardstick) else "cosine"
 
+    def item_bytes(self, in_dim: int, n_bits: int) -> int:
+        """Count the bytes that are kept of an item."""
+        if issubclass(self.cls, VectorYardstick):
+            return self.cls.item_bytes(in_dim, n_bits)
+        return -(-n_bits // 8)
+
     @property
     def is_trained(self) -> bool:
         """Whether the shared trainer minimises a loss of it."""
         return is_trained(self.cls)
+
+    @property
+    def sees_noise(self) -> bool:
+        """Whether its views are features under noise, and not those of augmented images."""
+        return self.is_trained and self.recipe.augmentation == EMBEDDING
+
+    @property
+    def settable(self) -> dict[str, Any]:
+        """All that can be set, by name, as it stands; a hyper-parameter hides a recipe's field."""
+        names = [f.name for f in fields(Recipe) if f.name not in _NO_SETTINGS]
+        schedule = {name: getattr(self.recipe, name) for name in names}
+        return (schedule if self.is_trained else {}) | self.params
 
     def settings(self, n_bits: int) -> dict[str, Any]:
         """All that shapes a number of this method at a code length, as JSON data."""
@@ -145,7 +164,7 @@ class MethodSpec:
     def length_fault(self, in_dim: int, n_bits: int) -> str | None:
         """Say in one line why it gives no codes of a length, None if it does.
 
-        The constructor tells; what else goes wrong in it is left to the cell.
+        The constructor tells by `LengthError`; what else goes wrong in it is left to the cell.
 
         Parameters
         ----------
@@ -156,7 +175,7 @@ class MethodSpec:
         try:
             with no_exit(), torch.device("cpu" if n_bits <= _BUILT else "meta"):
                 self.cls(in_dim, n_bits, **self.params)
-        except ValueError as error:
+        except LengthError as error:
             return one_line(error)
         except Exception:
             return None
@@ -215,7 +234,7 @@ def method_spec(
     name: str,
     overrides: Mapping[str, Any] | None = None,
     epochs: int | None = None,
-    recipe: RecipeName = "paper",
+    recipe: RecipeName | Mapping[str, Any] = "paper",
     finetune: bool = False,
     known: Mapping[str, type[HashMethod]] = _KNOWN,
 ) -> MethodSpec:
@@ -229,8 +248,9 @@ def method_spec(
         Hyper-parameters of the constructor or fields of the recipe, by name.
     epochs : int
         For a trained method, instead of the recipe's.
-    recipe : "paper" or "common"
-        The method's own recipe, or `COMMON` for a trained method.
+    recipe : "paper", "common" or mapping
+        The method's own recipe, `COMMON` for a trained method, or what tuning chose; where that is
+        what the method has by itself, so is its row.
     finetune : bool
         Train the backbone too; "paper" is then what the paper publishes for that.
     known : mapping
@@ -250,13 +270,16 @@ def method_spec(
     if epochs is not None and spec.is_trained:
         changes.setdefault("epochs", epochs)
     start = (cls.published or cls.recipe) if finetune else cls.recipe
-    if recipe == "common" and spec.is_trained:
-        start = COMMON
-    spec = replace(spec, params=spec.params | dict(start.params), finetune=finetune)
-    schedule = {
-        f.name: getattr(start, f.name) for f in fields(Recipe) if f.name not in _NO_SETTINGS
-    }
-    settable = spec.params | (schedule if spec.is_trained else {})
+    other: Literal["common", "tuned"] | None = None
+    if isinstance(recipe, Mapping):
+        chosen = method_spec(name, recipe, known=known)
+        start = replace(chosen.recipe, params=chosen.params)
+        other = "tuned" if chosen.changes else None
+    elif recipe == "common" and spec.is_trained:
+        start, other = COMMON, "common"
+    params = spec.params | dict(start.params)
+    spec = replace(spec, params=params, recipe=start, finetune=finetune)
+    settable = spec.settable
     for parameter, value in changes.items():
         default = lookup(f"setting of {name}", parameter, settable)
         if parameter == ("bank_size" if finetune else "backbone_lr"):
@@ -279,12 +302,17 @@ def method_spec(
             f"got {changed.bank_size}; give a larger one"
         )
     if spec.is_trained:
-        lookup("augmentation", changed.augmentation, AUGMENTATIONS)
+        lookup("augmentation", changed.augmentation, {**AUGMENTATIONS, EMBEDDING: None})
+    if finetune and changed.augmentation == EMBEDDING:
+        raise GridError(
+            f"--set {name}.augmentation: {EMBEDDING} is noise on features, and --finetune trains "
+            "from images; leave out one of them"
+        )
     params = spec.params | {k: v for k, v in changes.items() if k in spec.params}
     if params != spec.params:
         _check_params(name, cls, params)
-    if start is COMMON:
-        changes = {"recipe": "common", **changes}
+    if other is not None:
+        changes = {"recipe": other, **changes}
     if finetune:
         changes = {"finetune": True, **changes}
     return replace(spec, params=params, recipe=changed, changes=changes)

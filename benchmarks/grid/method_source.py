@@ -18,15 +18,16 @@ from pathlib import Path
 from datasets.digests import code_digest, code_only, parse
 from methods.base import HashMethod
 
-_APART = ("methods.base", "methods.inputs", "methods.recipe", "methods.table")
-"""Modules of `methods` that count as a whole, or by the settings of a cell."""
+_APART = ("methods.base", "methods.inputs", "methods.recipe", "methods.space", "methods.table")
+"""Modules of `methods` that count as a whole, by the settings of a cell, or not at all."""
 
 
 @cache
 def source_digest(cls: type[HashMethod]) -> str:
     """SHA-256 over the code of a method, of all that it builds on, and of shared pieces in them.
 
-    Comments, docstrings, imports and the place of a file take no part, see `code_only`.
+    Comments, docstrings, imports and the place of a file take no part, see `code_only`; nor does
+    the search space that a class declares, for what is chosen from it is in the settings of a cell.
 
     Raises
     ------
@@ -36,9 +37,21 @@ def source_digest(cls: type[HashMethod]) -> str:
     built_on = [c for c in cls.__mro__ if issubclass(c, HashMethod)]
     parts: list[str] = []
     for c in built_on:
-        own = own_sources(c)
+        own = [_without_space(source) for source in own_sources(c)]
         parts += [*own, *_shared_pieces(own)]
     return code_digest(*sorted(set(parts), key=code_only))
+
+
+def _without_space(source: str) -> str:
+    """Take the search spaces out of a source: the lines where a class sets `space`."""
+    lines = source.splitlines(keepends=True)
+    classes = (node for node in ast.walk(parse(source)) if isinstance(node, ast.ClassDef))
+    for node in (node for cls in classes for node in cls.body):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if [target.id for target in targets if isinstance(target, ast.Name)] == ["space"]:
+            for number in range(node.lineno - 1, node.end_lineno or node.lineno):
+                lines[number] = "\n"
+    return "".join(lines)
 
 
 def _shared_pieces(sources: Sequence[str]) -> set[str]:
@@ -57,9 +70,15 @@ def _shared_pieces(sources: Sequence[str]) -> set[str]:
             pieces += [(value.__module__, name)] if _is_shared(value.__module__) else []
             continue
         found[piece] = inspect.getsource(value)
-        named = {n.id for n in ast.walk(parse(found[piece])) if isinstance(n, ast.Name)}
-        pieces += [(home, other) for other in named & vars(sys.modules[home]).keys()]
+        named = _named(found[piece]) & vars(sys.modules[home]).keys()
+        pieces += [(home, other) for other in named]
     return set(found.values())
+
+
+@cache  # methods share pieces, and a source is parsed in a hundredth of a second
+def _named(source: str) -> frozenset[str]:
+    """All names that a source uses."""
+    return frozenset(n.id for n in ast.walk(parse(source)) if isinstance(n, ast.Name))
 
 
 def _is_shared(module: str) -> bool:
@@ -116,8 +135,13 @@ def _source(spec: ModuleSpec) -> str:
     return source if isinstance(source, str) else Path(str(spec.origin)).read_text("utf-8")
 
 
-def _imported(source: str, package: str | None) -> Iterator[str]:
+@cache  # as above: what all methods build on is asked for once for each of them
+def _imported(source: str, package: str | None) -> tuple[str, ...]:
     """Full names of what a source imports; relative ones where its package is given."""
+    return tuple(_found_imports(source, package))
+
+
+def _found_imports(source: str, package: str | None) -> Iterator[str]:
     for node in ast.walk(parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

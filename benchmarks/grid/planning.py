@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from benchmarks.features.backbones import learnt_from
 from benchmarks.features.captions import check_encoder
 from benchmarks.grid.cells import Cell, expand
 from benchmarks.grid.forecast import forecast
@@ -15,17 +17,21 @@ from benchmarks.grid.idle_flags import idle_flags
 from benchmarks.grid.method_settings import (
     GridError,
     MethodSpec,
+    RecipeName,
     check_range,
     chosen_methods,
     method_spec,
     parse_overrides,
 )
+from benchmarks.grid.presets.tuned_settings import read_tuned
 from benchmarks.grid.tasks import Task, TaskRequest, open_task
+from benchmarks.grid.yardsticks import IN_EVERY_TABLE
 from benchmarks.machine.environment import place
 from datasets import full_name
 from datasets.arguments import load_options
 from datasets.errors import AbsentData, lookup
 from datasets.sources import DEFAULT_NEIGHBOURS, split_truth
+from methods.base import HashMethod
 from results.store.record import MOST, RunRecord
 from results.store.run_key import Address
 from results.store.store import ResultStore
@@ -57,6 +63,7 @@ class Plan:
         for task in dict.fromkeys(cell.task for cell in self.cells):
             protocol = task.data.protocol
             yield f"{protocol.label} on {task.label}: {protocol.sizes}"
+            yield f"  backbone learnt from: {learnt_from(task.label)}"
             yield from (f"  {note}" for note in task.data.notes)
         yield from (f"skipped: {reason}" for reason in self.skipped)
         n_stored = len(self.cells) - len(self.todo)
@@ -81,6 +88,8 @@ def make_plan(grids: Sequence[argparse.Namespace], store: ResultStore) -> Plan:
     cells, skipped = expand_grids(grids)
     todo = [cell for cell in cells if grids[0].force or not store.has(cell.address)]
     check_cells(todo)
+    if grids[0].asym and (stored := len(cells) - len(todo)):
+        skipped.append(f"--asym for {stored} cells: they are stored as they are, --force anew")
     return Plan(cells, todo, skipped)
 
 
@@ -119,8 +128,8 @@ def expand_grids(grids: Sequence[argparse.Namespace]) -> tuple[list[Cell], list[
     skipped += _absent(tasks, skip=grids[0].skip_absent)
     here = [task for task in tasks.values() if isinstance(task, Task)]
     _check_names(here)
-    place = {task: i for i, task in enumerate(here)}
-    return sorted(cells.values(), key=lambda cell: place[cell.task]), list(dict.fromkeys(skipped))
+    order = {task: i for i, task in enumerate(here)}
+    return sorted(cells.values(), key=lambda cell: order[cell.task]), list(dict.fromkeys(skipped))
 
 
 def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[str]]:
@@ -131,18 +140,25 @@ def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[
     if options.epochs is not None:
         check_range("--epochs", options.epochs, 1, MOST)
     check_encoder(options.text_encoder)
-    settings = (options.epochs, options.recipe, options.finetune)
-    methods = [method_spec(name, overrides.get(name), *settings, known) for name in known]
+    methods = _methods(options, known, overrides, {})
     asked = [_task(name, options, tasks) for name in options.datasets]
     own = [task for task in asked if isinstance(task, Task)]
     bits = list(dict.fromkeys(options.bits))
     how = (options.views, options.text_encoder, options.matmul)
-    cells = expand(own, methods, bits, options.seeds, *how)
+    tuned = {task: _tuned(options, task) for task in own}
+    of_task = {task: _methods(options, known, overrides, tuned[task] or {}) for task in own}
+    cells = [c for task in own for c in expand([task], of_task[task], bits, options.seeds, *how)]
     if any(spec.finetune for spec in methods):
         for task in own:
+            if task.tracks:
+                raise GridError(
+                    "--finetune: takes no --shift and no --distractors, which are measured on the "
+                    "features of a frozen backbone; leave them out"
+                )
             task.backbone.check_trainable()
-    refused = _refused(own, methods, bits)
-    named = chosen_methods([text for text in options.methods if text not in GROUPS])
+    refused = _refused(of_task, bits) | _untuned(of_task, tuned, bits)
+    texts = [text for text in options.methods if text not in GROUPS]
+    named = chosen_methods(texts).keys() - (set(IN_EVERY_TABLE) - set(texts))
     for (_, name, _), reason in refused.items():
         if name in named:
             raise GridError(f"--methods: {reason}; leave it out, or take other data or --bits")
@@ -150,12 +166,57 @@ def _cells(options: argparse.Namespace, tasks: Tasks) -> tuple[list[Cell], list[
     return kept, [*refused.values(), *idle_flags(options, methods, own)]
 
 
+def _methods(
+    options: argparse.Namespace,
+    known: Mapping[str, type[HashMethod]],
+    overrides: Mapping[str, Mapping[str, Any]],
+    tuned: Mapping[str, Mapping[str, Any]],
+) -> list[MethodSpec]:
+    """Look methods up, with the user's settings over what was tuned or the recipe."""
+    own: RecipeName = "common" if options.recipe == "common" else "paper"
+    return [
+        method_spec(
+            *(name, overrides.get(name), options.epochs, tuned.get(name, own), options.finetune),
+            known,
+        )
+        for name in known
+    ]
+
+
+def _tuned(options: argparse.Namespace, task: Task) -> Mapping[str, Mapping[str, Any]] | None:
+    """Read what was tuned for a task; None where that is not asked for."""
+    if options.recipe in ("paper", "common"):
+        return None
+    if options.finetune:
+        raise GridError(
+            f"--recipe {options.recipe}: was chosen for heads on frozen features; leave --finetune "
+            "out"
+        )
+    return read_tuned(options.recipe, task.table).methods
+
+
+def _untuned(
+    methods: Mapping[Task, Sequence[MethodSpec]],
+    tuned: Mapping[Task, Mapping[str, Mapping[str, Any]] | None],
+    bits: Sequence[int],
+) -> dict[tuple[Task, str, int], str]:
+    """Say which methods have something to tune, and were not tuned."""
+    return {
+        (task, spec.name, n_bits): f"{spec.name} was not tuned for {task.data.protocol.label}"
+        for task, specs in methods.items()
+        for spec in specs
+        for n_bits in spec.lengths(bits)
+        if (found := tuned[task]) is not None and spec.cls.space and spec.name not in found
+    }
+
+
 def _task(name: str, options: argparse.Namespace, tasks: Tasks) -> Task | AbsentData:
     """Open a task, once for all grids."""
     data_options = load_options(options)
-    seen_through = (options.backbone, options.input_size, options.resize, options.texts)
+    seen_through = (options.backbone, options.input_size, options.resize)
     named = _with_truth(full_name(name), options.relevance)
-    request = TaskRequest(named, data_options, *seen_through)
+    tracks = (options.shift, options.distractors and full_name(options.distractors))
+    request = TaskRequest(named, data_options, *seen_through, *tracks, options.texts)
     if request not in tasks:
         try:
             tasks[request] = open_task(request)
@@ -198,13 +259,13 @@ def _absent(tasks: Tasks, *, skip: bool) -> list[str]:
 
 
 def _refused(
-    tasks: Sequence[Task], methods: Sequence[MethodSpec], bits: Sequence[int]
+    methods: Mapping[Task, Sequence[MethodSpec]], bits: Sequence[int]
 ) -> dict[tuple[Task, str, int], str]:
     """Say which methods cannot run on which task at which code length, and why."""
     return {
         (task, spec.name, n_bits): reason
-        for task in tasks
-        for spec in methods
+        for task, specs in methods.items()
+        for spec in specs
         for n_bits in spec.lengths(bits)
         if (reason := task.refuses(spec, n_bits)) is not None
     }

@@ -7,9 +7,9 @@
 (100, 4)
 """
 
-from benchmarks.models.folder import Model, ModelError, load_model, save_model
+from benchmarks.models.config import ModelError
+from benchmarks.models.folder import Model, load_model, make_model, save_model
 from benchmarks.models.hasher import Hasher, to_faiss
-from benchmarks.models.transformer import HashTransformer
 
 __all__ = [
     "HashTransformer",
@@ -17,6 +17,16 @@ __all__ = [
     "Model",
     "ModelError",
     "load_model",
+    "make_model",
     "save_model",
     "to_faiss",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Give `HashTransformer` when it is asked for: hashing does without scikit-learn."""
+    if name == "HashTransformer":
+        from benchmarks.models.transformer import HashTransformer
+
+        return HashTransformer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from methods import METHODS
+from methods.base import HashMethod
 from results.store.record import RunRecord
 from results.tables.markup import markdown_escape
 
 _LICENCE = {
     "efficientnet_lite0": "weights of the backbone: Apache 2.0",
     "pixels": "no backbone",
+    "kmeans_patches": "the backbone was learnt from the training images",
 }
 
 
-def model_card(record: RunRecord, row: str = "") -> str:
+_SEEN = {
+    "none": "without labels",
+    "captions": "without labels, from captions",
+    "hierarchy": "without labels of images, from a hierarchy of classes",
+}
+"""What a method learnt from, by `HashMethod.supervision`."""
+
+
+def model_card(record: RunRecord, method: HashMethod, row: str = "") -> str:
     """Write ``README.md`` of a model.
 
     Parameters
     ----------
     record : RunRecord
         Of the cell that trained it.
+    method : HashMethod
+        What was trained.
     row : str
         Its row of a leaderboard, as Markdown.
     """
-    base = record.method.partition("(")[0]
-    cls = METHODS.get(base)
-    name = cls.title if cls else base
     metric = record.metric
     numbers = [
         f"| {markdown_escape(key)} | {record.metrics[key]:.4f} |"
@@ -40,11 +48,11 @@ def model_card(record: RunRecord, row: str = "") -> str:
             "library_name: hashbench",
             "tags: [hashing, image-retrieval]",
             "---",
-            f"# {name}, {record.bits} bits",
+            f"# {markdown_escape(method.title)}, {record.bits} bits",
             "",
-            f"Paper: {cls.paper}" if cls else f"Method: {markdown_escape(base)}",
+            f"Paper: {markdown_escape(method.paper)}",
             "",
-            f"Trained without labels on {where}, seed {record.seed}.",
+            f"Trained {_SEEN[method.supervision]} on {where}, seed {record.seed}.",
             f"Split: {markdown_escape(str(record.protocol_info['rule']))}.",
             "",
             "| metric | this model |",

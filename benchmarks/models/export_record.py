@@ -9,8 +9,19 @@ from torch import Tensor
 
 from benchmarks.features.base import Backbone
 from benchmarks.grid.cells import Cell
-from benchmarks.models.folder import ModelError, load_model, save_model
-from benchmarks.models.runtimes import write_faiss, write_numpy_encoder, write_onnx
+from benchmarks.models.card import model_card
+from benchmarks.models.config import ModelError
+from benchmarks.models.folder import (
+    CARD,
+    FAISS,
+    ONNX,
+    OURS,
+    Model,
+    make_model,
+    require_room,
+    save_model,
+)
+from benchmarks.models.runtimes import faiss_file, numpy_files, onnx_file
 from benchmarks.runner.compare_records import read_record, store_of
 from benchmarks.runner.repeat_record import changes, run_again
 from benchmarks.runner.reporting import read_board
@@ -40,13 +51,19 @@ def export(options: argparse.Namespace) -> list[str]:
         If the record cannot be read, its cell cannot be run, or the folder cannot be written.
     """
     record = read_record(options.record)
+    if record.kind == "yardstick":
+        raise ModelError(
+            f"record of {record.method}: a yardstick learns nothing to hash with; choose the "
+            "record of a method"
+        )
+    require_room(options.to)
     store = store_of(options.record)
     kept = store.model(options.record)
     different: list[str] = []
+    learnt: dict[str, Tensor] = {}
     if kept is not None:
         learnt = {name: torch.from_numpy(value) for name, value in kept.items()}
     else:
-        learnt = {}
 
         def on_trained(cell: Cell, found: dict[str, Tensor]) -> None:
             if cell.key.seed == record.seed:
@@ -54,24 +71,34 @@ def export(options: argparse.Namespace) -> list[str]:
 
         again, arrays = run_again(record, options, on_trained)
         different = list(changes(record, again, store.arrays(options.record), arrays))
-    save_model(options.to, record, learnt, _row(store, record))
-    model = load_model(options.to)
-    write_numpy_encoder(options.to, model, learnt)
+    model = make_model(record, learnt, [options.method] if options.method else OURS)
+    card = model_card(record, model.method, _row(store, record))
+    save_model(
+        options.to, model, {CARD: card.encode(), **_for_other_programs(model, record, options)}
+    )
+    return different
+
+
+def _for_other_programs(
+    model: Model, record: RunRecord, options: argparse.Namespace
+) -> dict[str, bytes]:
+    files = numpy_files(model)
     if options.faiss:
-        write_faiss(options.to, model)
+        files[FAISS] = faiss_file(model)
     if options.onnx and model.config.image_size is None:
-        write_onnx(options.to, model)
+        files[ONNX] = onnx_file(model)
     elif options.onnx:
         network = model.network(options.backbone)
-        write_onnx(options.to, model, network, _some_images(record, network, options))
-    return different
+        files[ONNX] = onnx_file(model, network, _some_images(record, network, options))
+    return files
 
 
 def _some_images(record: RunRecord, network: Backbone, options: argparse.Namespace) -> Tensor:
     """Read a few training images as the backbone sees them."""
-    data = load(options.dataset or f"{record.dataset}/{record.protocol}", load_options(options))
+    name = options.dataset or f"{record.dataset}/{record.protocol}"
+    data = load(name, load_options(options))
     if data.images is None:
-        raise ModelError(f"{options.dataset}: has no images; name the data of the record")
+        raise ModelError(f"{name}: has no images; name the data of the record")
     images = data.images if network.resize == "stretch" else data.images.undistorted()
     images.prepare(options.cache / "pixels", silent)
     return network.square(images.read(data.train[:32]))

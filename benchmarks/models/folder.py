@@ -1,90 +1,54 @@
 """A model on disk: what a cell of a grid learnt, in the layout of the Hugging Face hub.
 
 =======================  ==========================================================================
+``golden.safetensors``   eight inputs and their scores, checked whenever the model is loaded
 ``model.safetensors``    weights of the method, and of the backbone where it was trained too
 ``config.json``          method, hyper-parameters, backbone, preprocessing, code length, origin,
                          and the SHA-256 of the other files
-``golden.safetensors``   eight inputs and their scores, checked whenever the model is loaded
 ``README.md``            the model card
 =======================  ==========================================================================
+
+Files for other programs lie beside them, see `benchmarks.models.runtimes`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from benchmarks.features.backbones import backbone
-from benchmarks.features.base import Backbone, BackboneError
+from benchmarks.features.base import Backbone, Resize
 from benchmarks.features.extraction import extraction_digest
-from benchmarks.models.card import model_card
+from benchmarks.features.kmeans_patches import WEIGHTS as PATCHES
+from benchmarks.features.kmeans_patches import KMeansPatches
+from benchmarks.models.config import CONFIG, FORMAT, ModelConfig, ModelError, as_exported
 from benchmarks.runner.repeat_record import stored_method
-from datasets.errors import one_line
+from benchmarks.training.restore import restore
+from datasets.errors import DatasetError, one_line
 from methods.base import HashMethod
 from results.store.files import write_atomic
 from results.store.record import RunRecord
 
-FORMAT = 1
-CONFIG, WEIGHTS, GOLDEN, CARD = (
-    "config.json",
-    "model.safetensors",
-    "golden.safetensors",
-    "README.md",
-)
+GOLDEN, WEIGHTS, CARD = "golden.safetensors", "model.safetensors", "README.md"
+ENCODER, HEAD, FAISS, ONNX = "encode.py", "head.npz", "hash.faiss", "model.onnx"
+FILES = (GOLDEN, WEIGHTS, ENCODER, HEAD, FAISS, ONNX, CARD, CONFIG)
+"""In the order in which they are written: the first says whose folder it is, the last that it is
+whole."""
+READ = (WEIGHTS, GOLDEN)
+"""Files that `load_model` needs beside the config."""
 SURE = 1e-3
 """Scores this close to 0, in standard deviations of the golden ones, may round to either side."""
 
-
-class ModelError(Exception):
-    """A model that cannot be written or read; the message is one line meant for the user."""
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """What ``config.json`` holds.
-
-    Attributes
-    ----------
-    format : int
-        Of this layout.
-    method, bits, seed, dataset, protocol, backbone : str or int
-        Names of the cell that the model comes from, see `results.store.run_key.RunKey`.
-    record : str
-        Digest of the cell, 64 hexadecimal digits.
-    settings : dict
-        All that shaped the cell's numbers, see `benchmarks.grid.cells.Cell.settings`.
-    in_dim : int
-        Width D of what the method takes.
-    image_size : int or None
-        Side, in pixels, that images are decoded to before the backbone resizes them; None where
-        the data set had no images.
-    versions : dict
-        Libraries by name.
-    sha256 : dict
-        Of the files beside, by name.
-    """
-
-    format: int
-    method: str
-    bits: int
-    seed: int
-    dataset: str
-    protocol: str
-    backbone: str
-    record: str
-    settings: dict[str, Any]
-    in_dim: int
-    image_size: int | None
-    versions: dict[str, str]
-    sha256: dict[str, str]
+OURS = ("all",)
+"""Methods of which a model is loaded unless others are named."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +62,17 @@ class Model:
     config : ModelConfig
     weights : dict of str to Tensor
         Of the backbone, where it was trained too; else empty.
+    golden : dict of str to Tensor
+        ``golden.inputs``, float32 (n, ...), and their ``golden.scores``, float32 (n, K).
+    patches : Tensor or None, float32, shape (n,)
+        What a backbone learnt from the training images, see `KMeansPatches.weights`.
     """
 
     method: HashMethod
     config: ModelConfig
     weights: Mapping[str, Tensor]
+    golden: Mapping[str, Tensor]
+    patches: Tensor | None = None
 
     def network(self, name: str | None = None) -> Backbone:
         """Build the backbone that the model was trained on.
@@ -118,79 +88,140 @@ class Model:
             If it had none, its weights cannot be had or are others, or the code between images and
             features has changed since.
         """
-        settings = self.config.settings
+        who = f"model {self.config.method}"
         if self.config.image_size is None:
             raise ModelError(
-                f"model {self.config.method}: it was trained on features and knows no images; "
-                "give features to encode"
+                f"{who}: it was trained on features and knows no images; give features to encode"
             )
-        wanted = settings["backbone"]
         try:
-            found = backbone(name or wanted["name"], wanted["input_size"], wanted["resize"])
-            digest = found.digest
-        except BackboneError as error:
-            raise ModelError(f"model {self.config.method}: {error}") from error
-        if digest != wanted["digest"] or settings["extraction"] != extraction_digest():
-            what = "its weights" if digest != wanted["digest"] else "the code around it"
+            with as_exported(who):
+                return self._network(who, name)
+        except DatasetError as error:
+            raise ModelError(f"{who}: {error}") from error
+
+    def _network(self, who: str, name: str | None) -> Backbone:
+        settings = self.config.settings
+        wanted = settings["backbone"]
+        if wanted["resize"] not in get_args(Resize):
+            raise ValueError(f"resize is {wanted['resize']!r}")
+        found = backbone(name or wanted["name"], wanted["input_size"], wanted["resize"])
+        if isinstance(found, KMeansPatches) and self.patches is not None:
+            found = found.restored(self.patches, wanted["digest"])
+        other_weights = found.digest != wanted["digest"]
+        if other_weights or settings["extraction"] != extraction_digest():
+            what = "its weights" if other_weights else "the code around it"
             raise ModelError(
-                f"model {self.config.method}: backbone {found.label} gives other features here, "
-                f"for {what} differ from those that the model was trained on; export the model "
-                "again, or install the version that made it"
+                f"{who}: backbone {found.label} gives other features here, for {what} differ from "
+                "those that the model was trained on; export the model again, or install the "
+                "version that made it"
             )
         if self.weights:
             found, weights = found.trainable(), [self.weights[key] for key in sorted(self.weights)]
             for parameter, value in zip(found.parameters(), weights, strict=True):
-                parameter.data.copy_(value)
+                parameter.data.copy_(value.reshape(parameter.shape))
         return found
 
 
-def save_model(
-    folder: Path, record: RunRecord, learnt: Mapping[str, Tensor], card: str = ""
-) -> None:
-    """Write a model; a folder that holds one is replaced, its config last.
+def make_model(
+    record: RunRecord, learnt: Mapping[str, Tensor], methods: Sequence[str] = OURS
+) -> Model:
+    """Make a model of what the cell of a record learnt.
 
     Parameters
     ----------
-    folder : Path
     record : RunRecord
-        Of the cell that trained it.
     learnt : mapping from str to Tensor
         What `benchmarks.runner.fit_and_encode.learnt` says of it.
-    card : str
-        Lines of the leaderboard that the model card shows.
+    methods : sequence of str
+        The record's is one of them, see `benchmarks.grid.method_settings.chosen_methods`.
 
     Raises
     ------
     ModelError
-        If the folder cannot be written.
+        If the two do not belong together.
     """
-    parts: dict[str, dict[str, Tensor]] = {WEIGHTS: {}, GOLDEN: {}}
-    for name, value in learnt.items():
-        if name != "image_size":
-            parts[GOLDEN if name.startswith("golden.") else WEIGHTS][name] = value
-    files = {name: safetensors.torch.save(tensors) for name, tensors in parts.items()}
-    size = learnt.get("image_size")
-    config = ModelConfig(
-        FORMAT,
-        **vars(record.key),
-        record=record.digest,
-        settings=record.settings,
-        in_dim=learnt["golden.inputs"].shape[-1],
-        image_size=None if size is None else int(size),
-        versions=record.versions,
-        sha256={name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-    )
-    files[CARD] = model_card(record, card).encode()
-    files[CONFIG] = json.dumps(asdict(config), indent=1).encode()
+    who = f"record of {record.method}"
+    golden = {name: value for name, value in learnt.items() if name.startswith("golden.")}
+    weights = {n: x for n, x in learnt.items() if n not in golden and n != "image_size"}
+    with as_exported(who):
+        size = learnt.get("image_size")
+        config = ModelConfig(
+            FORMAT,
+            **vars(record.key),
+            record=record.digest,
+            settings=record.settings,
+            in_dim=golden["golden.inputs"].shape[-1],
+            image_size=None if size is None else int(size),
+            versions=record.versions,
+            sha256={},
+        )
+    return _built(who, config, weights, golden, methods)
+
+
+def require_room(folder: Path) -> None:
+    """Refuse a folder with files that are of no model: none of them is written over.
+
+    Raises
+    ------
+    ModelError
+        If it is such a folder, or none.
+    """
     try:
-        for name, data in files.items():
-            write_atomic(folder / name, data)
+        there = {path.name for path in folder.iterdir()}
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ModelError(f"model folder {folder}: {error.strerror}; choose another") from error
+    if there and GOLDEN not in there:
+        raise ModelError(
+            f"model folder {folder}: holds other files; choose one that is new or empty"
+        )
+
+
+def save_model(folder: Path, model: Model, more: Mapping[str, bytes]) -> None:
+    """Write a model; a folder that holds another one is replaced, its config last.
+
+    Parameters
+    ----------
+    folder : Path
+    model : Model
+    more : mapping from str to bytes
+        The model card and files for other programs, by name.
+
+    Raises
+    ------
+    ModelError
+        If the folder cannot be written, or holds something else.
+    """
+    require_room(folder)
+    weights = {f"method.{name}": value for name, value in model.method.state_dict().items()}
+    weights |= {f"backbone.{name}": value for name, value in model.weights.items()}
+    files = {
+        **more,
+        GOLDEN: safetensors.torch.save(dict(model.golden)),
+        WEIGHTS: safetensors.torch.save({n: x.contiguous() for n, x in weights.items()}),
+    }
+    # The card is for people, who may write in it.
+    digests = {n: hashlib.sha256(data).hexdigest() for n, data in files.items() if n != CARD}
+    files[CONFIG] = replace(model.config, sha256=digests).text().encode()
+    try:
+        for name in FILES:
+            if name in files:
+                write_atomic(folder / name, files[name])
+            else:  # of the model before
+                (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise ModelError(f"model folder {folder}: {error.strerror}; choose another") from error
 
 
-def load_model(folder: Path) -> Model:
+def load_model(folder: Path, methods: Sequence[str] = OURS) -> Model:
     """Read a model and check it whole.
+
+    Parameters
+    ----------
+    folder : Path
+    methods : sequence of str
+        The model's is one of them, see `benchmarks.grid.method_settings.chosen_methods`.
 
     Raises
     ------
@@ -198,43 +229,17 @@ def load_model(folder: Path) -> Model:
         If a file is missing or altered, the method is another one here, or the golden inputs get
         other codes.
     """
-    config = _config(folder)
-    tensors = {name: _tensors(folder, name, config) for name in (WEIGHTS, GOLDEN)}
-    state: dict[str, dict[str, Tensor]] = {"method": {}, "backbone": {}}
-    for name, value in tensors[WEIGHTS].items():
-        part, _, rest = name.partition(".")
-        state.setdefault(part, {})[rest] = value
-    method = _method(folder, config)
-    try:
-        _restore(method, state["method"])
-    except (RuntimeError, KeyError) as error:
-        raise ModelError(f"model folder {folder}: {WEIGHTS}: {one_line(error)}") from error
-    model = Model(method.eval(), config, state["backbone"])
-    _check_golden(folder, model, tensors[GOLDEN])
-    return model
+    config = ModelConfig.read(folder)
+    who = f"model folder {folder}"
+    for name in FILES[:-2]:
+        if name not in READ and (folder / name).exists():
+            _checked(folder, name, config)
+    weights, golden = (_tensors(folder, name, config) for name in READ)
+    return _built(who, config, weights, golden, methods)
 
 
-def _config(folder: Path) -> ModelConfig:
-    try:
-        data = json.loads((folder / CONFIG).read_text())
-        if data["format"] != FORMAT:
-            raise ModelError(
-                f"model folder {folder}: format {data['format']}, this version reads {FORMAT}; "
-                "export the model again"
-            )
-        return ModelConfig(**{f.name: data[f.name] for f in fields(ModelConfig)})
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"model folder {folder}: no {CONFIG}; write one with benchmarks.export"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f"model folder {folder}: {CONFIG} cannot be read ({one_line(error)}); export the model "
-            "again"
-        ) from error
-
-
-def _tensors(folder: Path, name: str, config: ModelConfig) -> dict[str, Tensor]:
+def _checked(folder: Path, name: str, config: ModelConfig) -> bytes:
+    """Return a file's bytes, which must be those that the config was written for."""
     try:
         data = (folder / name).read_bytes()
     except OSError as error:
@@ -246,38 +251,62 @@ def _tensors(folder: Path, name: str, config: ModelConfig) -> dict[str, Tensor]:
             f"model folder {folder}: {name} is not the file that {CONFIG} was written for; "
             "export the model again"
         )
-    found: dict[str, Tensor] = safetensors.torch.load(data)
+    return data
+
+
+def _tensors(folder: Path, name: str, config: ModelConfig) -> dict[str, Tensor]:
+    try:
+        found: dict[str, Tensor] = safetensors.torch.load(_checked(folder, name, config))
+    except safetensors.SafetensorError as error:
+        raise ModelError(
+            f"model folder {folder}: {name}: {one_line(error)}; export the model again"
+        ) from error
     return found
 
 
-def _method(folder: Path, config: ModelConfig) -> HashMethod:
+def _built(
+    who: str,
+    config: ModelConfig,
+    weights: Mapping[str, Tensor],
+    golden: Mapping[str, Tensor],
+    methods: Sequence[str],
+) -> Model:
+    """Build a method with its weights; the golden inputs must get their codes."""
+    parts: dict[str, dict[str, Tensor]] = {"method": {}, "backbone": {}}
+    with as_exported(who):
+        patches = weights.get(PATCHES)
+        for name, value in weights.items():
+            part, _, rest = name.partition(".")
+            if name != PATCHES:
+                parts[part][rest] = value
+        x, expected = golden["golden.inputs"], golden["golden.scores"]
+        # Sizes that the files bear out are sizes that there is room for.
+        shapes = tuple(x.shape), tuple(expected.shape)
+        if not len(x) or (shapes[0][-1], shapes[1]) != (config.in_dim, (len(x), config.bits)):
+            raise ValueError(f"golden inputs {shapes[0]}, scores {shapes[1]}")
+        if not expected.isfinite().all():
+            raise ValueError("golden scores must be finite")
+        method = _method(who, config, methods)
+        restore(method, parts["method"])
+        with torch.no_grad():
+            scores = method.project(x)
+        sure = expected.abs() > SURE * expected.std(correction=0)
+        wrong = int(((scores > 0) != (expected > 0))[sure].sum())
+        if wrong:
+            raise ModelError(
+                f"{who}: {wrong} of {int(sure.sum())} bits of the golden inputs come out otherwise "
+                "here; export the model again on this machine"
+            )
+    return Model(method, config, parts["backbone"], golden, patches)
+
+
+def _method(who: str, config: ModelConfig, methods: Sequence[str]) -> HashMethod:
     settings = config.settings["method"]
-    spec = stored_method(settings, config.bits)
-    if spec.settings(config.bits)["source"] != settings["source"]:
-        raise ModelError(
-            f"model folder {folder}: made by another version of {config.method}; export the model "
-            "again, or install the version that made it"
-        )
     with torch.random.fork_rng(devices=[]):  # what it draws is overwritten
-        return spec.cls(config.in_dim, config.bits, **spec.params)
-
-
-def _restore(method: HashMethod, state: Mapping[str, Tensor]) -> None:
-    """Load weights; buffers, such as anchors, take the size that training gave them."""
-    for name, _ in list(method.named_buffers()):
-        owner, _, last = name.rpartition(".")
-        method.get_submodule(owner)._buffers[last] = torch.empty_like(state[name])
-    method.load_state_dict(dict(state))
-
-
-def _check_golden(folder: Path, model: Model, golden: Mapping[str, Tensor]) -> None:
-    with torch.no_grad():
-        scores = model.method.project(golden["golden.inputs"])
-    expected = golden["golden.scores"]
-    sure = expected.abs() > SURE * expected.std()
-    wrong = int(((scores > 0) != (expected > 0))[sure].sum())
-    if wrong:
-        raise ModelError(
-            f"model folder {folder}: {wrong} of {int(sure.sum())} bits of the golden inputs come "
-            "out otherwise here; export the model again on this machine"
-        )
+        spec = stored_method(settings, config.bits, methods)
+        if spec.settings(config.bits)["source"] != settings["source"]:
+            raise ModelError(
+                f"{who}: made by another version of {config.method}; export the model again, or "
+                "install the version that made it"
+            )
+        return spec.cls(config.in_dim, config.bits, **spec.params).eval()

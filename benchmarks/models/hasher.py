@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,19 +18,21 @@ from benchmarks.features.extraction import extract_blocks, whole_images
 from benchmarks.features.extractor import Extractor, autocast
 from benchmarks.features.onnx_backbone import quickest, unheard
 from benchmarks.machine.environment import choose_device
-from benchmarks.models.folder import Model, ModelError, load_model
+from benchmarks.models.config import ModelError
+from benchmarks.models.folder import OURS, Model, load_model
+from benchmarks.models.given_images import given_images
+from benchmarks.models.places import find_model
 from benchmarks.training.training_sets import IMAGES_PER_PASS
-from datasets.files.images import Encoded, EncodedImages, FileItems
+from datasets.files.images import Encoded, EncodedImages
 from datasets.image_source import ImageSource, MemoryImages
 from datasets.progress import Progress, silent
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 BLOCK = 512
 """Images that are decoded and passed on at a time."""
-
-_PNG_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "I;16")
+ROWS = 8192
+"""Features that are looked at or scored at a time."""
+_MOST = 800
+"""Side of decoded images, in pixels; a block of larger ones would take a gigabyte."""
 
 Items = Any
 """Images, paths of images, or features; see `Hasher.encode`."""
@@ -74,28 +75,30 @@ class Hasher:
         revision: str | None = None,
         device: str = "auto",
         backbone: str | None = None,
+        method: str | None = None,
     ) -> Self:
         """Read a model.
 
         Parameters
         ----------
         place : str or Path
-            Folder of a model, or the name of a repository of the Hugging Face hub.
+            Folder of a model, or a repository of the Hugging Face hub, ``NAME/NAME`` or
+            ``NAME/NAME@COMMIT``.
         revision : str, optional
             Commit of that repository, 40 hexadecimal digits: what is loaded can then not change.
         device : "auto", "cpu", "cuda" or "cuda:i"
         backbone : str, optional
             The backbone as it is named here, where its weights are a file: ``timm:MODEL=FILE``.
+        method : str, optional
+            Class of a method from outside, ``FILE.py:CLASS`` say; its code is run.
 
         Raises
         ------
         ModelError
             If it cannot be had, or is not whole; see `benchmarks.models.folder.load_model`.
         """
-        folder = Path(place)
-        if not folder.is_dir():
-            folder = _from_hub(str(place), revision)
-        return cls(load_model(folder), device, backbone)
+        model = load_model(find_model(place, revision), [method] if method else OURS)
+        return cls(model, device, backbone)
 
     def encode(self, items: Items, progress: Progress = silent) -> NDArray[np.uint8]:
         """Hash images or features.
@@ -133,14 +136,15 @@ class Hasher:
         """
         with torch.no_grad():
             parts = [
-                self._method.project(part.to(self._device)).cpu().numpy()
+                self._method.project(some.to(self._device, torch.float32)).cpu().numpy()
                 for part in self._inputs(items, progress)
+                for some in part.split(ROWS)
             ]
         return np.concatenate(parts) if parts else np.empty((0, self.n_bits), np.float32)
 
     def features(self, items: Items, progress: Progress = silent) -> NDArray[np.float32]:
         """Return what the method takes of some items, float32 (N, ...); features come as given."""
-        parts = [part.numpy() for part in self._inputs(items, progress)]
+        parts = [part.float().numpy() for part in self._inputs(items, progress)]
         return np.concatenate(parts) if parts else np.empty((0, self._method.in_dim), np.float32)
 
     def problems(self, images: Encoded) -> dict[int, str]:
@@ -148,33 +152,46 @@ class Hasher:
         return EncodedImages(images, self._image_size).problems()
 
     def _inputs(self, items: Items, progress: Progress) -> Iterator[Tensor]:
-        """Yield inputs of the method, float32 (B, ...), a block at a time."""
+        """Yield inputs of the method, float (B, ...): of images a block at a time."""
         if isinstance(items, Encoded):
             source = EncodedImages(items, self._image_size)
             yield from self._extracted([source], len(items), progress)
             return
         if isinstance(items, list | tuple):
-            sources = (_decoded(part, self._image_size) for part in _in_blocks(items))
+            sources = (
+                given_images(items[i : i + BLOCK], i, self._image_size)
+                for i in range(0, len(items), BLOCK)
+            )
             yield from self._extracted(sources, len(items), progress)
             return
-        array = torch.as_tensor(np.asarray(items))
+        array = _array(items)
         if array.dtype == torch.uint8 and array.ndim == 4 and array.shape[1] == 3:
             yield from self._extracted([MemoryImages(array)], len(array), progress)
             return
-        ndim = 2 if self._method.consumes == "features" else 3
+        self._require_features(array)
+        yield array
+
+    def _require_features(self, array: Tensor) -> None:
+        """Raise ModelError unless an array holds what the method takes."""
+        kind = self._method.consumes
+        ndim = 2 if kind == "features" else 3
         if not array.is_floating_point() or array.ndim != ndim:
             raise ModelError(
-                f"Hasher.encode: expected paths, images uint8 (N, 3, H, W) or "
-                f"{self._method.consumes} float with {ndim} axes, got {array.dtype} of shape "
-                f"{tuple(array.shape)}"
+                f"Hasher.encode: expected a list of paths, images uint8 (N, 3, H, W) or {kind} "
+                f"float with {ndim} axes, got {array.dtype} of shape {tuple(array.shape)}"
             )
         if array.shape[-1] != self._method.in_dim:
             raise ModelError(
-                f"Hasher.encode: the model takes {self._method.consumes} of width "
-                f"{self._method.in_dim}, got {array.shape[-1]}; give those of "
-                f"{self.model.config.backbone}"
+                f"Hasher.encode: the model takes {kind} of width {self._method.in_dim}, got "
+                f"{array.shape[-1]}; give those of {self.model.config.backbone}"
             )
-        yield array.float()
+        for i, part in enumerate(array.split(ROWS)):
+            bad = ~part.float().flatten(1).isfinite().all(1)
+            if bad.any():
+                row = i * ROWS + int(bad.nonzero()[0, 0])
+                raise ModelError(
+                    f"Hasher.encode: {kind} must be finite, row {row} is not; leave it out"
+                )
 
     @property
     def _image_size(self) -> int:
@@ -182,6 +199,11 @@ class Hasher:
         if size is None:
             self.model.network()  # says why
             raise AssertionError
+        if not 1 <= size <= _MOST:
+            raise ModelError(
+                f"model {self.model.config.method}: images are decoded to 1..{_MOST} pixels, its "
+                f"config says {size}; export the model again"
+            )
         return size
 
     def _extracted(
@@ -192,7 +214,7 @@ class Hasher:
             self._network = self.model.network(self._backbone).to(self._device)
         network, done = self._network, 0
         read = self._trained_blocks if self.model.weights else self._frozen_blocks
-        for source in sources:
+        for source in filter(len, sources):
             seen = source if network.resize == "stretch" else source.undistorted()
             for block in read(network, seen):
                 done += len(block)
@@ -229,64 +251,13 @@ def to_faiss(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.packbits(np.unpackbits(codes, axis=1), axis=1, bitorder="little")
 
 
-class _Bytes(Encoded):
-    """Encoded images in memory."""
-
-    kind = "memory"
-
-    def __init__(self, images: Sequence[bytes]) -> None:
-        self._images = list(images)
-        self.fingerprints = [str(i) for i in range(len(self._images))]
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def items(self, start: int = 0) -> Iterator[tuple[str, bytes]]:
-        """Yield images from row `start` on."""
-        for row in range(start, len(self._images)):
-            yield f"image {row}", self._images[row]
-
-    def subset(self, rows: Tensor) -> _Bytes:
-        """Keep some images."""
-        return _Bytes([self._images[row] for row in rows.tolist()])
-
-
-def _in_blocks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(items), BLOCK):
-        yield items[start : start + BLOCK]
-
-
-def _decoded(items: Sequence[str | Path | Image], size: int) -> EncodedImages:
-    """Images of files or of Pillow, decoded as the benchmark does."""
-    paths = [Path(item) for item in items if isinstance(item, str | Path)]
-    if len(paths) == len(items):
-        return EncodedImages(FileItems(Path("/"), [str(path.absolute()) for path in paths]), size)
-    images = [item for item in items if not isinstance(item, str | Path) and hasattr(item, "save")]
-    if len(images) < len(items):
-        kinds = sorted({type(item).__name__ for item in items})
-        raise ModelError(
-            f"Hasher.encode: expected paths or Pillow images, got {' and '.join(kinds)}"
-        )
-    files = [io.BytesIO() for _ in images]
-    for image, file in zip(images, files, strict=True):
-        whole = image if image.mode in _PNG_MODES else image.convert("RGB")
-        whole.save(file, "PNG", exif=image.getexif())  # which says how it is turned
-    return EncodedImages(_Bytes([file.getvalue() for file in files]), size)
-
-
-def _from_hub(name: str, revision: str | None) -> Path:
-    """Fetch a model from the Hugging Face hub at one commit."""
-    if name.count("/") != 1 or revision is None:
-        raise ModelError(
-            f"model {name}: no such folder; a repository of the hub is given as NAME/NAME with "
-            "revision=COMMIT"
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
+def _array(items: Any) -> Tensor:
+    if isinstance(items, Tensor):
+        return items.detach().cpu()
     try:
-        return Path(snapshot_download(name, revision=revision))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        return torch.as_tensor(np.asarray(items))
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(
-            f"model {name}: the hub does not give it at {revision} ({type(error).__name__})"
+            "Hasher.encode: expected a list of paths or of images, or an array of numbers, got "
+            f"{type(items).__name__}"
         ) from error

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import glob
+import hashlib
+import io
+import itertools
+import json
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.models.folder import ModelError
+from benchmarks.models.config import ModelError
 from benchmarks.models.hasher import BLOCK, Hasher
-from datasets.errors import DatasetError, printable
+from datasets.errors import DatasetError
 from datasets.files.hub import LocalFile, file_sha256
 from datasets.files.images import Encoded, FileItems
 from datasets.files.parquet import ParquetItems
 from datasets.own.folder import image_names
 from datasets.progress import Progress, silent
+from results.store.files import write_atomic
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,36 +60,44 @@ def find_images(texts: Sequence[str], column: str = "image") -> list[Found]:
         If nothing has the name, or it cannot be read.
     """
     found: list[Found] = []
-    names: list[str] = []
-    for text in texts:
-        if text.endswith(".parquet"):
-            found += _files(names)
-            names = []
-            items = ParquetItems([LocalFile(Path(text), file_sha256(Path(text)))], column)
-            found.append(Found([f"{text}:{row}" for row in range(len(items))], items))
+    files = itertools.chain.from_iterable(map(_named, texts))
+    for is_table, names in itertools.groupby(files, lambda name: name.endswith(".parquet")):
+        if is_table:
+            found += (_table(name, column) for name in names)
         else:
-            names += _named(text)
-    return [*found, *_files(names)]
+            kept = list(names)
+            items = FileItems(Path("/"), [str(Path(name).absolute()) for name in kept])
+            found.append(Found(kept, items))
+    return found
 
 
-def _files(names: Sequence[str]) -> list[Found]:
-    absolute = [str(Path(name).absolute()) for name in names]
-    return [Found(list(names), FileItems(Path("/"), absolute))] if names else []
+def _table(name: str, column: str) -> Found:
+    path = Path(name)
+    items = ParquetItems([LocalFile(path, file_sha256(path))], column)
+    return Found([f"{name}:{row}" for row in range(len(items))], items)
 
 
 def _named(text: str) -> list[str]:
-    """Files of a folder, of a pattern, or the one of a name."""
-    path = Path(text)
-    if path.is_dir():
-        names = [str(path / name) for name in image_names(path)]
-    elif path.exists():
+    """Images of a folder, files of a pattern, or the one of a name."""
+    mode = _mode(text)
+    if stat.S_ISDIR(mode):
+        names = [str(Path(text) / name) for name in image_names(Path(text))]
+    elif mode:
         names = [text]
     else:
-        matches = glob.glob(text, recursive=True)  # noqa: PTH207 - patterns may be absolute
-        names = sorted(name for name in matches if Path(name).is_file())
-    if not names:
-        raise ModelError(f"{printable(text)}: no image there; give files, folders or patterns")
-    return names
+        names = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - patterns may be absolute
+    files = [name for name in names if stat.S_ISREG(_mode(name))]
+    if not files:
+        raise ModelError(f"{text}: no image there; give files, folders or patterns")
+    return files
+
+
+def _mode(name: str) -> int:
+    """Say what bears a name, as `os.stat` does; 0 for nothing."""
+    try:
+        return Path(name).stat().st_mode
+    except (OSError, ValueError):
+        return 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +152,7 @@ def hash_images(
             block_names = [block_names[row] for row in rows]
             part = hasher.features(encoded.subset(torch.tensor(rows).long()))
         names += block_names
-        codes.append(hasher.encode(part) if len(part) else codes[0])
+        codes.append(hasher.encode(part))
         if keep_inputs and len(part):
             inputs.append(part.astype(np.float16))
         progress("images hashed", len(names) + len(broken), total)
@@ -150,3 +165,33 @@ def _blocks(found: Sequence[Found]) -> Iterator[tuple[list[str], Encoded]]:
         for start in range(0, len(each.names), BLOCK):
             rows = torch.arange(start, min(start + BLOCK, len(each.names)))
             yield each.names[start : start + BLOCK], each.encoded.subset(rows)
+
+
+def write_codes(path: Path, hasher: Hasher, hashed: Hashed) -> None:
+    """Write codes as a ``.npy`` file, and beside it a JSON file with what they are of.
+
+    Raises
+    ------
+    ModelError
+        If the disk refuses.
+    """
+    data = npy(hashed.codes)
+    about = {
+        "record": hasher.model.config.record,
+        "bits": hasher.n_bits,
+        "bit_order": hasher.bit_order,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "paths": hashed.names,
+    }
+    try:
+        write_atomic(path, data)
+        write_atomic(path.with_suffix(".json"), json.dumps(about).encode())
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror}; choose another file with --out") from error
+
+
+def npy(array: NDArray[Any]) -> bytes:
+    """Return an array as a ``.npy`` file."""
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()

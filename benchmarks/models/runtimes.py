@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import inspect
 import io
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +17,10 @@ from torch import Tensor, nn
 
 from benchmarks.features.base import Backbone
 from benchmarks.models import numpy_encoder
-from benchmarks.models.folder import Model, ModelError
+from benchmarks.models.config import ModelError
+from benchmarks.models.folder import ENCODER, HEAD, Model
 from benchmarks.models.numpy_encoder import scores as numpy_scores
 from methods.base import HashMethod
-from results.store.files import write_atomic
 
 SURE = 1e-4
 """Scores of at least this absolute value must get the same bit everywhere."""
@@ -52,28 +50,24 @@ def linear_layers(method: HashMethod) -> Head | None:
     return head
 
 
-def write_numpy_encoder(folder: Path, model: Model, golden: Mapping[str, Tensor]) -> bool:
-    """Write ``encode.py`` and ``head.npz``, which need NumPy alone; False where no head fits.
+def numpy_files(model: Model) -> dict[str, bytes]:
+    """Return ``encode.py`` and ``head.npz``, which need NumPy alone; nothing where no head fits.
 
-    Parameters
-    ----------
-    golden : mapping from str to Tensor
-        Inputs of the model and their scores; they must come out the same.
+    The golden inputs come out the same.
     """
     head = linear_layers(model.method) if model.method.consumes == "features" else None
     if head is None:
-        return False
+        return {}
+    golden = model.golden
     if not _same_bits(numpy_scores(golden["golden.inputs"].numpy(), head), golden["golden.scores"]):
-        return False
+        return {}
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **head)
-    _write(folder / "head.npz", file.getvalue())
-    _write(folder / "encode.py", inspect.getsource(numpy_encoder).encode())
-    return True
+    return {HEAD: file.getvalue(), ENCODER: inspect.getsource(numpy_encoder).encode()}
 
 
-def write_faiss(folder: Path, model: Model) -> None:
-    """Write ``hash.faiss``: a linear head as an index of faiss, floats in, Hamming distances out.
+def faiss_file(model: Model) -> bytes:
+    """Return ``hash.faiss``: a linear head as an index of faiss, floats in, Hamming distances out.
 
     faiss sets a bit where a score is >= 0 and we where it is > 0. The index therefore holds the
     complement of each code, by weights of the other sign: every Hamming distance is the same, and
@@ -102,13 +96,12 @@ def write_faiss(folder: Path, model: Model) -> None:
     transform.is_trained = True
     index = faiss.IndexPreTransform(transform, faiss.IndexLSH(bits, bits, False, False))
     index.is_trained = True
-    _write(folder / "hash.faiss", faiss.serialize_index(index).tobytes())
+    data: bytes = faiss.serialize_index(index).tobytes()
+    return data
 
 
-def write_onnx(
-    folder: Path, model: Model, network: Backbone | None = None, images: Tensor | None = None
-) -> dict[str, int]:
-    """Write ``model.onnx``: from images, or from features where the model knows none, to scores.
+def onnx_file(model: Model, network: Backbone | None = None, images: Tensor | None = None) -> bytes:
+    """Return ``model.onnx``: from images, or from features where the model knows none, to scores.
 
     Images are float32 (N, 3, S, S) in [0, 1], already resized to the backbone's input.
 
@@ -118,12 +111,6 @@ def write_onnx(
         What the model sees images through, see `Model.network`; None where it knows none.
     images : Tensor, float32, shape (n, 3, S, S), optional
         Real ones, to check the two networks by.
-
-    Returns
-    -------
-    dict of str to int
-        ``bits`` that were compared, ``differ`` of them, and ``sure`` of these where the score is
-        not close to 0.
 
     Raises
     ------
@@ -157,17 +144,17 @@ def write_onnx(
         raise ModelError(
             f"model {model.config.method}: torch cannot export it ({type(error).__name__})"
         ) from error
-    data = program.model_proto.SerializeToString()
+    data: bytes = program.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     found = session.run(["scores"], {"input": example.numpy()})[0]
     with torch.no_grad():
         expected = scores(example)
-    differ = (found > 0) != (expected.numpy() > 0)
-    sure = int(differ[expected.abs().numpy() > SURE].sum())
-    if sure:
-        raise ModelError(f"model {model.config.method}: {sure} bits differ in ONNX Runtime")
-    _write(folder / "model.onnx", data)
-    return {"bits": differ.size, "differ": int(differ.sum()), "sure": sure}
+    if not _same_bits(found, expected):
+        raise ModelError(
+            f"model {model.config.method}: its bits come out otherwise in ONNX Runtime; leave "
+            "--onnx out"
+        )
+    return data
 
 
 class _OfImages(nn.Module):
@@ -197,10 +184,3 @@ class _OfFeatures(nn.Module):
 def _same_bits(found: NDArray[Any], expected: Tensor) -> bool:
     sure = expected.abs().numpy() > SURE
     return bool(((found > 0) == (expected.numpy() > 0))[sure].all())
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        write_atomic(path, data)
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror}; choose another folder") from error

@@ -5,20 +5,22 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.models.folder import ModelError
+from benchmarks.models.config import ModelError
 from benchmarks.models.hasher import Hasher
 from benchmarks.models.images import find_images, hash_images
 from benchmarks.models.index import ImageIndex
 from datasets.errors import DatasetError, printable
-from datasets.files.decode import decode
+from datasets.files.decode import Item, decode
 from datasets.files.hub import LocalFile
 from datasets.files.parquet import ParquetItems
+from results.store.files import write_atomic
 from results.tables.markup import template
 
 SIDE = 160
@@ -55,12 +57,15 @@ def search(options: argparse.Namespace) -> list[Answer]:
             raise ModelError(f"{flag}: must be at least 1, got {value}")
     index = ImageIndex.load(options.index)
     hasher = Hasher.load(
-        options.model or index.model, device=options.device, backbone=options.backbone
+        options.model or index.model,
+        device=options.device,
+        backbone=options.backbone,
+        method=options.method,
     )
     index.require_model(hasher)
     found = find_images(options.images, options.image_column)
     queries = hash_images(hasher, found, keep_inputs=True)
-    distances, rows = index.search(options.index, queries.codes, options.k * (options.rerank or 1))
+    distances, rows = index.search(queries.codes, options.k * (options.rerank or 1))
     cosines: np.ndarray | None = None
     if options.rerank and queries.inputs is not None:
         distance_of = [dict(zip(*pair, strict=True)) for pair in zip(rows, distances, strict=True)]
@@ -88,19 +93,33 @@ def search(options: argparse.Namespace) -> list[Answer]:
 def text_of(answers: Sequence[Answer]) -> Iterator[str]:
     """Yield lines for a terminal: distance, cosine where there is one, path."""
     for answer in answers:
-        yield printable(answer.query)
+        yield shown(answer.query)
         for match in answer.matches:
             cosine = "" if match.cosine is None else f"  {match.cosine:.3f}"
-            yield f"{match.distance:>5}{cosine}  {printable(match.name)}"
+            yield f"{match.distance:>5}{cosine}  {shown(match.name)}"
+
+
+def shown(name: str) -> str:
+    """Show a path, from the current folder on where it lies below it, as `printable` text."""
+    below = os.path.relpath(name)
+    return printable(name if below.startswith(os.pardir) else below)
 
 
 def write_page(path: Path, answers: Sequence[Answer], column: str = "image") -> None:
-    """Write a page that needs no network: each query and what was found, with thumbnails."""
+    """Write a page that needs no network: each query and what was found, with thumbnails.
+
+    Raises
+    ------
+    ModelError
+        If the disk refuses.
+    """
     text = template("search.html.jinja").render(
-        answers=answers, thumbnail=lambda name: _thumbnail(name, column)
+        answers=answers, shown=shown, thumbnail=lambda name: _thumbnail(name, column)
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    try:
+        write_atomic(path, text.encode())
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror}; choose another file with --html") from error
 
 
 def _thumbnail(name: str, column: str) -> str:
@@ -108,12 +127,16 @@ def _thumbnail(name: str, column: str) -> str:
     from PIL import Image
 
     file, _, row = name.rpartition(":")
+    item: Item | None = None
     try:
-        item: tuple[str, bytes | Path | None] = (name, Path(name))
         if file.endswith(".parquet") and row.isdecimal():
-            item = next(iter(ParquetItems([LocalFile(Path(file), "")], column).items(int(row))))
+            item = next(ParquetItems([LocalFile(Path(file), "")], column).items(int(row)), None)
+        elif Path(name).is_file():
+            item = name, Path(name)
+        if item is None:
+            return ""
         pixels = decode(item, SIDE, exact=False)
-    except DatasetError:
+    except (DatasetError, OSError, ValueError):
         return ""
     shown = io.BytesIO()
     Image.fromarray(pixels).save(shown, "JPEG", quality=85)

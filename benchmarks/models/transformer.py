@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_random_state
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from benchmarks.evaluation.counters.choice import MAX_BITS
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.grid.method_settings import GridError, method_spec
 from benchmarks.training.trainer import Trainer
 from datasets.errors import UnknownName
+from methods import METHODS
 from methods.base import HashMethod
 
 
-class HashTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped bases
+class HashTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped bases
     """Learn to hash feature vectors, embeddings say, and hash others.
 
     Parameters
@@ -71,6 +74,12 @@ class HashTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         tags.transformer_tags.preserves_dtype = []
         return tags
 
+    @property
+    def _n_features_out(self) -> int:
+        """Columns of codes, from which scikit-learn makes their names."""
+        n_bits = self.method_.n_bits
+        return -(-n_bits // 8) if self.output == "packed" else n_bits
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return every parameter by name, those of the method beside the others."""
         own: dict[str, Any] = super().get_params(deep)
@@ -108,8 +117,10 @@ class HashTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
                 f'HashTransformer: output must be "packed" or "bits", got {self.output!r}'
             )
         try:
-            spec = method_spec(self.method, self.params)
-        except (GridError, UnknownName) as error:
+            check_scalar(self.method, "method", str)
+            check_scalar(self.n_bits, "n_bits", Integral, min_val=1, max_val=MAX_BITS)
+            spec = method_spec(self.method, self.params, known=METHODS)
+        except (GridError, TypeError, ValueError, UnknownName) as error:
             raise ValueError(f"HashTransformer: {error}") from error
         _require_features_alone(spec.name, spec.cls)
         seed = self.random_state
@@ -118,7 +129,7 @@ class HashTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  #
         seed = int(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            made = spec.cls(X.shape[1], self.n_bits, **spec.params)
+            made = spec.cls(X.shape[1], int(self.n_bits), **spec.params)
             trainer = Trainer(spec.recipe, seed) if spec.is_trained else None
             self.method_ = made.fit(X, trainer)
         return self

@@ -27,6 +27,7 @@ from benchmarks.training.trainer import Matmul, TrainingError
 from datasets import load
 from datasets.arguments import load_options
 from datasets.errors import DatasetError, one_line
+from datasets.own.kinds import without_own
 from results.store.leftovers import tidy
 from results.store.record import RunRecord
 from results.store.store import StoreError
@@ -58,8 +59,9 @@ def repeat(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     Those of USER_ERRORS
         If the record cannot be read, or its cell cannot be run.
     """
-    record = read_record(options.record)
-    stored = store_of(options.record).arrays(options.record)
+    record, store = read_record(options.record), store_of(options.record)
+    tidy(store)
+    stored = store.arrays(options.record)
     again, arrays = run_again(record, options)
     lines = [f"differs: {name}: {a} | {b}" for name, a, b in differences(record, again)]
     return lines, list(changes(record, again, stored, arrays))
@@ -69,21 +71,23 @@ def run_again(
     record: RunRecord, options: argparse.Namespace, on_trained: OnTrained | None = None
 ) -> tuple[RunRecord, dict[str, np.ndarray]]:
     """Run the cell of a record with the flags of `benchmarks.repro`; raises what `repeat` does."""
-    tidy(store_of(options.record))
     env = environment(options.device, deterministic=options.deterministic)
     methods = [options.method] if options.method else ["all", "yardsticks"]
     network, spec = stored_setup(record, methods, options.backbone)
     name = options.dataset or f"{record.dataset}/{record.protocol}"
+    given, tracks = load_options(options), record.settings.get("tracks", {})
+    others = "distractors" in tracks and load(tracks["distractors"]["name"], without_own(given))
     texts = None if options.texts is None else read_texts(options.texts)
-    task = Task(load(name, load_options(options)), network, texts=texts)
+    task = Task(load(name, given), network, None, "shift" in tracks, others or None, texts)
     if (missing := task.lacks(spec)) is not None:
         raise GridError(f"record of {record.method}: {missing}")
     cell = stored_cell(record, task, spec)
     inputs = TaskInputs(task, FeatureCache(options.cache, env.device))
     seeds = record.trained_with
     cells = [replace(cell, key=replace(cell.key, seed=seed)) for seed in seeds]
+    asym = any(name.startswith("asym.") for name in record.metrics)
     results = run_cells(
-        cells, inputs, env, lambda epoch, epochs, losses: None, on_trained=on_trained
+        cells, inputs, env, lambda epoch, epochs, losses: None, on_trained=on_trained, asym=asym
     )
     return results[seeds.index(record.seed)]
 

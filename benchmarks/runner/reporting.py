@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+from benchmarks.features.backbones import learnt_from
 from benchmarks.grid.yardsticks import YARDSTICKS
 from methods import METHODS
 from methods.papers import bibtex
@@ -30,7 +31,7 @@ def read_board(store: ResultStore, tables: Collection[Table] | None = None) -> B
         for name, entry in bibtex().items()
         if name in known
     }
-    return load_board(store, list(METHODS), about, tables)
+    return load_board(store, list(METHODS), about, tables, learnt_from)
 
 
 def say(text: str) -> None:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from benchmarks.evaluation.packing import PackedBits
 from benchmarks.evaluation.scoring import protocol_info, score_codes
+from benchmarks.evaluation.tracks import stored_tracks, with_tracks
 from benchmarks.evaluation.truth import truth_of
+from benchmarks.evaluation.view_agreement import AGREEMENT, VIEW_CODES, view_agreement
 from benchmarks.machine.environment import DeviceError, environment
 from benchmarks.runner.reporting import read_board
 from datasets import DATASETS, load
@@ -124,6 +126,26 @@ def rescore(
     if isinstance(data, DatasetError):
         raise RescoreError(str(data))
     arrays = store.arrays(store.locate(record))
+    again, query_ap = scored_again(record, arrays, data, device)
+    if again == record:
+        return False
+    store.save(again, arrays | {"query_ap": query_ap}, force=True)
+    return True
+
+
+def scored_again(
+    record: RunRecord,
+    arrays: Mapping[str, NDArray[Any]],
+    data: RetrievalDataset,
+    device: torch.device,
+) -> tuple[RunRecord, NDArray[np.float32]]:
+    """Return a record with every metric computed from its codes, and AP of each query.
+
+    Raises
+    ------
+    RescoreError
+        If its arrays are damaged, or it was made on another copy of the data set.
+    """
     if fault := _fault(arrays, record):
         raise RescoreError(f"its arrays are damaged ({fault}); run it again")
     info = protocol_info(data, str(record.protocol_info.get("inputs", "")))
@@ -140,12 +162,13 @@ def rescore(
         truth = truth_of(data)
     except DatasetError as error:
         raise RescoreError(str(error)) from error
-    scores = score_codes(query, database, data, device, truth)
+    scores = score_codes(query, database, data, device, truth, arrays.get("query_scores"))
+    tracks = stored_tracks(arrays, record.bits)
+    scores = with_tracks(scores, tracks, (query, database), data, device)
+    if VIEW_CODES in arrays:
+        scores.metrics[AGREEMENT] = view_agreement(arrays[VIEW_CODES], record.bits)
     again = replace(record, metrics=scores.metrics, curves=scores.curves, protocol_info=info)
-    if again == record:
-        return False
-    store.save(again, arrays | {"query_ap": scores.query_ap}, force=True)
-    return True
+    return again, scores.query_ap
 
 
 def _fault(arrays: Mapping[str, NDArray[Any]], record: RunRecord) -> str | None:
@@ -164,4 +187,8 @@ def _fault(arrays: Mapping[str, NDArray[Any]], record: RunRecord) -> str | None:
             PackedBits(codes, record.bits).check_ends(f"{part}_codes")
         except ValueError as error:
             return str(error)
+    asked = arrays.get("query_scores")
+    expected = len(arrays["query_rows"]), record.bits
+    if asked is not None and (asked.dtype != np.int16 or asked.shape != expected):
+        return f"query_scores must be int16 {expected}, got {asked.dtype} {asked.shape}"
     return None

@@ -20,6 +20,7 @@ from benchmarks.runner.run_settings import Outcome, RunSettings, with_threads
 from benchmarks.training.distributed.rank_group import RankGroup
 from benchmarks.training.distributed.torchrun import joined
 from datasets.errors import DatasetError
+from results.choices import FILES
 from results.store.leftovers import tidy
 from results.store.planned_grid import write_plan
 from results.store.store import ResultStore, StoreError
@@ -110,7 +111,8 @@ def _report(plan: Plan, store: ResultStore, options: argparse.Namespace) -> None
         sys.stdout.write(leaderboard_of(store, tables))
     else:
         tasks = dict.fromkeys(cell.task for cell in plan.cells)
-        sys.stdout.write(end_report(store, [task.data for task in tasks], tables))
+        formats = FILES if options.publish is None else (*FILES, "svg")
+        sys.stdout.write(end_report(store, [task.data for task in tasks], tables, formats))
 
 
 def _make_cache(folder: Path) -> None:

@@ -51,6 +51,8 @@ class RunSettings:
         Keep what cells learn beside their records.
     stack : bool
         Train the seeds of a cell together.
+    asym : bool
+        Rank by asymmetric distance too.
     needs : Needs
         What the cells of this call will ask for of images.
     stale : float
@@ -72,6 +74,7 @@ class RunSettings:
     command: str = ""
     keep_models: bool = False
     stack: bool = False
+    asym: bool = False
     needs: Needs = frozenset()
     stale: float = STALE
     call: str = field(default_factory=lambda: secrets.token_hex(4))
@@ -93,6 +96,7 @@ class RunSettings:
             command=here.command,
             keep_models=options.keep_models != "none",
             stack=options.stack == "on" or (options.stack == "auto" and on_cuda),
+            asym=options.asym,
             needs=needs_of(todo),
         )
 

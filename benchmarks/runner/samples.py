@@ -58,13 +58,13 @@ def known(datasets: Sequence[RetrievalDataset]) -> Load:
 
 
 def samples_of(data: RetrievalDataset, need: NeededRows) -> Samples:
-    """Take some rows of a data set: their labels, and thumbnails where it has images."""
+    """Take some rows of a data set: their labels by name, and thumbnails where it has images."""
     image_rows = need.image_rows if data.images is not None else need.image_rows[:0]
     images: NDArray[np.uint8] = np.zeros((0, 1, 1, 3), np.uint8)
     if data.images is not None and len(image_rows):
         images = thumbnails(data.images.read(torch.from_numpy(image_rows)))
     labels = data.labels[torch.from_numpy(need.rows)].dense().numpy()
-    return Samples(need.rows, labels, image_rows, images)
+    return Samples(need.rows, labels, image_rows, images, data.classes)
 
 
 def thumbnails(images: Tensor) -> NDArray[np.uint8]:

@@ -49,7 +49,7 @@ def submit(options: argparse.Namespace) -> RunRecord:
     DatasetError, DeviceError, StoreError
         If the codes cannot be scored or stored.
     """
-    _check_name(options.name)
+    check_name(options.name)
     env = environment(options.device)
     data = load(options.dataset, load_options(options))
     codes = read_codes(options.codes, data, options.packed)
@@ -58,7 +58,7 @@ def submit(options: argparse.Namespace) -> RunRecord:
     if options.out is not None:
         store = ResultStore(options.out)
         tidy(store)
-        _check_kind(store, record)
+        check_kind(store, record)
         store.save(record, arrays, force=options.force)
         if not options.no_report:
             render_board(read_board(store), store)
@@ -117,7 +117,8 @@ def score(
     return record, packed | rows | {"query_ap": scores.query_ap}
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse a name that no row of a submission may have; raises SubmissionError."""
     base = name.partition("(")[0]
     if not re.fullmatch(r"[\w.+-][\w .+-]*(\([^()]*\))?", name):
         raise SubmissionError(f"--name: expected letters, digits and .+-, got {name!r}")
@@ -133,7 +134,7 @@ def _check_record(record: RunRecord) -> None:
         raise SubmissionError(f"these codes make no record: {error}") from error
 
 
-def _check_kind(store: ResultStore, record: RunRecord) -> None:
+def check_kind(store: ResultStore, record: RunRecord) -> None:
     """Refuse a name that the same table has with another kind."""
     for other in store.records():
         if other.row == record.row and other.kind != record.kind:

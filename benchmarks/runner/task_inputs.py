@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from typing import Any, TypeVar
 
 from torch import Tensor
 
 from benchmarks.evaluation.neighbours import Neighbours
+from benchmarks.evaluation.tracks import DISTRACTORS, SHIFTED
 from benchmarks.evaluation.truth import truth_of
 from benchmarks.features.base import Backbone, Kind, Resize
 from benchmarks.features.cache import Cached, FeatureCache
+from benchmarks.features.corrupted import KINDS, SEVERITIES
 from benchmarks.grid.cells import Cell
 from benchmarks.grid.tasks import Task
 from benchmarks.runner.stopwatch import Stopwatch
 from benchmarks.training.distributed.shared_batch import SharedBatch
 from benchmarks.training.distributed.torchrun import current_group
+from benchmarks.training.embedding_views import EmbeddingViews
 from benchmarks.training.targets import Target, target_of
 from benchmarks.training.training_sets import EndToEnd, FreshViews, ViewBank
 from datasets.augment import AUGMENTATIONS
 from datasets.base import RetrievalDataset
+from datasets.features import Features
 from datasets.image_source import ImageSource
 from methods.base import Supervision, TrainingSet
 
@@ -64,31 +70,48 @@ class TaskInputs:
     needs: Needs = frozenset()
     _got: dict[object, Any] = field(default_factory=dict)
 
-    def features(self, kind: Kind) -> Cached:
-        """Unaugmented features or tokens of every image, on the device of the cache."""
+    def features(self, kind: Kind) -> Cached[Features]:
+        """Unaugmented features or tokens of every row, on the device of the cache."""
 
-        def read() -> Cached:
-            also = self._also("", 1, kind)
-            return self._on_device(self.cache.features(*self._names, kind, also))
+        def read() -> Cached[Features]:
+            given = self.task.data.features
+            if given is not None and kind == "features":
+                return Cached(given.to(self.cache.device), 0.0)
+            found = self.cache.features(*self._names, kind, self._also("", 1, kind))
+            return Cached(Features(found.array.to(self.cache.device)), found.seconds)
 
         return self._once(kind, read)
+
+    def tracks(self, kind: Kind) -> Iterator[tuple[str, Features]]:
+        """Give what is encoded beside queries and database, by the name of its codes."""
+        data, backbone = self._names
+        for corruption, severity in product(KINDS, SEVERITIES) if self.task.shift else ():
+            name = f"{SHIFTED}{corruption}-{severity}"
+            read = partial(self.cache.shifted, data, backbone, kind, corruption, severity)
+            yield name, Features(self._once((name, kind), read).array)
+        others = self.task.distractors
+        if others is not None and others.features is not None:
+            yield DISTRACTORS, others.features
+        elif others is not None:
+            read = partial(self.cache.features, others, backbone, kind)
+            yield DISTRACTORS, Features(self._once((DISTRACTORS, kind), read).array)
 
     def training_features(self, kind: Kind) -> Tensor:
         """Features or tokens of the training images, float32; one copy for all cells."""
 
         def rows() -> Tensor:
             found = self.features(kind).array
-            return found[self.task.data.train.to(found.device)].float()
+            return found[self.task.data.train.to(found.device)]
 
         return self._once(("training", kind), rows)
 
-    def bank(self, augmentation: str, n_views: int, kind: Kind) -> Cached:
+    def bank(self, augmentation: str, n_views: int, kind: Kind) -> Cached[Tensor]:
         """Augmented views of the training images."""
 
-        def read() -> Cached:
+        def read() -> Cached[Tensor]:
             also = self._also(augmentation, n_views, kind)
             found = self.cache.bank(*self._names, augmentation, n_views, kind, also)
-            return self._on_device(found)
+            return Cached(found.array.to(self.cache.device), found.seconds)
 
         return self._once((augmentation, n_views, kind), read)
 
@@ -115,14 +138,16 @@ class TaskInputs:
         spec, device = cell.method, self.cache.device
         kind, backbone = spec.cls.consumes, self.task.backbone
         target = self.target(spec.learns_from, cell.text_encoder)
-        augmentation = AUGMENTATIONS[spec.recipe.augmentation]
         if spec.finetune:
+            augmentation = AUGMENTATIONS[spec.recipe.augmentation]
             whole = EndToEnd if current_group().size == 1 else SharedBatch
             images, plain = self.training_images(), self.training_images(backbone.resize)
             return whole(images, backbone, kind, augmentation, device, target, plain)
         features = self.features(kind)
         watch.seconds["features"] = features.seconds
         plain = self.training_features(kind)
+        if spec.sees_noise:
+            return EmbeddingViews(plain, device, target)
         if not spec.is_trained or self.task.data.images is None:
             return ViewBank(plain, None, device, target)
         if cell.views == "bank":
@@ -130,7 +155,7 @@ class TaskInputs:
             watch.seconds["features"] += bank.seconds
             return ViewBank(plain, bank.array, device, target)
         frozen = backbone.to(device).frozen()
-        images = self.training_images()
+        images, augmentation = self.training_images(), AUGMENTATIONS[spec.recipe.augmentation]
         return FreshViews(plain, images, frozen, kind, augmentation, device, target)
 
     def truth(self) -> Neighbours | None:
@@ -164,9 +189,6 @@ class TaskInputs:
     @property
     def _names(self) -> tuple[RetrievalDataset, Backbone]:
         return self.task.data, self.task.backbone
-
-    def _on_device(self, cached: Cached) -> Cached:
-        return Cached(cached.array.to(self.cache.device), cached.seconds)
 
     def _once(self, name: object, get: Callable[[], T]) -> T:
         if name not in self._got:

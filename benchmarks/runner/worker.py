@@ -222,9 +222,8 @@ def _run(settings: RunSettings, taken: Sequence[_Taken], tell: Tell) -> list[Out
     limit = None if settings.cell_timeout is None else settings.cell_timeout * len(cells)
     with time_limit(limit):
         checkpoints = [one.checkpoint for one in taken]
-        results = run_cells(
-            cells, inputs, env, teller.epoch, checkpoints, on_trained, settings.head_threads
-        )
+        told = teller.epoch, checkpoints, on_trained, settings.head_threads
+        results = run_cells(cells, inputs, env, *told, asym=settings.asym)
     return [
         one.save(*result, learnt.get(one.cell.digest))
         for one, result in zip(taken, results, strict=True)

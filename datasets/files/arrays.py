@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from datasets.errors import DatasetError, one_line
 
 
-def read_arrays(who: str, path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(who: str, path: Path, or_else: str = "") -> dict[str, NDArray[Any]]:
     """Read all arrays of a file.
 
     Parameters
@@ -19,6 +19,8 @@ def read_arrays(who: str, path: Path) -> dict[str, NDArray[Any]]:
     who : str
         What messages begin with.
     path : Path
+    or_else : str
+        What other files the caller takes, for the message.
 
     Raises
     ------
@@ -38,4 +40,4 @@ def read_arrays(who: str, path: Path) -> dict[str, NDArray[Any]]:
             return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in found}
     except Exception as error:  # the readers raise what they like on a damaged file
         raise DatasetError(f"{who}: cannot be read ({one_line(error)})") from error
-    raise DatasetError(f"{who}: expected a .npz or .safetensors file")
+    raise DatasetError(f"{who}: expected a .npz or .safetensors file{or_else}")

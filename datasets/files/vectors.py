@@ -3,10 +3,12 @@
 =========================  ========================================================================
 ``.fvecs .bvecs .ivecs``   TEXMEX: each row is its width, int32, then float32, uint8 or int32 values
 ``.fbin .u8bin .i8bin``    big-ann-benchmarks: number of rows and width, uint32, then float32, uint8
-``.ibin``                  or int8 values; int32 rows of neighbours (their distances may follow)
+``.f16bin .ibin``          or int8 values; float16; int32 rows of neighbours (distances may follow)
+``.npy``                   a matrix, as NumPy writes it
+``.parquet``               a column of lists, see `datasets.files.parquet_vectors`
 =========================  ========================================================================
 
-All numbers are little-endian.
+All numbers but those of the last two are little-endian.
 """
 
 from __future__ import annotations
@@ -18,17 +20,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import DatasetError, one_line
+from datasets.files.parquet_vectors import read_lists
+from datasets.progress import Progress, silent
 
 MAX_WIDTH = 2**20
 _ROWS_LOOKED_AT = 1000
 
 _BY_ROW = {".fvecs": "<f4", ".bvecs": "u1", ".ivecs": "<i4"}
-_WHOLE = {".fbin": "<f4", ".u8bin": "u1", ".i8bin": "i1", ".ibin": "<i4"}
-SUFFIXES = (*_BY_ROW, *_WHOLE)
+_WHOLE = {".fbin": "<f4", ".f16bin": "<f2", ".u8bin": "u1", ".i8bin": "i1", ".ibin": "<i4"}
+PLAIN = (*_BY_ROW, *_WHOLE)
+SUFFIXES = (*PLAIN, ".npy", ".parquet")
 
 
-def read_vectors(path: Path) -> NDArray[Any]:
-    """Map a file of vectors into memory, (N, D) float32, uint8, int8 or int32.
+def read_vectors(
+    path: Path, cache: Path | None = None, progress: Progress = silent
+) -> NDArray[Any]:
+    """Map a file of vectors into memory, (N, D), in the type of the file.
+
+    Parameters
+    ----------
+    path : Path
+    cache : Path, optional
+        Folder that keeps what cannot be mapped where it lies.
+    progress : callable
 
     Raises
     ------
@@ -46,11 +60,28 @@ def read_vectors(path: Path) -> NDArray[Any]:
     """
     try:
         size = path.stat().st_size
+        if path.suffix == ".parquet":
+            return read_lists(path, cache, progress)
+        if path.suffix == ".npy":
+            return _npy(path)
         if path.suffix in _BY_ROW:
             return _by_row(path, size, np.dtype(_BY_ROW[path.suffix]))
         return _whole(path, size, np.dtype(_WHOLE[path.suffix]))
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({one_line(error)})") from error
+
+
+def _npy(path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
+    except ValueError as error:
+        raise DatasetError(f"{path}: cannot be read ({one_line(error)})") from error
+    if array.ndim != 2 or array.dtype.kind not in "fiu" or 0 in array.shape:
+        raise DatasetError(
+            f"{path}: expected numbers (N, D), got {array.dtype} {array.shape}; bfloat16 is read "
+            "from .safetensors"
+        )
+    return array
 
 
 def _by_row(path: Path, size: int, kind: np.dtype[Any]) -> NDArray[Any]:
@@ -65,7 +96,7 @@ def _by_row(path: Path, size: int, kind: np.dtype[Any]) -> NDArray[Any]:
             f"{path}: truncated in row {n}: {rest} of its {row.itemsize} bytes are there; fetch it "
             "again"
         )
-    rows = np.memmap(path, row, "r")
+    rows = np.memmap(path, row, "c")
     looked_at = np.unique(np.linspace(0, n - 1, _ROWS_LOOKED_AT).astype(np.int64))
     other = looked_at[rows["width"][looked_at] != width]
     if len(other):
@@ -90,7 +121,7 @@ def _whole(path: Path, size: int, kind: np.dtype[Any]) -> NDArray[Any]:
         raise DatasetError(
             f"{path}: truncated in row {room}: its header tells of {n:,} rows{hint}; fetch it again"
         )
-    return np.memmap(path, kind, "r", offset=8, shape=(n, width))
+    return np.memmap(path, kind, "c", offset=8, shape=(n, width))
 
 
 def _width(path: Path, header: bytes, size: int) -> int:

@@ -1,5 +1,8 @@
 """Features and labels in one file: ``features:PATH``, ``.npz`` or ``.safetensors``.
 
+A ``.npy``, a ``.parquet`` or another file of `datasets.files.vectors` holds features alone; they
+need not lie in memory.
+
 =============  ====================================================================================
 ``features``   float (N, D)
 ``labels``     optional: class numbers (N,), -1 where a row has none, names (N,), or 0/1 (N, C);
@@ -11,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,9 @@ from torch import Tensor
 
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError
+from datasets.features import Features
 from datasets.files.arrays import read_arrays
+from datasets.files.vectors import SUFFIXES, read_vectors
 from datasets.labels import Labels
 from datasets.own.labels import from_matrix, from_values
 from datasets.own.parts import kind_of, split_by_name
@@ -51,14 +57,19 @@ def load_features(path: Path, options: LoadOptions) -> Contents:
         If the file cannot be read, lacks an array, or one has another shape or type.
     """
     who = f"features:{path}"
-    arrays = read_arrays(who, path)
+    arrays = _read(who, path, options)
     if "features" not in arrays:
         raise DatasetError(
             f"{who}: expected an array features, and labels where there are any, found "
             f"{', '.join(sorted(arrays)) or 'none'}"
         )
     features, labels = arrays["features"], arrays.get("labels")
-    if features.ndim != 2 or features.dtype.kind != "f" or 0 in features.shape:
+    alone = path.suffix in SUFFIXES  # in their own types
+    if (
+        features.ndim != 2
+        or features.dtype.kind not in "fiu"[: 3 if alone else 1]
+        or 0 in features.shape
+    ):
         raise DatasetError(
             f"{who}: features must be float (N, D), got {features.dtype} {features.shape}"
         )
@@ -75,7 +86,7 @@ def load_features(path: Path, options: LoadOptions) -> Contents:
     parts, notes = _parts(who, arrays["split"]) if "split" in arrays else ({}, ())
     return Contents(
         labels=matrix,
-        features=torch.from_numpy(features.astype(np.float32)),
+        features=Features(features if alone else features.astype(np.float32)),
         parts=parts,
         classes=classes,
         distance="l2" if labels is None else None,
@@ -115,3 +126,9 @@ def _parts(who: str, split: Array) -> tuple[dict[str, Tensor], tuple[str, ...]]:
             part = read.of[names[value]] or "train"  # all of one part: refused, it is no split
             rows.setdefault(part, []).append(torch.from_numpy(np.flatnonzero(split == value)))
     return {part: torch.cat(own).sort().values for part, own in rows.items()}, read.notes
+
+
+def _read(who: str, path: Path, options: LoadOptions) -> Mapping[str, Array]:
+    if path.suffix in SUFFIXES and (path.is_file() or not path.exists()):
+        return {"features": read_vectors(path, options.cache, options.progress)}
+    return read_arrays(who, path, f", or one of vectors alone: {' '.join(SUFFIXES)}")

@@ -31,6 +31,8 @@ from torch import Tensor
 from datasets.contents import Contents, LoadOptions
 from datasets.digests import tensor_digest
 from datasets.errors import DatasetError, OptionError, lookup, one_line, printable
+from datasets.features import Features
+from datasets.files.vectors import SUFFIXES
 from datasets.labels import Labels
 from datasets.own.feature_file import load_features
 from datasets.own.folder import load_folder
@@ -49,7 +51,9 @@ OWN: dict[str, Callable[[Path, LoadOptions], Contents]] = {
 }
 COLUMNS = {"image_column": "--image-column", "label_column": "--label-column"}
 SIZES = {"n_query": "--queries", "n_train": "--train"}
-_OF_FILES = (".npz", ".safetensors", ".parquet", ".hdf5", ".h5")
+FREE = {"cutoff": "--cutoff", "unseen": "--unseen-classes"}
+"""Beside the sizes, what only the protocol of own data leaves open."""
+_OF_FILES = (".npz", ".safetensors", ".hdf5", ".h5", *SUFFIXES)
 MOST_LETTERS = 40
 """Letters of a path that the name of a data set takes over."""
 MOST_QUERIES, MOST_TRAIN, MOST_CUTOFF = 1000, 5000, 1000
@@ -122,7 +126,7 @@ def read_own(name: str, options: LoadOptions) -> tuple[Protocol_, Contents]:
 
 def refuse_own_options(name: str, options: LoadOptions) -> None:
     """Refuse the options of own data for a data set that has named protocols."""
-    _refuse(name, options, SIZES | {"cutoff": "--cutoff"} | COLUMNS, "is of your own data")
+    _refuse(name, options, SIZES | FREE | COLUMNS, "is of your own data")
 
 
 def without_own(options: LoadOptions) -> LoadOptions:
@@ -170,7 +174,7 @@ def _short_name(kind: str, path: Path) -> str:
 def _content(contents: Contents) -> str:
     """Six digits that tell data from others of the same name, wherever they lie."""
     inputs = contents.images.digest if contents.images is not None else ""
-    tensors: list[Tensor | Labels] = [
+    tensors: list[Tensor | Labels | Features] = [
         contents.labels,
         *(contents.parts[part] for part in sorted(contents.parts)),
     ]
@@ -191,7 +195,7 @@ def _protocol(name: str, dataset: str, contents: Contents, options: LoadOptions)
         raise OptionError(
             f"{name}: --cutoff must be in 1..{sizes.n_database} (the database), got {cutoff}"
         )
-    return Protocol_(
+    protocol = Protocol_(
         dataset,
         f"{sizes.n_query}q-{sizes.n_train}t",
         *sizes,
@@ -200,6 +204,17 @@ def _protocol(name: str, dataset: str, contents: Contents, options: LoadOptions)
         "shares a label",
         "the user's own data",
     )
+    return protocol if options.unseen is None else _unseen(name, protocol, contents, options.unseen)
+
+
+def _unseen(name: str, protocol: Protocol_, contents: Contents, share: float) -> Protocol_:
+    """Leave a share of the classes out of the training rows."""
+    if not 0 < share < 1:
+        raise OptionError(f"{name}: --unseen-classes must be between 0 and 1, got {share:g}")
+    name = f"{protocol.name}-unseen{100 * share:g}"
+    left = replace(protocol, name=name, n_drawn=protocol.n_train, unseen=share)
+    rows = left.split(contents.labels, contents.parts, allow_missing=True).train
+    return replace(left, n_train=len(rows))
 
 
 def _listed(name: str, contents: Contents) -> _Sizes:

@@ -5,21 +5,28 @@
 =============  ====================================================================================
 base           ``*base*``, ``*database*``: the vectors that are searched
 query          ``*query*``, ``*test*``
-learn          ``*learn*``, ``*train*``; optional, else methods learn from the base
+learn          ``*learn*``, ``*train*``; optional, else methods learn from the base; the base itself
+               where no file is called so
 ground truth   ``*groundtruth*``, ``*neighbors*``: rows of the base, nearest first; optional
 =============  ====================================================================================
 
+Of several files called ``NAME-00-of-10.parquet`` and so on, the rows follow each other. Neighbours
+in parquet files are named by the column ``id`` of the base, where it has one.
+
 ``ann:FILE.hdf5`` holds ``train``, ``test`` and optionally ``neighbors`` and ``distances``, and its
-attribute ``distance``, as ann-benchmarks has them.
+attribute ``distance``, as ann-benchmarks has them. Files that bear a name of its own must have the
+sizes that it states, see `ANN_BENCHMARKS`.
 
 What is relevant to a query are its nearest neighbours, for there are no labels.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -28,8 +35,13 @@ from torch import Tensor
 
 from datasets.contents import Contents, LoadOptions
 from datasets.errors import DatasetError, one_line
+from datasets.features import Features
+from datasets.files.parquet_vectors import in_order, read_ids
 from datasets.files.vectors import SUFFIXES, read_vectors
 from datasets.labels import Labels
+
+if TYPE_CHECKING:
+    import h5py
 
 _WORDS = {
     "groundtruth": ("groundtruth", "ground_truth", "neighbors", "neighbours", "gnd", "_gt"),
@@ -38,7 +50,21 @@ _WORDS = {
     "base": ("base",),
 }
 """What names a file of each kind, looked for in this order."""
+_PART = re.compile(r"-\d+-of-\d+(?=\.)")
+"""What tells the parts of one file apart."""
+Arrays = list[NDArray[Any]]
 _DISTANCES = {"euclidean": "l2", "angular": "cosine", "dot": "ip", "ip": "ip", "cosine": "cosine"}
+_MOST_PACKED = 1032
+"""Bytes that one stored byte can stand for: deflate packs no closer."""
+ANN_BENCHMARKS = {
+    "sift-128-euclidean": (1_000_000, 10_000, 128, "euclidean"),
+    "gist-960-euclidean": (1_000_000, 1_000, 960, "euclidean"),
+    "fashion-mnist-784-euclidean": (60_000, 10_000, 784, "euclidean"),
+    "glove-100-angular": (1_183_514, 10_000, 100, "angular"),
+    "deep-image-96-angular": (9_990_000, 10_000, 96, "angular"),
+}
+"""Database, queries, width and distance of SIFT1M, GIST1M, Fashion-MNIST, GloVe and Deep, as the
+README of github.com/erikbern/ann-benchmarks states them."""
 MOST_LEARNT = 100_000
 """Rows of the base that methods learn from, where there are none for it."""
 
@@ -54,16 +80,13 @@ def load_vectors(path: Path, options: LoadOptions) -> Contents:
     who = f"vectors:{path}"
     if not path.is_dir():
         raise DatasetError(f"{who}: no such folder; for a single file of several arrays take ann:")
-    files: dict[str, list[Path]] = {kind: [] for kind in _WORDS}
-    for file in sorted(path.iterdir()):
-        if file.suffix in SUFFIXES:
-            kinds = [k for k, words in _WORDS.items() if any(w in file.stem.lower() for w in words)]
-            if kinds:
-                files[kinds[0]].append(file)
+    files = _by_kind(path)
     for kind, found in files.items():
-        if len(found) > 1:
+        if len({_PART.sub("", file.name) for file in found}) > 1:
             names = " and ".join(file.name for file in found)
             raise DatasetError(f"{who}: {names} may both be the {kind}; leave one in the folder")
+    if not files["base"]:
+        files["base"], files["learn"] = files["learn"], []
     missing = [kind for kind in ("base", "query") if not files[kind]]
     if missing:
         raise DatasetError(
@@ -71,8 +94,27 @@ def load_vectors(path: Path, options: LoadOptions) -> Contents:
             f"{', '.join(word for kind in missing for word in _WORDS[kind])} ending in "
             f"{', '.join(SUFFIXES)}"
         )
-    arrays = {kind: read_vectors(found[0]) for kind, found in files.items() if found}
+    arrays = {
+        kind: [read_vectors(file, options.cache, options.progress) for file in found]
+        for kind, found in files.items()
+        if found
+    }
+    ids = [read_ids(file) for file in files["base"] if file.suffix == ".parquet"]
+    named = [own for own in ids if own is not None]
+    if named and "groundtruth" in arrays:
+        arrays["groundtruth"] = [in_order(named, np.concatenate(arrays["groundtruth"]), who)]
     return _contents(who, arrays, "l2")
+
+
+def _by_kind(folder: Path) -> dict[str, list[Path]]:
+    """Tell the files of vectors of a folder apart."""
+    files: dict[str, list[Path]] = {kind: [] for kind in _WORDS}
+    for file in sorted(folder.iterdir()):
+        if file.suffix in SUFFIXES:
+            kinds = [k for k, words in _WORDS.items() if any(w in file.stem.lower() for w in words)]
+            if kinds:
+                files[kinds[0]].append(file)
+    return files
 
 
 def load_ann(path: Path, options: LoadOptions) -> Contents:
@@ -95,22 +137,69 @@ def load_ann(path: Path, options: LoadOptions) -> Contents:
                 there = ", ".join(sorted(file)) or "nothing"
                 raise DatasetError(f"{who}: looked for train and test, found {there}")
             names = {"train": "base", "test": "query", "neighbors": "groundtruth"}
-            arrays = {kind: file[name][()] for name, kind in names.items() if name in file}
+            arrays = {
+                kind: [_array(path, who, file, name)]
+                for name, kind in names.items()
+                if name in file
+            }
             told = file.attrs.get("distance", "euclidean")
-    except OSError as error:
-        raise DatasetError(f"{who}: cannot be read ({one_line(error)})") from error
+    # What h5py raises for a damaged file differs with the part that is damaged.
+    except (OSError, LookupError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+        raise DatasetError(f"{who}: cannot be read ({one_line(error)}); fetch it again") from error
     told = told.decode() if isinstance(told, bytes) else str(told)
     if told not in _DISTANCES:
         raise DatasetError(f"{who}: distance must be one of {', '.join(_DISTANCES)}, got {told!r}")
-    return _contents(who, arrays, _DISTANCES[told])
+    contents = _contents(who, arrays, _DISTANCES[told])
+    if path.stem not in ANN_BENCHMARKS:
+        return contents
+    base, query = arrays["base"][0], arrays["query"][0]
+    found, known = (len(base), len(query), base.shape[1], told), ANN_BENCHMARKS[path.stem]
+    if found != known:
+        raise DatasetError(
+            f"{who}: ann-benchmarks states {_sizes(*known)}, found {_sizes(*found)}; fetch it "
+            "again, or give it another name"
+        )
+    note = f"{who}: has the sizes that ann-benchmarks states; no digest of it is known to check"
+    return replace(contents, notes=(*contents.notes, note))
 
 
-def _contents(who: str, arrays: Mapping[str, NDArray[Any]], distance: str) -> Contents:
+def _sizes(base: int, query: int, width: int, distance: str) -> str:
+    return f"{base:,} and {query:,} vectors of {width}, {distance}"
+
+
+def _array(path: Path, who: str, file: h5py.File, name: str) -> NDArray[Any]:
+    """Read an array that the file itself holds: a stranger's may point to any other file.
+
+    It is mapped into memory, or read where it is stored in pieces.
+    """
+    import h5py
+
+    found = file[name] if type(file.get(name, getlink=True)) is h5py.HardLink else None
+    if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
+        raise DatasetError(f"{who}: {name} must be an array in this file; write it into the file")
+    _check_matrix(who, name, found)
+    stored = found.id.get_storage_size()
+    if found.nbytes > _MOST_PACKED * stored:
+        raise DatasetError(
+            f"{who}: truncated, {name} tells of {found.nbytes:,} bytes and {stored:,} are there; "
+            "fetch it again"
+        )
+    offset = None if found.chunks else found.id.get_offset()
+    if offset is None:
+        values: NDArray[Any] = found[()]
+        return values
+    return np.memmap(path, found.dtype, "c", offset, found.shape)
+
+
+def _contents(who: str, arrays: Mapping[str, Arrays], distance: str) -> Contents:
     """Put base, learning vectors and queries into one list of rows, in this order."""
     kinds = [kind for kind in ("base", "learn", "query") if kind in arrays]
+    width = arrays["base"][0].shape[-1]
     for kind in kinds:
-        _check(who, kind, arrays[kind], arrays["base"].shape[-1])
-    starts = np.cumsum([0, *(len(arrays[kind]) for kind in kinds)])
+        for array in arrays[kind]:
+            _check(who, kind, array, width)
+    sizes = [sum(map(len, arrays[kind])) for kind in kinds]
+    starts = np.cumsum([0, *sizes])
     rows = {
         kind: torch.arange(start, end)
         for kind, start, end in zip(kinds, starts[:-1], starts[1:], strict=True)
@@ -120,35 +209,37 @@ def _contents(who: str, arrays: Mapping[str, NDArray[Any]], distance: str) -> Co
         step = max(1, -(-len(rows["base"]) // MOST_LEARNT))
         learnt = rows["base"][::step]
     n = int(starts[-1])
-    stacked = np.concatenate([np.asarray(arrays[kind], np.float32) for kind in kinds])
     empty = torch.empty(0, dtype=torch.int64)
-    base, width = arrays["base"].shape
     return Contents(
         labels=Labels.from_pairs(empty, empty, n, 1),
-        features=torch.from_numpy(stacked),
+        features=Features(*(array for kind in kinds for array in arrays[kind])),
         parts={"train": learnt, "test": rows["query"], "database": rows["base"]},
-        neighbours=_neighbours(who, arrays),
+        neighbours=_neighbours(who, arrays, len(rows["query"])),
         distance=distance,
-        notes=(f"{who}: {base:,} vectors of {width} numbers, {len(rows['query']):,} queries",),
+        notes=(f"{who}: {sizes[0]:,} vectors of {width} numbers, {len(rows['query']):,} queries",),
     )
 
 
 def _check(who: str, kind: str, x: NDArray[Any], width: int) -> None:
-    if x.ndim != 2 or x.dtype.kind not in "fiu" or 0 in x.shape:
-        raise DatasetError(f"{who}: {kind} must be vectors (N, D), got {x.dtype} {x.shape}")
+    _check_matrix(who, kind, x)
     if x.shape[1] != width:
         raise DatasetError(
             f"{who}: base and {kind} must have equal width, got {width} and {x.shape[1]}"
         )
 
 
-def _neighbours(who: str, arrays: Mapping[str, NDArray[Any]]) -> Tensor | None:
-    given = arrays.get("groundtruth")
-    if given is None:
+def _check_matrix(who: str, kind: str, x: NDArray[Any] | h5py.Dataset) -> None:
+    if x.ndim != 2 or x.dtype.kind not in "fiu" or 0 in x.shape:
+        raise DatasetError(f"{who}: {kind} must be vectors (N, D), got {x.dtype} {x.shape}")
+
+
+def _neighbours(who: str, arrays: Mapping[str, Arrays], n_query: int) -> Tensor | None:
+    if "groundtruth" not in arrays:
         return None
-    if given.ndim != 2 or given.dtype.kind not in "iu" or len(given) != len(arrays["query"]):
+    given = np.concatenate(arrays["groundtruth"])
+    if given.ndim != 2 or given.dtype.kind not in "iu" or len(given) != n_query:
         raise DatasetError(
             f"{who}: neighbours must be rows of the base, a row for each of "
-            f"{len(arrays['query']):,} queries, got {given.dtype} {given.shape}"
+            f"{n_query:,} queries, got {given.dtype} {given.shape}"
         )
     return torch.from_numpy(np.ascontiguousarray(given, dtype=np.int64))

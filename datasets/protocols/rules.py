@@ -55,7 +55,7 @@ class Sizes(Protocol):
 Rule = Callable[[Sizes, Labels, Mapping[str, Tensor]], Split]
 
 
-def _shuffled(n: int) -> Tensor:
+def fixed_order(n: int) -> Tensor:
     """Return the row numbers 0..n-1 in the one fixed order, int64 (n,)."""
     words = np.random.Philox(key=_KEY).random_raw(n)
     return torch.from_numpy(np.argsort(words, kind="stable").astype(np.int64))
@@ -73,7 +73,7 @@ def _shuffled_part(protocol: Sizes, n: int, parts: Mapping[str, Tensor], name: s
             f"{protocol.label}: the rule {protocol.rule!r} needs the original {name} part, "
             f"the data set has {', '.join(parts) or 'no parts'}"
         )
-    order = _shuffled(n)
+    order = fixed_order(n)
     return order[torch.isin(order, parts[name])]
 
 
@@ -102,7 +102,7 @@ def _balanced(labels: Labels, rows: Tensor, n: int) -> Tensor:
 
 def _pooled_inside(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
     """Pool all rows; balanced queries; all others are the database; train balanced inside it."""
-    rows = _shuffled(len(labels))
+    rows = fixed_order(len(labels))
     query = _balanced(labels, rows, p.n_query)
     rest = _without(rows, query)
     return Split(_balanced(labels, rest, p.n_train), query, rest)
@@ -116,7 +116,7 @@ def _pooled_apart(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Spli
 
 def _pooled_same(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
     """Pool all rows; balanced queries; all others are both training rows and database."""
-    rows = _shuffled(len(labels))
+    rows = fixed_order(len(labels))
     query = _balanced(labels, rows, p.n_query)
     rest = _without(rows, query)
     return Split(rest, query, rest)
@@ -141,12 +141,12 @@ def _official_same(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Spl
 
 def _random_inside(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
     """Draw queries from all rows; all others are the database; train drawn inside it."""
-    return _drawn(p, _shuffled(len(labels)))
+    return _drawn(p, fixed_order(len(labels)))
 
 
 def _labelled_inside(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
     """As `at random`, after the rows without any label have been dropped."""
-    rows = _shuffled(len(labels))
+    rows = fixed_order(len(labels))
     return _drawn(p, rows[labels.counts()[rows] > 0])
 
 
@@ -164,6 +164,25 @@ def _listed(p: Sizes, labels: Labels, parts: Mapping[str, Tensor]) -> Split:
                 f"the data set has {', '.join(parts) or 'no lists'}"
             )
     return Split(parts["train"], parts["test"], parts["database"])
+
+
+def set_aside(train: Tensor) -> Split:
+    """Let a part of some training rows ask, and the others train and answer.
+
+    Parameters
+    ----------
+    train : Tensor, int64, shape (n_train,)
+        Of the protocol that is tuned for.
+    """
+    order = fixed_order(int(train.max()) + 1)
+    rows = order[torch.isin(order, train)]
+    n_query = n_set_aside(len(rows))
+    return Split(rows[n_query:], rows[:n_query], rows[n_query:])
+
+
+def n_set_aside(n_train: int) -> int:
+    """Count what is set aside of `n_train` rows: a fifth, rounded down."""
+    return n_train // 5
 
 
 LABELLED_INSIDE = "labelled rows at random, train inside the database"

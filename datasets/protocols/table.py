@@ -9,12 +9,18 @@ from datasets.protocols.rules import LABELLED_INSIDE
 def _table(
     dataset: str,
     *rows: tuple[str, int, int, int, str, int, str] | tuple[str, int, int, int, str, int, str, str],
+    n_drawn: int = 0,
+    unseen: float = 0.0,
+    imbalance: int = 0,
 ) -> dict[str, Protocol_]:
     """One data set's protocols by name; the first is the default."""
     return {
         name: Protocol_(
             *(dataset, name, n_query, n_train, n_database, rule, cutoff, "shares a label", source),
             resize="".join(resize),
+            n_drawn=n_drawn,
+            unseen=unseen,
+            imbalance=imbalance,
         )
         for name, n_query, n_train, n_database, rule, cutoff, source, *resize in rows
     }
@@ -50,6 +56,16 @@ PROTOCOLS: dict[str, dict[str, Protocol_]] = {
          "CIMON (IJCAI 2021), Bi-half's CIFAR-10 (II); MeCoQ's (II) at 1,000; DistillHash by "
          "CIMON's account",
          "CIMON: 256 px, the centre of 224 px; Bi-half: whole, 224 px; others: not known"),
+    ) | _table(
+        "cifar10",
+        ("unseen", 1000, 3500, 59_000, "pooled, train inside the database", 1000,
+         "our own: `1k-5k`, 3 classes out of training"),
+        n_drawn=5000, unseen=0.25,
+    ) | _table(
+        "cifar10",
+        ("longtail-100", 10_000, 12_406, 50_000, "official parts, train is the database", 1000,
+         "our own: `official`, its training rows those of CIFAR-10-LT's sizes"),
+        n_drawn=50_000, imbalance=100,
     ),
     "cifar100": _table(
         "cifar100",
@@ -62,6 +78,11 @@ PROTOCOLS: dict[str, dict[str, Protocol_]] = {
          "our own: the 20 coarse labels"),
         ("coarse-1k-5k", 1000, 5000, 59_000, "pooled, train inside the database", 1000,
          "our own: the 20 coarse labels"),
+    ) | _table(
+        "cifar100",
+        ("unseen", 10_000, 37_500, 50_000, "official parts, train is the database", 1000,
+         "our own: `official`, 25 classes out of training"),
+        n_drawn=50_000, unseen=0.25,
     ),
     "mnist": _table(
         "mnist",
@@ -81,6 +102,11 @@ PROTOCOLS: dict[str, dict[str, Protocol_]] = {
         "tiny_imagenet",
         ("official", 10_000, 5000, 100_000, "official parts, train inside the database", 1000,
          "our own: the published parts"),
+    ) | _table(
+        "tiny_imagenet",
+        ("unseen", 10_000, 3750, 100_000, "official parts, train inside the database", 1000,
+         "our own: `official`, 50 classes out of training"),
+        n_drawn=5000, unseen=0.25,
     ),
     "ucmerced": _table(
         "ucmerced",

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from datasets.assemble import assemble
 from datasets.base import RetrievalDataset
@@ -17,7 +18,7 @@ from datasets.errors import lookup as lookup
 from datasets.image_source import ImageSource, MemoryImages
 from datasets.own.kinds import is_own, own_name, read_own, refuse_own_options
 from datasets.own.plugins import Loader, Plugin, offers, read_plugin
-from datasets.protocols.protocol import DISTANCES, Protocol_
+from datasets.protocols.protocol import DISTANCES, TUNE, Protocol_
 from datasets.protocols.table import PROTOCOLS
 from datasets.sources.cifar import load_cifar10
 from datasets.sources.cifar100 import load_cifar100
@@ -105,7 +106,8 @@ def protocol_of(name: str) -> Protocol_:
     Parameters
     ----------
     name : str
-        ``"cifar10/official"``, or ``"cifar10"`` for its default protocol.
+        ``"cifar10/official"``, or ``"cifar10"`` for its default protocol; with ``+tune`` behind
+        it, what settings are chosen by, and then with ``+knn10-l2``, what neighbours decide.
 
     Returns
     -------
@@ -122,13 +124,23 @@ def protocol_of(name: str) -> Protocol_:
     >>> protocol_of("cifar10").label
     'cifar10/1k-5k'
     """
-    name, truth = split_truth(name)
+    plain, truth = split_truth(name)
+    protocol = _base(plain.removesuffix(TUNE))
+    return _of_truth(protocol.for_tuning() if plain.endswith(TUNE) else protocol, truth)
+
+
+def _base(name: str) -> Protocol_:
+    """Look a protocol up in the tables."""
     dataset, slash, protocol = name.partition("/")
     known = _source(dataset).protocols
-    found = (
-        lookup(f"protocol of {dataset}", protocol, known) if slash else next(iter(known.values()))
-    )
-    return found.of_neighbours(*truth) if truth and truth[0] else found
+    if not slash:
+        return next(iter(known.values()))
+    return lookup(f"protocol of {dataset}", protocol, known)
+
+
+def _of_truth(protocol: Protocol_, truth: tuple[int, str] | None) -> Protocol_:
+    """Let neighbours decide where a name says so."""
+    return protocol.of_neighbours(*truth) if truth and truth[0] else protocol
 
 
 def _source(dataset: str) -> Plugin:
@@ -155,7 +167,7 @@ def full_name(name: str) -> str:
     """
     if not is_own(name):
         return protocol_of(name).label
-    plain, _ = split_truth(name)
+    plain = split_truth(name)[0].removesuffix(TUNE)
     return own_name(plain) + name[len(plain) :]
 
 
@@ -182,22 +194,27 @@ def read(name: str, options: LoadOptions) -> tuple[Protocol_, Contents]:
     DatasetError
         If its files are absent or wrong.
     """
+    plain, truth = split_truth(name)
+    base = plain.removesuffix(TUNE)
     if is_own(name):
-        plain, truth = split_truth(name)
-        protocol, contents = read_own(plain, options)
+        protocol, contents = read_own(base, options)
+    else:
+        protocol = _base(base)
+        refuse_own_options(protocol.dataset, options)
+        contents = _source(protocol.dataset).load(protocol, options)
+    if base != plain:  # neighbours that come with the data are those of its own queries
+        protocol, contents = protocol.for_tuning(), replace(contents, neighbours=None)
+    if is_own(name):
         if truth is None and contents.distance is not None:
             known = protocol.n_database
             if contents.neighbours is not None:
                 known = contents.neighbours.shape[1]
             truth = min(DEFAULT_NEIGHBOURS, known), contents.distance
-        if truth and truth[0]:
-            return protocol.of_neighbours(*truth), contents
-        if not contents.labels.counts().any():
+        if not (truth and truth[0]) and not contents.labels.counts().any():
             raise OptionError(f"{plain}: has no labels; give --relevance knn")
-        return protocol, contents
-    protocol = protocol_of(name)
-    refuse_own_options(protocol.dataset, options)
-    return protocol, _source(protocol.dataset).load(protocol, options)
+    if truth and truth[1] != contents.distance:  # those that come with it are by another distance
+        contents = replace(contents, neighbours=None)
+    return _of_truth(protocol, truth), contents
 
 
 def load(name: str, options: LoadOptions | None = None) -> RetrievalDataset:

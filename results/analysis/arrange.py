@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
@@ -23,15 +23,19 @@ from results.analysis.frames import (
     metric_key,
     runs_frame,
 )
-from results.store.record import Failure, RunRecord
+from results.store.record import CHECKED, Failure, RunRecord
 from results.store.run_key import Table
 from results.store.scan import Scan
+
+LearntFrom = Callable[[str], str]
+"""Says what the backbone of a table was trained on; nothing where that is not known."""
 
 
 def build(
     scan: Scan,
     method_order: Sequence[str] = (),
     about: Mapping[str, About] = MappingProxyType({}),
+    learnt_from: LearntFrom = lambda backbone: "",
 ) -> Board:
     """Arrange one reading of the store for the report; see `results.report.load_board`."""
     shown, superseded = select(scan.records)
@@ -42,12 +46,16 @@ def build(
     costs = leaderboard(costs_frame(shown, method_order), method_order, kinds)
     cells = pd.concat([table, costs], ignore_index=True)
     titles = display_names({run.method for run in runs_of_rows}, about)
+    for name, how in least_checked(shown).items():
+        titles[name] += "" if how == "run" else f" ({how})"
     return Board(
         records=tuple(shown),
         runs=runs,
         leaderboard=table,
         costs=costs,
-        sections=tuple(_sections(shown, cells, scan.failures, kinds, method_order, titles)),
+        sections=tuple(
+            _sections(shown, cells, scan.failures, kinds, method_order, titles, learnt_from)
+        ),
         notes=tuple(_notes(superseded, scan)),
         method_order=tuple(method_order),
         about=about,
@@ -72,6 +80,15 @@ def display_names(methods: Iterable[str], about: Mapping[str, About]) -> dict[st
         titles[name] = f"{title}{opened}{settings}"
     count = Counter(titles.values())
     return {name: title if count[title] == 1 else name for name, title in titles.items()}
+
+
+def least_checked(records: Iterable[RunRecord]) -> dict[str, str]:
+    """Return the least that was checked of any record of a row, one of `CHECKED`, by its name."""
+    found: dict[str, str] = {}
+    for record in records:
+        how = record.checked, found.get(record.method, CHECKED[-1])
+        found[record.method] = min(how, key=CHECKED.index)
+    return found
 
 
 def select(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[RunRecord]]:
@@ -119,6 +136,7 @@ def _sections(
     kinds: Mapping[tuple[str, ...], str],
     method_order: Sequence[str],
     titles: Mapping[str, str],
+    learnt_from: LearntFrom,
 ) -> Iterable[Section]:
     cells: dict[Table, dict[str, dict[tuple[str, int], Entry]]] = {}
     for entry in table.itertuples(index=False, name=None):
@@ -149,7 +167,7 @@ def _sections(
         info = first[key].protocol_info
         yield Section(
             *key,
-            sizes=_sizes(info),
+            sizes=_sizes(key, info, learnt_from(key.backbone)),
             rule=f"Split: {info['rule']}. Relevant: {info['relevance']}.{_without_relevant(info)}",
             metric=main,
             further=tuple(metric for metric in metrics if metric != main),
@@ -186,11 +204,15 @@ def _usual_seeds(rows: dict[str, dict[tuple[str, int], Entry]], metric: str) -> 
     return counts.most_common(1)[0][0]
 
 
-def _sizes(info: dict[str, object]) -> str:
-    return (
-        f"{info['n_query']:,} queries, {info['n_train']:,} training images, "
-        f"{info['n_database']:,} in the database, cutoff {info['cutoff']:,}"
+def _sizes(table: Table, info: dict[str, object], learnt_from: str) -> str:
+    """Say how many rows ask, train and answer; a cutoff is that of mAP by labels."""
+    items = "vectors" if table.backbone == "features" else "images"
+    cutoff = f", cutoff {info['cutoff']:,}" if table.truth == "labels" else ""
+    sizes = (
+        f"{info['n_query']:,} queries, {info['n_train']:,} training {items}, "
+        f"{info['n_database']:,} in the database{cutoff}"
     )
+    return f"{sizes}; backbone learnt from: {learnt_from}" if learnt_from else sizes
 
 
 def _without_relevant(info: dict[str, object]) -> str:

@@ -6,7 +6,7 @@ be compared never share a column.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -48,6 +48,10 @@ class Entry:
     std: float | None  # None where one seed gives no spread
     n: int  # seeds
     best: bool  # rank 1 among the rows of its kind in its column
+
+
+PANELS = 12
+"""Methods of a figure or a gallery in which each has a place of its own."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,7 @@ class Section:
     dataset: str
     protocol: str
     backbone: str
-    sizes: str  # "1,000 queries, 5,000 training images, ..."
+    sizes: str  # "1,000 queries, 5,000 training images, ...", and what the backbone learnt from
     rule: str  # how the split was made, and what counts as relevant
     metric: str  # of the main table
     further: tuple[str, ...]  # the other metrics
@@ -122,6 +126,24 @@ class Section:
 
     def _of_kind(self, kind: str) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.kind == kind)
+
+    @cached_property
+    def with_panels(self) -> tuple[Row, ...]:
+        """The rows that have a panel where each has its own: yardsticks, and `PANELS` methods.
+
+        They are the best by the main metric at the longest codes.
+        """
+        entries = ((row.cell(self.metric, self.bits[-1]), row) for row in self.rows)
+        ranked = [(cell.mean, row) for cell, row in entries if cell and not row.yardstick]
+        ranked.sort(key=lambda pair: -pair[0])
+        best = {row.method for _, row in ranked[:PANELS]}
+        return tuple(row for row in self.rows if row.yardstick or row.method in best)
+
+    @property
+    def panels_note(self) -> str:
+        """Say which methods have panels, where not all do."""
+        n, of = (sum(not row.yardstick for row in rows) for rows in (self.with_panels, self.rows))
+        return "" if n == of else f" The {n} best of {of} methods."
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -239,6 +261,7 @@ class Ranking:
     """Mean ranks of the methods of one kind over data sets, best first."""
 
     kind: str
+    truth: str  # one of `results.store.run_key.TRUTHS`, by which every table of it goes
     methods: tuple[str, ...]
     mean_ranks: tuple[float, ...]
     datasets: tuple[str, ...]
@@ -247,6 +270,22 @@ class Ranking:
     pairs: tuple[Pair, ...]  # Wilcoxon's signed ranks of the areas under bits
     datasets_needed: int  # from which that test can tell any two methods apart
     alike: tuple[tuple[str, ...], ...]  # groups that it does not tell apart; none with fewer
+    intervals: tuple[tuple[float, float], ...] = ()
+    """95 % intervals of the mean ranks; none below three data sets."""
+    without: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Mean ranks where a data set is left out, by its name; none with one data set."""
+
+    @property
+    def first_without(self) -> dict[str, tuple[str, ...]]:
+        """Data sets without which another is first than `methods[0]`, and who is then."""
+        return {
+            name: others
+            for name, ranks in self.without.items()
+            if self.methods[0] not in (others := self._first(ranks))
+        }
+
+    def _first(self, ranks: Sequence[float]) -> tuple[str, ...]:
+        return tuple(m for m, r in zip(self.methods, ranks, strict=True) if r == min(ranks))
 
     @property
     def undecided(self) -> str:

@@ -28,6 +28,7 @@ from results.analysis.statistics import (
     summary,
     two_sided_p,
 )
+from results.store.run_key import TRUTHS
 
 RANKED = tuple(kind for kind in HEADINGS if kind != "yardstick")
 
@@ -59,8 +60,9 @@ def compare(board: Board, values: Mapping[Entry, NDArray[Any]]) -> Board:
         sections=tuple(sections),
         leaderboard=with_intervals_over_queries(board.leaderboard, _half_widths(board, samples)),
     )
-    rankings = [ranking for kind in RANKED if (ranking := rank(board, kind)) is not None]
-    return replace(board, comparisons=Comparisons(tuple(columns), tuple(rankings)))
+    rankings = (rank(board, kind, truth) for truth in TRUTHS for kind in RANKED)
+    found_ranks = tuple(ranking for ranking in rankings if ranking is not None)
+    return replace(board, comparisons=Comparisons(tuple(columns), found_ranks))
 
 
 def _half_widths(board: Board, samples: Mapping[Entry, Sample]) -> dict[tuple[object, ...], float]:

@@ -16,12 +16,14 @@ ENTRY = ["dataset", "protocol", "backbone", "method", "bits", "metric"]
 RUN_COLUMNS = [*ENTRY[:5], "seed", "metric", "value"]
 INTERVAL = ["ci_low", "ci_high", "interval"]
 LEADERBOARD_COLUMNS = [*ENTRY, "mean", "std", "n", *INTERVAL, "rank", "kind"]
-LOWER_IS_BETTER = "empty@"  # the share of queries that found nothing
-UNRANKED = r"^(?:bits|codes|cost)\."
-"""How well codes use their bits is neither good nor bad; what runs cost hangs on the machine."""
-UNBOUNDED = r"^(?:codes|cost)\."
+LOWER_IS_BETTER = ("empty@", "oversample", "asym.oversample")
+"""How metrics begin that are better when small: queries that found nothing, items to look at."""
+UNRANKED = r"^(?:bits|codes|cost)\.|.*:gap$"
+"""How well codes use their bits is neither good nor bad; what runs cost hangs on the machine; bad
+codes have no gap between groups of queries."""
+UNBOUNDED = r"^(?:codes\.|cost\.|(?:asym\.)?oversample)|.*:gap$"
 """What counts or measures; all other metrics lie between 0 and 1."""
-OPTIONAL = re.compile(r"^cost\.|:(?:best|worst)$")
+OPTIONAL = re.compile(r"^cost\.|:(?:best|worst)$|:\w+-\d$")
 """What tables show only where it is asked for; see `results.tables.columns`."""
 
 
@@ -52,7 +54,7 @@ def metric_key(metric: str) -> tuple[int, list[tuple[int, str, int]]]:
     """
     parts = re.findall(r"(\d+)|(\D+)", metric.lower())
     named = [(0, "", int(digits)) if digits else (1, text, 0) for digits, text in parts]
-    groups = ("mAP", "P@", "R@", "", LOWER_IS_BETTER)
+    groups = ("mAP", "P@", "R@", "", *LOWER_IS_BETTER)
     last = len(groups) if re.match(UNRANKED, metric) else groups.index("")
     starts = (place for place, start in enumerate(groups) if start and metric.startswith(start))
     return next(starts, last), named

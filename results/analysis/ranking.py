@@ -25,19 +25,26 @@ from scipy.stats import friedmanchisquare, rankdata, wilcoxon
 from results.analysis.board import Board, Pair, Ranking, Section
 from results.analysis.statistics import ALPHA, Difference, Floats, holm
 
+DRAWS = 10_000
+"""Samples of the bootstrap."""
+MIN_DATASETS = 3
+"""Fewest data sets of which it says anything."""
+
 _Column = tuple[Section, int]
 
 
-def rank(board: Board, kind: str) -> Ranking | None:
+def rank(board: Board, kind: str, truth: str = "labels") -> Ranking | None:
     """Rank the methods of a kind over the data sets; None with fewer than two methods.
 
-    Every method counts at the same code lengths of the same tables: what would leave a gap, a
-    method or a column, is left out.
+    Tables of labels and of neighbours are two rankings: a code can be good for one and bad for the
+    other. Every method counts at the same code lengths of the same tables: what would leave a gap,
+    a method or a column, is left out.
     """
     entries: dict[str, dict[str, float]] = {}
     columns: dict[str, _Column] = {}
     for section in board.sections:
-        for row in section.rows:
+        of_truth = section.rows if section.table.truth == truth else ()
+        for row in of_truth:
             for bits in section.bits if row.kind == kind else ():
                 cell = row.cell(section.metric, bits)
                 if cell is not None:
@@ -58,6 +65,7 @@ def rank(board: Board, kind: str) -> Ranking | None:
     left = [name for name in (*names, *entries) if name not in (*methods, *kept)]
     return Ranking(
         kind=kind,
+        truth=truth,
         methods=tuple(methods),
         mean_ranks=tuple(mean_ranks.tolist()),
         datasets=tuple(datasets),
@@ -66,7 +74,40 @@ def rank(board: Board, kind: str) -> Ranking | None:
         pairs=pairs,
         datasets_needed=needed,
         alike=cliques(methods, pairs) if len(datasets) >= needed else (),
+        intervals=rank_intervals(ranks(table)),
+        without=_without_each(datasets, ranks(table)),
     )
+
+
+def rank_intervals(table: Floats) -> tuple[tuple[float, float], ...]:
+    """95 % intervals of mean ranks over data sets, by the bootstrap; none below three data sets.
+
+    Parameters
+    ----------
+    table : ndarray, float64, shape (N, M)
+        Ranks of M methods on N data sets, which are drawn again with replacement.
+
+    References
+    ----------
+    B. Efron and R. J. Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3
+    (percentiles).
+    """
+    n = len(table)
+    if n < MIN_DATASETS:
+        return ()
+    drawn = np.random.Generator(np.random.Philox(key=0)).integers(n, size=(DRAWS, n))
+    low, high = np.quantile(table[drawn].mean(1), [ALPHA / 2, 1 - ALPHA / 2], axis=0)
+    return tuple(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def _without_each(datasets: Sequence[str], table: Floats) -> dict[str, tuple[float, ...]]:
+    """Mean ranks of all data sets but one, by its name."""
+    if len(datasets) < 2:
+        return {}
+    return {
+        name: tuple(np.delete(table, place, axis=0).mean(0).tolist())
+        for place, name in enumerate(datasets)
+    }
 
 
 def _complete(

@@ -18,7 +18,9 @@ from results.choices import CAPTIONS
 from results.figures import codes as figure_codes
 from results.figures import lines as figure_lines
 from results.figures import ranks as figure_ranks
+from results.figures import tracks as figure_tracks
 from results.figures import training as figure_training
+from results.figures import truths as figure_truths
 from results.gallery.view import View
 from results.store.run_key import folder_name
 
@@ -44,12 +46,17 @@ class Drawn:
 
 FIGURES = {
     "map_against_bits": Kind(figure_lines.map_against_bits),
+    "recall_against_bytes": Kind(figure_lines.recall_against_bytes),
     "precision_recall": Kind(figure_lines.precision_recall),
     "precision_at_n": Kind(figure_lines.precision_at_n),
     "recall_at_n": Kind(figure_lines.recall_at_n),
     "precision_at_radius_2": Kind(figure_lines.precision_at_radius_2),
     "cost": Kind(figure_training.cost),
+    "shift": Kind(figure_tracks.shift),
+    "growth": Kind(figure_tracks.growth),
     "mean_ranks": Kind(figure_ranks.mean_ranks),
+    "mean_ranks_by_neighbours": Kind(partial(figure_ranks.mean_ranks, truth="neighbours")),
+    "labels_against_neighbours": Kind(figure_truths.labels_against_neighbours),
     "bit_balance": Kind(figure_lines.bit_balance),
     "loss": Kind(section=figure_training.loss),
     "distance_histograms": Kind(section=figure_codes.distance_histograms),

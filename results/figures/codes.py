@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -12,11 +13,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from results.analysis.board import Section
-from results.figures.style import COLOURS, STYLE, finish, label, panels
+from results.figures.style import COLOURS, STYLE, finish, in_legend, label, panels
 from results.figures.tsne import embed
 from results.gallery.shown_queries import map_places, map_rows
 from results.gallery.view import View
-from results.store.record import RunRecord
 
 RIGHT, WRONG = "#0072b2", "#d55e00"
 GREY = "#b4b4bb"
@@ -27,7 +27,7 @@ _EXACT = 2**20  # items that float32 surely counts exactly, and few enough to ho
 def distance_histograms(view: View, section: Section) -> Figure | None:
     """Draw the distances of relevant and of other pairs, each as a share, one panel a method."""
     shown = []
-    for row in section.rows:
+    for row in section.with_panels:
         curves = [
             r.curves["distances"] for r in view.longest(section, row) if "distances" in r.curves
         ]
@@ -58,8 +58,8 @@ def distance_histograms(view: View, section: Section) -> Figure | None:
         panel.set_ylabel("share of pairs")
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         panel.yaxis.set_major_locator(MaxNLocator(4))
-    note = "every query with every database item, all seeds"
-    return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits; {note}.")
+    note = f"every query with every database item, all seeds.{section.panels_note}"
+    return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits; {note}")
 
 
 def bit_correlation(view: View, section: Section) -> Figure | None:
@@ -81,8 +81,8 @@ def bit_correlation(view: View, section: Section) -> Figure | None:
         bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=25, pad=0.02)
         bar.set_label("|correlation|")
         bar.outline.set_visible(False)
-    note = f"seed {shown[0][1].seed}; the number is the mean off the diagonal"
-    return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits, {note}.")
+    note = f"seed {shown[0][1].seed}; the number is the mean off the diagonal.{section.panels_note}"
+    return finish(figure, axes, f"{section.title}, {section.bits[-1]} bits, {note}")
 
 
 def _off_diagonal(values: NDArray[np.float64]) -> float:
@@ -120,14 +120,15 @@ def tsne(view: View, section: Section) -> Figure | None:
     shown = list(_maps(view, section))
     if not shown:
         return None
-    figure, axes = panels([name for name, *_ in shown], view.width, height=2.1, small=True)
-    common = _common_classes(np.concatenate([labels for *_, labels in shown]))
-    for panel, (_, points, labels) in zip(axes, shown, strict=True):
-        _scatter(panel, points, labels, common)
-    n = len(shown[0][1])
-    rest = " Grey: all other labels." if len(common) < shown[0][2].shape[1] else ""
+    figure, axes = panels([one.title for one in shown], view.width, height=2.1, small=True)
+    common = _common_classes(np.concatenate([one.labels for one in shown]))
+    for panel, one in zip(axes, shown, strict=True):
+        _scatter(panel, one, common)
+    n, n_classes = shown[0].labels.shape
+    rest = " Grey: all other labels." if len(common) < n_classes else ""
     note = (
         f"{section.title}, {section.bits[-1]} bits; {n} database items, one colour a label.{rest}"
+        f"{section.panels_note}"
     )
     return finish(figure, axes, note)
 
@@ -139,19 +140,24 @@ def hamming(codes: NDArray[np.bool_]) -> NDArray[np.float32]:
     return distances
 
 
-def _maps(
-    view: View, section: Section
-) -> Iterator[tuple[str, NDArray[np.float32], NDArray[np.bool_]]]:
+class _Map(NamedTuple):
+    """Codes on a plane: points (n, 2), labels (n, C), and names of the C classes where known."""
+
+    title: str
+    points: NDArray[np.float32]
+    labels: NDArray[np.bool_]
+    classes: tuple[str, ...]
+
+
+def _maps(view: View, section: Section) -> Iterator[_Map]:
     for row, record in view.examples(section):
-        codes = view.codes(record, "database")
-        labels = _map_labels(view, record)
-        if codes is not None and labels is not None and len(labels) > 9:
-            yield label(row), embed(hamming(codes[map_places(len(codes))])), labels
-
-
-def _map_labels(view: View, record: RunRecord) -> NDArray[np.bool_] | None:
-    samples = view.samples(record)
-    return None if samples is None else samples.labels_of(map_rows(view, record))
+        codes, samples = view.codes(record, "database"), view.samples(record)
+        if codes is None or samples is None:
+            continue
+        labels = samples.labels_of(map_rows(view, record))
+        if labels is not None and len(labels) > 9:
+            points = embed(hamming(codes[map_places(len(codes))]))
+            yield _Map(label(row), points, labels, samples.classes)
 
 
 def _common_classes(labels: NDArray[np.bool_]) -> list[int]:
@@ -160,20 +166,24 @@ def _common_classes(labels: NDArray[np.bool_]) -> list[int]:
     return order[: len(CLASS_COLOURS)]
 
 
-def _scatter(
-    panel: Axes, points: NDArray[np.float32], labels: NDArray[np.bool_], common: list[int]
-) -> None:
+def _class_name(classes: tuple[str, ...], number: int) -> str:
+    """Return the name of a class; its column of the labels where that is no name of its own."""
+    name = classes[number] if classes else "class"
+    return name if classes.count(name) == 1 else f"{name} {number}"
+
+
+def _scatter(panel: Axes, shown: _Map, common: list[int]) -> None:
+    labels = shown.labels
     other = ~labels[:, common].any(1)
     if other.any():
-        x, y = points[other].T
+        x, y = shown.points[other].T
         panel.scatter(x, y, s=5, color=GREY, linewidths=0, label="others")
     left = ~other
-    for place, number in enumerate(common):
+    for colour, number in zip(CLASS_COLOURS, common, strict=False):
         chosen = labels[:, number] & left
         left &= ~chosen
-        colour = CLASS_COLOURS[place]
-        name = f"class {number}"  # by its column of the labels, which have no names here
-        x, y = points[chosen].T
+        x, y = shown.points[chosen].T
+        name = in_legend(_class_name(shown.classes, number))
         panel.scatter(x, y, s=6, color=colour, linewidths=0, label=name)
     _bare(panel)
     panel.spines[:].set_visible(False)

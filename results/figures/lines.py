@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -28,6 +29,50 @@ RADIUS_2 = "P@H<=2"
 def map_against_bits(view: View) -> Figure | None:
     """Draw the protocol's mAP against code length, one panel per section, one line a method."""
     return _against_bits(view, lambda section: section.metric)
+
+
+def recall_against_bytes(view: View) -> Figure | None:
+    """Draw recall k@k and k@4k against all bytes that an item takes, one line a method.
+
+    The second is what re-ranking 4k items by the true distance gives.
+    """
+    by_metric = [
+        (section, f"recall{k}@{n}")
+        for section in view.board.sections
+        if (k := _neighbours_of(section))
+        for n in (k, 4 * k)
+    ]
+    if not by_metric:
+        return None
+    figure, axes = section_panels([section for section, _ in by_metric], view.width)
+    styles = method_styles(view.board)
+    for panel, (section, metric) in zip(axes, by_metric, strict=True):
+        for row in section.rows:
+            points = sorted(
+                (_bytes(row, bits), cell.mean)
+                for (name, bits), cell in row.cells.items()
+                if name == metric
+            )
+            if points:
+                panel.plot(*zip(*points, strict=True), label=label(row), **styles[row.method])
+        panel.set_xscale("log", base=2)
+        panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        panel.set_xlabel("bytes an item")
+        panel.set_ylabel(metric)
+    note = "recall k@n: of the k nearest, after re-ranking n items by the true distance; mean."
+    return finish(figure, axes, note)
+
+
+def _neighbours_of(section: Section) -> int | None:
+    """Return k where a section's metric is the recall of the k nearest, None where it is not."""
+    found = re.fullmatch(r"recall(\d+)@\1", section.metric)
+    return int(found[1]) if found else None
+
+
+def _bytes(row: Row, bits: int) -> float:
+    """Count the bytes of an item: those that were noted, as of codes with factors, or the bits'."""
+    noted = row.cells.get(("codes.bytes", bits))
+    return -(-bits // 8) if noted is None else noted.mean
 
 
 def precision_at_radius_2(view: View) -> Figure | None:

@@ -18,12 +18,13 @@ from results.figures.style import INK, STYLE, WIDTHS, blank, method_styles
 from results.gallery.view import View
 
 
-def mean_ranks(view: View) -> Figure | None:
+def mean_ranks(view: View, truth: str = "labels") -> Figure | None:
     """Draw the mean ranks of three methods or more; a bar joins what a test does not tell apart.
 
+    Over the tables of one truth, "labels" or "neighbours".
     Where the data sets are too few for the test there are no bars, and the figure says why.
     """
-    ranking = rank(view.board, "method")
+    ranking = rank(view.board, "method", truth)
     if ranking is None or len(ranking.methods) < 3:
         return None
     names, ranks = ranking.methods, ranking.mean_ranks

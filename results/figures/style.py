@@ -101,7 +101,7 @@ def panels(
         size = (WIDTHS[width], height * down + 0.45)
         figure = blank(*size)
         axes = [figure.add_subplot(down, across, place + 1) for place in range(len(titles))]
-        letters = int(13.5 * WIDTHS[width] / across)  # that fit above a panel
+        letters = int(12 * WIDTHS[width] / across)  # that fit above a panel
         for panel, title in zip(axes, titles, strict=True):
             panel.set_title(textwrap.fill(legible(title), letters), parse_math=False)
             panel.yaxis.set_major_locator(MaxNLocator(6))
@@ -224,15 +224,29 @@ def method_styles(board: Board) -> dict[str, dict[str, Any]]:
         position = places[name]
         variant = name != base
         marks += variant
-        styles[name] = {
-            "color": COLOURS[position % len(COLOURS)],
-            "marker": MARKERS[(position + 3 * marks * variant) % len(MARKERS)],
-            "markerfacecolor": "none" if variant else COLOURS[position % len(COLOURS)],
-            "markeredgecolor": COLOURS[position % len(COLOURS)] if variant else "white",
-            "markeredgewidth": 1.1 if variant else 0.6,
-            "linestyle": "--" if variant or position >= len(COLOURS) else "-",
-        }
+        styles[name] = line_style(position, 3 * marks if variant else 0)
     return styles
+
+
+def line_style(position: int, variant: int = 0) -> dict[str, Any]:
+    """Return the line style of the method at a place in the order of methods.
+
+    Parameters
+    ----------
+    position : int
+        Gives the colour and the marker.
+    variant : int
+        How many markers further that of a variant is; 0 for the method as it is.
+    """
+    colour = COLOURS[position % len(COLOURS)]
+    return {
+        "color": colour,
+        "marker": MARKERS[(position + variant) % len(MARKERS)],
+        "markerfacecolor": "none" if variant else colour,
+        "markeredgecolor": colour if variant else "white",
+        "markeredgewidth": 1.1 if variant else 0.6,
+        "linestyle": "--" if variant or position >= len(COLOURS) else "-",
+    }
 
 
 def save(figure: Figure, form: str) -> bytes:

@@ -31,7 +31,8 @@ _DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.5, 1, 1.5)), (0, (6, 3)))
 def loss(view: View, section: Section) -> Figure | None:
     """Draw the mean loss of each epoch of a section's longest codes, one panel a method."""
     shown = [
-        (row, [r.history for r in view.longest(section, row) if r.history]) for row in section.rows
+        (row, [r.history for r in view.longest(section, row) if r.history])
+        for row in section.with_panels
     ]
     shown = [(row, histories) for row, histories in shown if histories]
     if not shown:
@@ -66,7 +67,11 @@ def loss(view: View, section: Section) -> Figure | None:
         panel.set_ylabel("loss")
         panel.margins(x=0.02)
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    return finish(figure, (), f"{section.title}, {section.bits[-1]} bits; mean over seeds.")
+    return finish(
+        figure,
+        (),
+        f"{section.title}, {section.bits[-1]} bits; mean over seeds.{section.panels_note}",
+    )
 
 
 def cost(view: View) -> Figure | None:

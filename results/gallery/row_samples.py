@@ -8,6 +8,7 @@ so that two copies of a data set never mix.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +38,15 @@ class Samples:
     image_rows : ndarray, int64, shape (I,)
         Row numbers whose thumbnails are here, ascending; none where the data set has no images.
     images : ndarray, uint8, shape (I, H, W, 3)
+    classes : tuple of str
+        Names of the C classes; empty where they have none.
     """
 
     rows: NDArray[np.int64]
     labels: NDArray[np.bool_]
     image_rows: NDArray[np.int64]
     images: NDArray[np.uint8]
+    classes: tuple[str, ...] = ()
 
     def labels_of(self, rows: NDArray[np.int64]) -> NDArray[np.bool_] | None:
         """Return the labels of some rows, bool (n, C), or None where one is missing."""
@@ -62,8 +66,9 @@ def read_samples(store: ResultStore, record: RunRecord) -> Samples | None:
         return None
     try:
         arrays = safetensors.numpy.load_file(path)
-        samples = Samples(**arrays)
-    except (OSError, TypeError, safetensors.SafetensorError):
+        classes = json.loads(arrays.pop("classes").tobytes())
+        samples = Samples(**arrays, classes=tuple(map(str, classes)))
+    except (OSError, KeyError, TypeError, ValueError, RecursionError, safetensors.SafetensorError):
         return None  # a picture fewer; the next run writes it anew
     right = (
         samples.labels.shape[:1] == samples.rows.shape
@@ -72,6 +77,7 @@ def read_samples(store: ResultStore, record: RunRecord) -> Samples | None:
         and samples.images.ndim == 4
         and samples.images.dtype == np.uint8
         and samples.labels.dtype == np.bool_
+        and len(samples.classes) in (0, samples.labels.shape[1])
     )
     return samples if right else None
 
@@ -87,8 +93,10 @@ def write_samples(store: ResultStore, record: RunRecord, samples: Samples) -> Pa
     path = samples_path(store, record)
     if path is None:
         return None
+    classes = np.frombuffer(json.dumps(samples.classes).encode(), np.uint8)
+    arrays = vars(samples) | {"classes": classes}
     try:
-        write_atomic(path, tensor_file(vars(samples)))
+        write_atomic(path, tensor_file(arrays))
     except OSError as error:
         raise StoreError(f"{path.name}: cannot be written ({error.strerror})") from error
     return path

@@ -99,8 +99,14 @@ def rows_needed(view: View) -> list[NeededRows]:
 
 
 def exhibits(view: View, section: Section) -> list[Exhibit]:
-    """Return the best and worst answers of each method whose rows are all kept."""
-    shown = []
+    """Return the best and worst answers of each method whose rows are all kept.
+
+    There are none where neighbours are what is relevant: samples hold labels, which would tell
+    right from wrong by another truth than the table.
+    """
+    shown: list[Exhibit] = []
+    if section.table.truth == "neighbours":
+        return shown
     for row, record in view.examples(section):
         nearest, samples = _nearest(view, record), view.samples(record)
         if nearest is None or samples is None:

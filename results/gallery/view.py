@@ -51,8 +51,8 @@ class View:
         return self.runs(section).get((row.method, section.bits[-1]), [])
 
     def examples(self, section: Section) -> list[tuple[Row, RunRecord]]:
-        """Return one run of each ranked row at the longest codes: that of the lowest seed."""
-        ranked = [row for row in section.rows if not row.yardstick]
+        """Return one run of each method with a panel at the longest codes: of the lowest seed."""
+        ranked = [row for row in section.with_panels if not row.yardstick]
         runs = [(row, self.longest(section, row)) for row in ranked]
         return [(row, of_row[0]) for row, of_row in runs if of_row]
 

@@ -1,4 +1,7 @@
-"""The first table of the page: one row a method, its mean rank and its means by code length."""
+"""The first tables of the page: one row a method, its mean rank and its means by code length.
+
+There is a table for each truth, labels and neighbours, for no mean is over both.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from results.analysis.board import About, Board, Section
+from results.store.run_key import TRUTHS
 
 
 @dataclass(frozen=True)
@@ -29,39 +33,53 @@ class Line:
 class Overview:
     """All methods, best first, then yardsticks from papers; and the lengths of `Line.means`."""
 
+    truth: str  # one of `results.store.run_key.TRUTHS`
     bits: tuple[int, ...]
     lines: tuple[Line, ...]
     datasets: int  # that the ranks are over
     tables: int
 
 
-def overview(board: Board) -> Overview:
-    """Return the overview of a board: ranks where it was compared, and means over its tables."""
-    lengths = sorted({bits for section in board.sections for bits in section.bits if bits})
+def overviews(board: Board) -> list[Overview]:
+    """Return the overview of each truth that a board has tables of."""
+    found = {section.table.truth for section in board.sections}
+    return [overview(board, truth) for truth in TRUTHS if truth in found]
+
+
+def overview(board: Board, truth: str = "labels") -> Overview:
+    """Return the overview of one truth: ranks where they were compared, and means over tables."""
+    sections = [section for section in board.sections if section.table.truth == truth]
+    lengths = sorted({bits for section in sections for bits in section.bits if bits})
     ranks: dict[str, float] = {}
     datasets = 0
-    for ranking in board.comparisons.rankings if board.comparisons else ():
+    rankings = board.comparisons.rankings if board.comparisons else ()
+    for ranking in (ranking for ranking in rankings if ranking.truth == truth):
         ranks |= dict(zip(ranking.methods, ranking.mean_ranks, strict=True))
         datasets = max(datasets, len(ranking.datasets))
-    rows = [row for section in board.sections for row in section.rows]
+    rows = [row for section in sections for row in section.rows]
     kinds = {r.method: r.kind for r in rows if not r.yardstick or _about(board, r.method).paper}
-    lines = [_line(board, name, kind, ranks.get(name), lengths) for name, kind in kinds.items()]
+    lines = [
+        _line(board, name, kind, ranks.get(name), [_mean(sections, name, bits) for bits in lengths])
+        for name, kind in kinds.items()
+    ]
     order = [*dict.fromkeys(kinds.values())]
 
     def place(line: Line) -> tuple[bool, int, bool, float]:
         is_yardstick = line.kind == "yardstick"
         return is_yardstick, order.index(line.kind), line.rank is None, line.rank or 0.0
 
-    return Overview(tuple(lengths), tuple(sorted(lines, key=place)), datasets, len(board.sections))
+    ordered = tuple(sorted(lines, key=place))
+    return Overview(truth, tuple(lengths), ordered, datasets, len(sections))
 
 
-def _line(board: Board, method: str, kind: str, rank: float | None, lengths: list[int]) -> Line:
+def _line(
+    board: Board, method: str, kind: str, rank: float | None, means: list[float | None]
+) -> Line:
     about = _about(board, method)
     text, found, address = about.paper.partition("https://")
     link = f"https://{address}" if found and re.fullmatch(r"[!-~]+", address) else ""
-    means = tuple(_mean(board, method, bits) for bits in lengths)
     paper = text.rstrip(" ,") if link else about.paper
-    return Line(method, board.title(method), paper, link, about.bibtex, kind, rank, means)
+    return Line(method, board.title(method), paper, link, about.bibtex, kind, rank, tuple(means))
 
 
 def _about(board: Board, method: str) -> About:
@@ -69,9 +87,9 @@ def _about(board: Board, method: str) -> About:
     return board.about.get(method.partition("(")[0], About("", ""))
 
 
-def _mean(board: Board, method: str, bits: int) -> float | None:
+def _mean(sections: list[Section], method: str, bits: int) -> float | None:
     """Mean over the tables that have the length; None where one of them lacks the method."""
-    found = [*_entries([s for s in board.sections if bits in s.bits], method, bits)]
+    found = [*_entries([s for s in sections if bits in s.bits], method, bits)]
     whole = [mean for mean in found if mean is not None]
     return float(np.mean(whole)) if whole and len(whole) == len(found) else None
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from results.analysis.board import TIES, Board
 from results.page.data import page_data
 from results.page.markdown_html import markdown_html
-from results.page.overview import overview
+from results.page.overview import overviews
 from results.page.thumbnails import Gallery
 from results.tables.comparisons import statistics_markdown
 from results.tables.markup import EMPTY, TEMPLATES, template
@@ -51,7 +51,7 @@ def page_html(
         figures={caption: Markup(drawn) for caption, drawn in figures.items()},
         files=files,
         galleries=galleries,
-        overview=overview(board),
+        overviews=overviews(board),
         statistics=markdown_html(statistics_markdown(board)[2:]),
         data=page_data(board),
         ties=TIES,

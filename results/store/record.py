@@ -17,6 +17,9 @@ KINDS = ("method", "captions", "nouns", "n_classes", "class_names", "hierarchy",
 
 Rows of different kinds are never ranked together.
 """
+CHECKED = ("claimed", "re-scored", "re-run", "run")
+"""How much was checked of a record, least first: nothing of a claim; of a submission, its numbers
+from its codes, or from a training; "run" is a record of this suite's own runner or scorer."""
 LONGEST_NAME = 500
 """Letters of the name of a data set, protocol, backbone or method."""
 MOST = 2**53
@@ -77,6 +80,15 @@ class RunRecord(Address):
         method = self.settings.get("method")
         told = method.get("size") if isinstance(method, dict) else None
         return str(told or ("" if self.bits else "no codes"))
+
+    @property
+    def checked(self) -> str:
+        """How much was checked of it, one of `CHECKED`."""
+        claim = self.settings.get("claim")
+        if not isinstance(claim, dict):
+            return "run"
+        how = claim.get("checked")
+        return how if how in CHECKED else "claimed"
 
     @property
     def metric(self) -> str:

@@ -8,13 +8,34 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+TRUTHS = ("labels", "neighbours")
+"""What can say which items are relevant to a query; no number of the one is beside the other's."""
+_NEIGHBOURS = re.compile(r"\+knn\d+-(?:l2|cosine|ip)")
+
 
 class Table(NamedTuple):
-    """The names that all numbers of one table share."""
+    """The names that all numbers of one table share.
+
+    Examples
+    --------
+    >>> table = Table("digits", "300-1497+knn10-l2", "pixels")
+    >>> table.truth, table.split
+    ('neighbours', '300-1497')
+    """
 
     dataset: str
     protocol: str
     backbone: str  # "efficientnet_lite0@128"
+
+    @property
+    def truth(self) -> str:
+        """Which of `TRUTHS` says what is relevant, as the name of the protocol tells."""
+        return TRUTHS[_NEIGHBOURS.search(self.protocol) is not None]
+
+    @property
+    def split(self) -> str:
+        """The protocol without what it says of neighbours: the same split under either truth."""
+        return _NEIGHBOURS.sub("", self.protocol)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,13 @@ import pandas as pd
 
 from results.analysis.board import HEADINGS, Board, Column, Comparisons, Pair, Ranking, Section
 from results.analysis.ranking import areas
+from results.analysis.variance import Variance, variances
+from results.store.run_key import Table
 from results.tables.markup import markdown_escape
 
 COLUMNS = [
-    *("statistic", "dataset", "protocol", "backbone", "bits", "metric", "kind", "method", "other"),
-    *("n", "value", "ci_low", "ci_high", "p", "p_holm"),
+    *("statistic", "dataset", "protocol", "backbone", "bits", "metric", "truth", "kind", "method"),
+    *("other", "n", "value", "ci_low", "ci_high", "p", "p_holm"),
 ]
 
 
@@ -23,14 +25,16 @@ def statistics_frame(board: Board) -> pd.DataFrame:
 
     ``difference``: that of `method` over `other` in one column, n queries; without interval and p
     where one of them has too few seeds, or all too few queries, for a test.
-    ``area under bits``: n code lengths. Over n data sets: ``mean rank``, ``friedman`` (the value is
-    chi-squared) and ``wilcoxon`` (the mean difference of areas).
+    ``area under bits``: n code lengths. Over n data sets: ``mean rank``, ``mean rank without`` the
+    data set that is named, ``friedman`` (the value is chi-squared) and ``wilcoxon`` (the mean
+    difference of areas). ``variance share``: that of the part `other` over n entries.
     """
     comparisons = board.comparisons or Comparisons()
     rows = [
         *(row for column in comparisons.columns for row in _column_rows(column)),
         *(row for section in board.sections for row in _area_rows(section)),
         *(row for ranking in comparisons.rankings for row in _ranking_rows(ranking)),
+        *(row for variance in variances(board) for row in _variance_rows(variance)),
     ]
     frame = pd.DataFrame(rows, columns=COLUMNS)
     return frame.astype({"bits": "Int64", "n": "Int64"})
@@ -50,9 +54,17 @@ def _area_rows(section: Section) -> Iterator[dict[str, Any]]:
 
 
 def _ranking_rows(ranking: Ranking) -> Iterator[dict[str, Any]]:
-    base = {"kind": ranking.kind, "n": len(ranking.datasets)}
-    for method, mean_rank in zip(ranking.methods, ranking.mean_ranks, strict=True):
-        yield base | {"statistic": "mean rank", "method": method, "value": mean_rank}
+    n = len(ranking.datasets)
+    base: dict[str, Any] = {"truth": ranking.truth, "kind": ranking.kind, "n": n}
+    intervals = ranking.intervals or [(None, None)] * len(ranking.methods)
+    ranked = zip(ranking.methods, ranking.mean_ranks, intervals, strict=True)
+    for method, mean_rank, (low, high) in ranked:
+        row = base | {"statistic": "mean rank", "method": method, "value": mean_rank}
+        yield row | {"ci_low": low, "ci_high": high}
+    for dataset, without in ranking.without.items():
+        left = {"statistic": "mean rank without", "dataset": dataset, "n": n - 1}
+        for method, mean_rank in zip(ranking.methods, without, strict=True):
+            yield base | left | {"method": method, "value": mean_rank}
     if ranking.friedman is not None:
         value, p = ranking.friedman
         yield base | {"statistic": "friedman", "value": value, "p": p}
@@ -60,9 +72,18 @@ def _ranking_rows(ranking: Ranking) -> Iterator[dict[str, Any]]:
         yield base | {"statistic": "wilcoxon"} | _pair(signed)
 
 
+def _variance_rows(variance: Variance) -> Iterator[dict[str, Any]]:
+    names = ("dataset", "protocol", "metric")
+    base = {name: getattr(variance, name) for name in names} | {"n": variance.means.size}
+    for part, share in variance.shares.items():
+        truth = Table(variance.dataset, variance.protocol, "").truth
+        row = {"statistic": "variance share", "truth": truth, "kind": "method", "other": part}
+        yield base | row | {"value": share}
+
+
 def _place(section: Section) -> dict[str, Any]:
     names = ("dataset", "protocol", "backbone", "metric")
-    return {name: getattr(section, name) for name in names}
+    return {name: getattr(section, name) for name in names} | {"truth": section.table.truth}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
@@ -77,6 +98,8 @@ def statistics_markdown(board: Board) -> list[str]:
     lines: list[str] = []
     for ranking in comparisons.rankings:
         lines += _ranking_lines(ranking, board)
+    for variance in variances(board) if comparisons.columns else ():
+        lines += _variance_lines(variance, board) if variance.shares else []
     titles = dict.fromkeys(column.section.title for column in comparisons.columns)
     for title in titles:
         lines += _gap_lines([c for c in comparisons.columns if c.section.title == title])
@@ -88,19 +111,29 @@ def _ranking_lines(ranking: Ranking, board: Board) -> list[str]:
         return [markdown_escape(board.title(name)) for name in names]
 
     heading = HEADINGS[ranking.kind]
-    which = f" of rows that {heading}" if heading else ""
+    which = " by neighbours" if ranking.truth == "neighbours" else ""
+    which += f" of rows that {heading}" if heading else ""
     n = len(ranking.datasets)
     over = f"{n} data sets" if n > 1 else "one data set"
     lines = [
         f"Mean ranks{markdown_escape(which)} over {over}, by the area under the line of the metric "
         "against log2 bits:",
         "",
-        f"| {' | '.join(shown(ranking.methods))} |",
-        f"|{' ---: |' * len(ranking.methods)}",
-        f"| {' | '.join(f'{rank:.2f}' for rank in ranking.mean_ranks)} |",
-        "",
+        f"| over | {' | '.join(shown(ranking.methods))} |",
+        f"| --- |{' ---: |' * len(ranking.methods)}",
+        _rank_line("all", ranking.mean_ranks),
     ]
+    if ranking.intervals:
+        ends = [f"{low:.2f} to {high:.2f}" for low, high in ranking.intervals]
+        lines += [f"| 95 % interval, data sets drawn again | {' | '.join(ends)} |"]
+    for name, ranks in ranking.without.items():
+        lines += [_rank_line(f"all but {markdown_escape(name)}", ranks)]
+    lines += [""]
     said = []
+    if ranking.without and not ranking.first_without:
+        said += [f"{shown(ranking.methods)[0]} is first whichever data set is left out."]
+    for name, others in ranking.first_without.items():
+        said += [f"Without {markdown_escape(name)}, {' and '.join(shown(others))} is first."]
     if ranking.friedman is not None:
         statistic, p = ranking.friedman
         said += [f"Friedman: chi-squared {statistic:.2f}, p {_p(p)}."]
@@ -109,6 +142,36 @@ def _ranking_lines(ranking: Ranking, board: Board) -> list[str]:
     if ranking.left_out:
         said += [f"Left out, for gaps: {'; '.join(shown(ranking.left_out))}."]
     return [*lines, " ".join(said), ""]
+
+
+def _rank_line(over: str, ranks: Sequence[float]) -> str:
+    return f"| {over} | {' | '.join(f'{rank:.2f}' for rank in ranks)} |"
+
+
+def _variance_lines(variance: Variance, board: Board) -> list[str]:
+    """Return how large each part of the spread is, and the means of backbones side by side."""
+    title = markdown_escape(f"{variance.dataset} / {variance.protocol}")
+    size = " x ".join(map(str, variance.means.shape))
+    lines = [
+        f"{title}: shares of the spread of {markdown_escape(variance.metric)} over {size} methods, "
+        f"backbones and code lengths, {variance.seeds} seeds each.",
+        "",
+        f"| {' | '.join(variance.shares)} |",
+        f"|{' ---: |' * len(variance.shares)}",
+        f"| {' | '.join(f'{share:.1%}' for share in variance.shares.values())} |",
+        "",
+    ]
+    if len(variance.backbones) == 1:
+        return lines
+    columns = [f"{b}, {n} bits" for b in variance.backbones for n in variance.bits]
+    lines += [
+        f"| method | {' | '.join(map(markdown_escape, columns))} |",
+        f"| --- |{' ---: |' * len(columns)}",
+    ]
+    for name, means in zip(variance.methods, variance.means, strict=True):
+        entries = " | ".join(f"{mean:.3f}" for mean in means.ravel())
+        lines += [f"| {markdown_escape(board.title(name))} | {entries} |"]
+    return [*lines, ""]
 
 
 def _gap_lines(columns: list[Column]) -> list[str]:

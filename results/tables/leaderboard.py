@@ -12,6 +12,7 @@ from results.store.run_key import Table
 from results.tables.columns import extra_columns, note
 from results.tables.comparisons import statistics_markdown
 from results.tables.markup import EMPTY, one_line, template
+from results.tables.recipes import recipes_markdown
 
 
 def leaderboard_markdown(board: Board, columns: Sequence[str] = ()) -> str:
@@ -23,7 +24,8 @@ def leaderboard_markdown(board: Board, columns: Sequence[str] = ()) -> str:
     columns : sequence of str
         Keys of `results.choices.COLUMNS`; they make a further table of each section.
     """
-    return _rendered("md", board, columns, statistics=Markup("\n".join(statistics_markdown(board))))
+    lines = [*recipes_markdown(board), *statistics_markdown(board)]
+    return _rendered("md", board, columns, statistics=Markup("\n".join(lines)))
 
 
 def leaderboard_latex(board: Board, columns: Sequence[str] = ()) -> str:
@@ -70,9 +72,8 @@ def leaderboard_plain(board: Board, tables: Collection[Table] | None = None) -> 
             entries = [section.entry(row, bits) for bits in section.bits]
             cells = [entry + star for entry, star in zip(entries, stars, strict=True)]
             table.append([one_line(section.label(row)), *cells])
-        widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
-        rule = "-" * (sum(widths) + 2 * len(section.bits))
-        shown = [_aligned(cells, widths) for cells in table]
+        shown, across = text_columns(table)
+        rule = "-" * across
         lines += [one_line(section.title), f"{section.sizes}", "", shown.pop(0)]
         for heading, rows in section.blocks:
             lines += [rule, *([f"({heading})"] if heading and rows[0].kind != "yardstick" else [])]
@@ -87,6 +88,12 @@ def _star(section: Section, row: Row, bits: int) -> str:
     if section.best(row, bits):
         return "*"
     return "+" if section.second(row, bits) else " "
+
+
+def text_columns(table: Sequence[Sequence[str]]) -> tuple[list[str], int]:
+    """Return the lines of a text table, all of as many cells, and the columns that it takes."""
+    widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
+    return [_aligned(cells, widths) for cells in table], sum(widths) + 2 * (len(widths) - 1)
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -52,7 +52,7 @@ function grid(caption, heads, rows) {
   const lengths = unique(data.entries.map((e) => e[BITS])).sort((a, b) => a - b);
   fill(filters.dataset, [["", "all"], ...unique(data.tables.map((t) => t.dataset)).map((d) => [d, d])]);
   fill(filters.bits, [["", "all"], ...lengths.map((b) => [String(b), b ? `${b} bits` : "no codes"])]);
-  fill(filters.metric, [[MAIN, "each protocol's mAP"], ["", "all"],
+  fill(filters.metric, [[MAIN, "each protocol's own"], ["", "all"],
                         ...data.metrics.map((m, n) => [String(n), m])]);
   $("methods").replaceChildren(...unique(data.methods.map((m) => m[2])).map((m) => element("option", null, { value: m })));
   function fillSettings() {

@@ -9,11 +9,15 @@ from benchmarks.grid.yardsticks.floats import FloatRanking
 from benchmarks.grid.yardsticks.product_quantisation import OPQ, PQ
 from benchmarks.grid.yardsticks.rabitq import RaBitQ
 from benchmarks.grid.yardsticks.random_codes import RandomCodes
+from benchmarks.grid.yardsticks.scalar_quantisation import Int8
+from benchmarks.grid.yardsticks.spherical import SphericalDistance
 
 YARDSTICKS: dict[str, type[Yardstick]] = {
     "pq": PQ,
     "opq": OPQ,
     "rabitq": RaBitQ,
+    "int8": Int8,
+    "sph_shd": SphericalDistance,
     "random": RandomCodes,
     "float": FloatRanking,
 }

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Self, final
+from typing import Any, ClassVar, Self, final
 
 import torch
 from torch import Tensor
 
+from benchmarks.evaluation.float_ranking import Rule
 from methods.base import Array, HashMethod, Trainer, TrainingSet
 from methods.equal_rows import repeated_rows, row_keys
 
 
 class Yardstick(HashMethod):
     """A row beside the methods; the default learns nothing."""
-
-    paper = "in every table"
 
     @classmethod
     def lacks(cls, n_train: int, params: Mapping[str, Any]) -> str | None:
@@ -43,11 +42,16 @@ class VectorYardstick(Yardstick):
     while a query is at hand in full. The items of the largest `rule` come first.
     """
 
-    rule: ClassVar[Literal["cosine", "inner product"]] = "inner product"
+    rule: ClassVar[Rule] = "inner product"
     size: ClassVar[str]
     """What an item takes, as tables show it: "K bits", say."""
     has_lengths: ClassVar[bool] = True
     """Whether it has a cell a length and seed; else one cell alone."""
+
+    @classmethod
+    @abstractmethod
+    def item_bytes(cls, in_dim: int, n_bits: int) -> int:
+        """Count all bytes that are kept of an item; not what is kept once for all of them."""
 
     @abstractmethod
     def items(self, x: Tensor) -> Tensor:

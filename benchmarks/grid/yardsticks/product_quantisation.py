@@ -4,6 +4,7 @@ H. Jegou, M. Douze and C. Schmid, "Product quantization for nearest neighbor sea
 T. Ge, K. He, Q. Ke and J. Sun, "Optimized product quantization", CVPR 2013 (PAMI 2014).
 
     y = A^T (x - mu)               PQ: A = I;  OPQ: orthonormal columns, found with the centroids
+                                   with `rotate`: columns of a random rotation
     y = [y_1, ..., y_M]            M = K / b sub-vectors of as many dimensions each
     c_m = argmin_j |y_m - C_mj|    2^b centroids each, by k-means
     d(q, x) = sum_m |q_m - C_m,c_m|^2                     the query in full ("asymmetric distance")
@@ -37,7 +38,7 @@ from benchmarks.grid.yardsticks.base import (
     with_query_columns,
 )
 from methods.base import Array, LengthError, Trainer, TrainingSet
-from methods.statistics import principal_axes
+from methods.statistics import dealt, mean_row, principal_axes
 
 MOST_AXES = 256
 """Principal axes that OPQ turns."""
@@ -50,15 +51,20 @@ class PQ(VectorYardstick):
     ----------
     b : int
         Bits of a sub-vector, at most 16.
+    rotate : bool
+        Whether vectors are turned at random first: embeddings whose variance lies in few
+        coordinates lose by PQ as they are; descriptors whose neighbours in the list belong together
+        lose by the rotation.
     """
 
     mu: Tensor
     C: Tensor
+    A: Tensor
     title = "PQ"
     paper = "Jegou et al., PAMI 2011, https://doi.org/10.1109/TPAMI.2010.57"
     size = "K bits"
 
-    def __init__(self, in_dim: int, n_bits: int, *, b: int = 8) -> None:
+    def __init__(self, in_dim: int, n_bits: int, *, b: int = 8, rotate: bool = False) -> None:
         super().__init__(in_dim, n_bits)
         name, dims = type(self).__name__, self._dims()
         self.require_at_least(1, b=b)
@@ -75,6 +81,10 @@ class PQ(VectorYardstick):
         self._seed = torch.initial_seed() % 2**31
         self.register_buffer("mu", torch.zeros(in_dim))
         self.register_buffer("C", torch.zeros(self.n_parts, 2**b, self.width // self.n_parts))
+        self.rotate = rotate
+        if rotate:
+            gauss = torch.randn(self.width, in_dim, dtype=torch.float64)
+            self.register_buffer("A", torch.linalg.qr(gauss)[0].T.float())  # (D, width)
 
     @classmethod
     def lacks(cls, n_train: int, params: Mapping[str, Any]) -> str | None:
@@ -84,6 +94,11 @@ class PQ(VectorYardstick):
         if n_train < 2 ** params["b"]:
             return f"needs {2 ** params['b']:,} training images for its centroids, got {n_train:,}"
         return None
+
+    @classmethod
+    def item_bytes(cls, in_dim: int, n_bits: int) -> int:
+        """Those of the numbers of centroids."""
+        return -(-n_bits // 8)
 
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
@@ -100,7 +115,7 @@ class PQ(VectorYardstick):
                 f"{type(self).__name__}.fit: it needs {2**self.b:,} training images for its "
                 f"centroids, got {len(X):,}; take a smaller b"
             )
-        self.mu = X.mean(0, dtype=torch.float64).float()
+        self.mu.copy_(mean_row(X))
         self._find(X)
         return self
 
@@ -131,6 +146,8 @@ class PQ(VectorYardstick):
 
     def _turned(self, x: Tensor) -> Tensor:
         """Vectors y of inputs, float64, (N, D) -> (N, width)."""
+        if self.rotate:
+            return (x.double() - self.mu) @ self.A.double()
         return F.pad(x.double() - self.mu, (0, self.width - self.in_dim))
 
     def _find(self, X: Tensor) -> None:
@@ -160,7 +177,6 @@ class PQ(VectorYardstick):
 class OPQ(PQ):
     """Product quantisation after the rotation that suits it best."""
 
-    A: Tensor
     title = "OPQ"
     paper = "Ge et al., CVPR 2013, https://doi.org/10.1109/CVPR.2013.379"
 
@@ -176,9 +192,8 @@ class OPQ(PQ):
 
     def _find(self, X: Tensor) -> None:
         axes, dims = principal_axes(X), self._dims()
-        zeros = (0, self.width - dims)
-        order = dealt(F.pad(axes.variances[:dims], zeros), self.n_parts)
-        W = F.pad(axes.leading(dims), zeros)[:, order]  # (D, width)
+        order = dealt(axes.variances[:dims], self.n_parts, self.width // self.n_parts)
+        W = F.pad(axes.leading(dims), (0, self.width - dims))[:, order]  # (D, width)
         self.A.copy_(W)
         faiss, pq = self._quantiser()
         opq = faiss.OPQMatrix(self.width, self.n_parts)
@@ -191,39 +206,6 @@ class OPQ(PQ):
         pq.cp.niter = 25
         pq.train(self._vectors(X))
         self._keep(faiss, pq)
-
-
-def dealt(variances: Tensor, n_parts: int) -> Tensor:
-    """Share out axes such that the products of the variances of all parts are alike.
-
-    Each axis goes to the part with the smallest product that has room for it.
-
-    Parameters
-    ----------
-    variances : Tensor, shape (E,)
-        Largest first; `n_parts` divides E.
-    n_parts : int
-
-    Returns
-    -------
-    Tensor, int64, shape (E,)
-        Numbers of the axes, those of each part next to each other.
-
-    Examples
-    --------
-    >>> dealt(torch.tensor([8.0, 4.0, 2.0, 1.0]), 2).tolist()
-    [0, 3, 1, 2]
-    """
-    least = torch.finfo(variances.dtype).eps * variances[0].clamp(min=1e-300)
-    logs = variances.clamp(min=least).log()
-    room = len(variances) // n_parts
-    parts: list[list[int]] = [[] for _ in range(n_parts)]
-    sums = [0.0] * n_parts
-    for axis, log in enumerate((logs - logs.min() + 1).tolist()):
-        part = min((m for m in range(n_parts) if len(parts[m]) < room), key=lambda m: sums[m])
-        parts[part].append(axis)
-        sums[part] += log
-    return torch.tensor(parts).flatten()
 
 
 def nearest(n_bits: int, b: int, dims: int) -> str:

@@ -31,6 +31,8 @@ from benchmarks.grid.yardsticks.base import (
     with_query_columns,
 )
 from methods.base import Array, Trainer, TrainingSet
+from methods.functional import signs
+from methods.statistics import mean_row
 
 
 class RaBitQ(VectorYardstick):
@@ -49,10 +51,15 @@ class RaBitQ(VectorYardstick):
         self.register_buffer("P", Q.T.contiguous() if n_bits <= in_dim else Q)  # (K, D)
         self.register_buffer("mu", torch.zeros(in_dim))
 
+    @classmethod
+    def item_bytes(cls, in_dim: int, n_bits: int) -> int:
+        """Bits, and two numbers of four bytes."""
+        return -(-n_bits // 8) + 8
+
     @torch.no_grad()
     def fit(self, data: TrainingSet | Array, trainer: Trainer | None = None) -> Self:
         """Take the training mean as the centroid."""
-        self.mu = self.training_set(data).features.mean(0, dtype=torch.float64).float()
+        self.mu.copy_(mean_row(self.training_set(data).features))
         return self
 
     def project(self, x: Tensor) -> Tensor:
@@ -64,7 +71,7 @@ class RaBitQ(VectorYardstick):
         v = self._turned(x)
         squares, sums = v.square().sum(1), v.abs().sum(1)
         r = squares / sums.where(sums > 0, 1)
-        return with_item_columns(r[:, None] * torch.where(v > 0, 1.0, -1.0), squares)
+        return with_item_columns(r[:, None] * signs(v), squares)
 
     def _turned(self, x: Tensor) -> Tensor:
         return (x.double() - self.mu) @ self.P.double().T

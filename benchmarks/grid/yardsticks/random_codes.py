@@ -16,6 +16,7 @@ class RandomCodes(Yardstick):
 
     anchor: Tensor
     title = "random codes"
+    paper = "in every table"
 
     def __init__(self, in_dim: int, n_bits: int) -> None:
         super().__init__(in_dim, n_bits)

@@ -16,14 +16,15 @@ from typing import Any
 from benchmarks.grid.errors import GridError
 from datasets.errors import lookup, one_line
 
-FOLDER = Path(__file__).parent / "presets"
+FOLDER = Path(__file__).parent
 DEFAULT = "quick"
 _NOT_IN_PRESETS = ("help", "preset", "list", "dry_run", "force")
 """Flags that say what this call does, and not what its grid is."""
 
 _OF_THE_CALL = (
     *("device", "executor", "jobs", "threads", "scheduler", "cell-timeout", "checkpoint-every"),
-    *("deterministic", "skip-absent", "out", "cache", "no-report", "keep-models"),
+    *("asym", "deterministic", "skip-absent", "out", "cache", "no-report", "keep-models"),
+    "publish",
 )
 """Flags that one call has once, however many grids it runs."""
 
