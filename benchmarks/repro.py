@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--dataset", metavar="NAME/PROTOCOL", help="default: the record's; your own: KIND:PATH")
     add("--method", metavar="FILE.py:CLASS", help="where the record is of a method from outside")
     add("--backbone", metavar="timm:MODEL=FILE", help="where its weights are a file")
+    add("--texts", type=Path, metavar="FILE", help="where it learnt from texts")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--deterministic", action="store_true", help="torch's strict mode")
     add_data_arguments(parser)

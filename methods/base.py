@@ -23,7 +23,7 @@ from methods.space import Space as Space
 from methods.space import search_space
 
 Input = Literal["features", "tokens"]
-Supervision = Literal["none", "captions", "hierarchy", "n_classes"]
+Supervision = Literal["none", "captions", "hierarchy", "n_classes", "nouns", "class_names"]
 
 
 class LengthError(ValueError):

@@ -67,7 +67,7 @@ class HHCH(CentredMethod):
     n_views = 2
     stacks = True
     recipe = Recipe(
-        epochs=60,
+        epochs=40,
         batch_size=64,
         lr=1e-3,
         augmentation="cibhash",

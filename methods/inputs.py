@@ -103,7 +103,10 @@ class TrainingSet(Protocol):
         ...
 
     def target_value(self) -> Tensor:
-        """Give what is declared of the images as a whole: the number of classes, int64, scalar.
+        """Give what is declared of the images as a whole.
+
+        The number of classes, int64, scalar; or embeddings of M nouns or names of classes, in the
+        space of the inputs, float32, shape (M, D).
 
         Raises
         ------

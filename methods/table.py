@@ -14,6 +14,7 @@ from methods.cimon import CIMON
 from methods.crovca import CroVCA
 from methods.dgh import DGH
 from methods.dsh import DSH
+from methods.duh_eg import DUHEG
 from methods.gen_hash import GenHash
 from methods.greedyhash import GreedyHash
 from methods.harr import HARR
@@ -40,6 +41,7 @@ from methods.sklsh import SKLSH
 from methods.sph import SpH
 from methods.ssdh import SSDH
 from methods.tbh import TBH
+from methods.uhscm import UHSCM
 from methods.wch import WCH
 
 METHODS: dict[str, type[HashMethod]] = {
@@ -75,11 +77,13 @@ METHODS: dict[str, type[HashMethod]] = {
     "sdc": SDC,
     "oh": OH,
     "harr": HARR,
+    "uhscm": UHSCM,
     "cghash": CGHash,
     "hhch": HHCH,
     "lfq": LFQ,
     "kl_hash": KLHash,
     "kl_hash_captions": KLHashCaptions,
     "kl_hash_hierarchy": KLHashHierarchy,
+    "duh_eg": DUHEG,
     "crovca": CroVCA,
 }

@@ -24,7 +24,7 @@ def data_of(name, device=CPU, kind=ViewBank):
     cls = METHODS[name]
     tokens = (5,) if cls.consumes == "tokens" else ()
     bank = torch.randn(48, 4, *tokens, 12, generator=torch.Generator().manual_seed(0))
-    target = told(cls.supervision, torch.arange(48) % 3)
+    target = told(cls.supervision, torch.arange(48) % 3, torch.eye(12)[:3])
     return kind(bank[:, 0], bank.half(), device, target)
 
 

@@ -76,7 +76,7 @@ def test_the_number_of_classes_is_one_value_and_has_no_distances():
 
 def test_a_target_of_distances_has_no_value():
     bank = ViewBank(torch.zeros(3, 2), None, CPU, CaptionTarget(torch.eye(3)))
-    with pytest.raises(TypeError, match='set supervision = "n_classes"'):
+    with pytest.raises(TypeError, match='set supervision = "n_classes", "nouns"'):
         bank.target_value()
 
 

@@ -80,15 +80,27 @@ def _with_views(
     if cls.consumes == "tokens":
         plain = plain[:, None] + spread * torch.randn(N, T, D, generator=g)
     bank = plain[:, None] + 0.3 * torch.randn(N, max(V, cls.n_views), *plain.shape[1:], generator=g)
-    return Witness(plain, bank, told(cls.supervision, labels))
+    texts = plain[:3].reshape(3, -1, D).mean(1)  # what could be said of three of the images
+    return Witness(plain, bank, told(cls.supervision, labels, texts))
 
 
-def told(supervision: Supervision, labels: Tensor) -> Target | None:
-    """Make what a class declares to learn from, of images with labels 0 to 2, int64 (N,)."""
+def told(supervision: Supervision, labels: Tensor, texts: Tensor) -> Target | None:
+    """Make what a class declares to learn from.
+
+    Parameters
+    ----------
+    supervision : Supervision
+    labels : Tensor, int64, shape (N,)
+        Of the images, 0 to 2.
+    texts : Tensor, float32, shape (M, D)
+        Embeddings of names or nouns.
+    """
     if supervision == "none":
         return None
     if supervision == "n_classes":
         return Value(torch.tensor(3))
+    if supervision in ("nouns", "class_names"):
+        return Value(texts)
     return HierarchyTarget(Labels.one_each(labels, 3), _SIMILARITY)
 
 

@@ -50,6 +50,7 @@ def seed_of(key: RunKey) -> int:
 _TRAINING = (
     "benchmarks.features.captions",
     "benchmarks.features.extractor",
+    "benchmarks.features.texts",
     "benchmarks.runner.fit_and_encode",
     "benchmarks.runner.task_inputs",
     "benchmarks.training.distributed.shared_batch",
@@ -123,6 +124,7 @@ class Cell:
             "views": self._views,
             "matmul": self.matmul if self.method.is_trained else None,
             "text_encoder": self.text_encoder if self.method.learns_from == "captions" else None,
+            "texts": self.task.texts_digest(self.method.learns_from),
             "schema": SCHEMA,
             **({"tracks": self.task.tracks} if self.task.tracks else {}),
         }

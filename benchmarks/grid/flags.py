@@ -63,6 +63,7 @@ def make_parser(defaults: Mapping[str, Any] = MappingProxyType({})) -> argparse.
     )
     add("--finetune", action="store_true", help="train the backbone too, from the images")
     add("--text-encoder", metavar="NAME", help="lsa, minilm or st:MODEL; default: lsa")
+    add("--texts", type=Path, metavar="FILE", help="embeddings of nouns or class names")
     add("--set", nargs="+", default=[], metavar="METHOD.PARAM=VALUE", help="change a setting")
     add = parser.add_argument_group("how it runs").add_argument
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")

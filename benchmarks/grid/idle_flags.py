@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 from benchmarks.features.captions import DEFAULT_ENCODER
+from benchmarks.features.texts import KINDS
 from benchmarks.grid.method_settings import MethodSpec
 from benchmarks.grid.tasks import Task
 
@@ -42,6 +43,8 @@ def idle_flags(
         spec.learns_from == "captions" for spec in rows
     ):
         yield "--text-encoder: no method here learns from captions"
+    if options.texts is not None and not any(spec.learns_from in KINDS for spec in rows):
+        yield "--texts: no method here learns from nouns or class names"
     without = ", ".join(
         task.data.protocol.label for task in tasks if task.data.features is not None
     )

@@ -216,7 +216,7 @@ def _task(name: str, options: argparse.Namespace, tasks: Tasks) -> Task | Absent
     seen_through = (options.backbone, options.input_size, options.resize)
     named = _with_truth(full_name(name), options.relevance)
     tracks = (options.shift, options.distractors and full_name(options.distractors))
-    request = TaskRequest(named, data_options, *seen_through, *tracks)
+    request = TaskRequest(named, data_options, *seen_through, *tracks, options.texts)
     if request not in tasks:
         try:
             tasks[request] = open_task(request)

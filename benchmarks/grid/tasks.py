@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from benchmarks.features.base import Backbone, BackboneError, Kind, Resize
 from benchmarks.features.corrupted import corruption_digest
 from benchmarks.features.extraction import extraction_digest
 from benchmarks.features.kmeans_patches import KMeansPatches
+from benchmarks.features.texts import KINDS, Texts, read_texts
 from benchmarks.grid.method_settings import GridError, MethodSpec
 from benchmarks.grid.yardsticks.base import Yardstick
 from benchmarks.training.embedding_views import EMBEDDING
@@ -27,6 +29,7 @@ from datasets.errors import DatasetError
 from datasets.image_source import MemoryImages
 from datasets.own.kinds import without_own
 from datasets.progress import silent
+from methods.base import Supervision
 from results.store.run_key import Table
 
 DEFAULT_BACKBONE = {"digits": "pixels", "synthetic": "pixels"}
@@ -57,6 +60,8 @@ class TaskRequest:
         Whether to ask with queries that were made worse, too.
     distractors : str or None
         Name of the data set whose images the database is to grow by, as `dataset`.
+    texts : Path or None
+        File of embeddings of texts, see `benchmarks.features.texts`.
     """
 
     dataset: str
@@ -66,6 +71,7 @@ class TaskRequest:
     resize: Resize = "stretch"
     shift: bool = False
     distractors: str | None = None
+    texts: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,8 @@ class Task:
         Whether to ask with queries that were made worse, too.
     distractors : RetrievalDataset or None
         Data set whose rows the database is to grow by, see `benchmarks.evaluation.tracks`.
+    texts : Texts or None
+        Embeddings in the space of the features, where the user gave some.
 
     Raises
     ------
@@ -96,6 +104,7 @@ class Task:
     request: TaskRequest | None = None
     shift: bool = False
     distractors: RetrievalDataset | None = None
+    texts: Texts | None = None
 
     def __post_init__(self) -> None:
         self._check_tracks()
@@ -194,6 +203,8 @@ class Task:
             in_dim = self.in_dim(spec.cls.consumes)
         except BackboneError as error:
             return f"{spec.name}: {error}"
+        if in_dim is not None and (fault := self._other_width(spec, in_dim)) is not None:
+            return fault
         stand_in = 8 * max(n_bits, 1)  # for a width not known yet: every rule accepts 8 K
         fault = spec.length_fault(in_dim or stand_in, n_bits)
         return fault and f"{spec.name} at {n_bits} bits: {fault}"
@@ -211,6 +222,8 @@ class Task:
             )
         if cls.supervision == "n_classes" and data.labels.n_classes < 2:
             return f"{spec.name} is told the number of classes, and {data.name} has none"
+        if cls.supervision in KINDS and (missing := self._lacks_texts(spec)) is not None:
+            return missing
         if issubclass(cls, Yardstick):
             missing = cls.lacks(data.protocol.n_train, spec.params)
             return missing and f"{spec.name} {missing}"
@@ -225,10 +238,40 @@ class Task:
             )
         return None
 
+    def texts_digest(self, supervision: Supervision) -> str | None:
+        """SHA-256 of the texts that a method learns from, None where it learns from none."""
+        if self.texts is None or supervision not in KINDS:
+            return None
+        return self.texts.digest(supervision)
+
+    def _lacks_texts(self, spec: MethodSpec) -> str | None:
+        kind = spec.learns_from
+        if self.texts is None:
+            return (
+                f"{spec.name} learns from {kind}, and none are given; give --texts FILE with "
+                f"their embeddings in an array {kind}, by the text encoder beside the backbone"
+            )
+        if kind not in self.texts.embeddings:
+            return f"{spec.name} learns from {kind}, and {self.texts.path} has no such array"
+        return None
+
+    def _other_width(self, spec: MethodSpec, in_dim: int) -> str | None:
+        """Say that texts lie in another space than the features."""
+        if self.texts is None or spec.learns_from not in KINDS:
+            return None
+        width = self.texts.embeddings[spec.learns_from].shape[1]
+        if width == in_dim:
+            return None
+        return (
+            f"{spec.name} compares features with texts, and features have {in_dim} numbers where "
+            f"{spec.learns_from} of {self.texts.path} have {width}; take both of one model"
+        )
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over the data, its split, the weights and the code of their features."""
-        parts = [self.data.digest, self.backbone.digest, self.label, extraction_digest()]
+        told = [] if self.texts is None else [self.texts.digest(k) for k in self.texts.embeddings]
+        parts = [self.data.digest, self.backbone.digest, self.label, extraction_digest(), *told]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -243,11 +286,12 @@ def open_task(request: TaskRequest) -> Task:
     data = load(request.dataset, request.options)
     sent = replace(request, options=replace(request.options, progress=silent))
     others = request.distractors and load(request.distractors, without_own(request.options))
-    tracks = request.shift, others or None
+    texts = None if request.texts is None else read_texts(request.texts)
+    more = request.shift, others or None, texts
     if data.features is not None:
-        return Task(data, backbone(NO_BACKBONE, None), sent, *tracks)
+        return Task(data, backbone(NO_BACKBONE, None), sent, *more)
     chosen = request.backbone or DEFAULT_BACKBONE.get(data.name, NATURAL_BACKBONE)
-    return Task(data, backbone(chosen, request.input_size, request.resize), sent, *tracks)
+    return Task(data, backbone(chosen, request.input_size, request.resize), sent, *more)
 
 
 @lru_cache(maxsize=2)

@@ -13,6 +13,7 @@ from benchmarks.features.backbones import backbone
 from benchmarks.features.base import Backbone
 from benchmarks.features.cache import FeatureCache, FeatureError
 from benchmarks.features.captions import DEFAULT_ENCODER, TextError
+from benchmarks.features.texts import read_texts
 from benchmarks.grid.cells import Cell, Views
 from benchmarks.grid.method_settings import GridError, MethodSpec, chosen_methods, method_spec
 from benchmarks.grid.no_exit import ExitError
@@ -76,7 +77,10 @@ def run_again(
     name = options.dataset or f"{record.dataset}/{record.protocol}"
     given, tracks = load_options(options), record.settings.get("tracks", {})
     others = "distractors" in tracks and load(tracks["distractors"]["name"], without_own(given))
-    task = Task(load(name, given), network, None, "shift" in tracks, others or None)
+    texts = None if options.texts is None else read_texts(options.texts)
+    task = Task(load(name, given), network, None, "shift" in tracks, others or None, texts)
+    if (missing := task.lacks(spec)) is not None:
+        raise GridError(f"record of {record.method}: {missing}")
     cell = stored_cell(record, task, spec)
     inputs = TaskInputs(task, FeatureCache(options.cache, env.device))
     seeds = record.trained_with

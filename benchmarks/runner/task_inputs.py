@@ -178,7 +178,8 @@ class TaskInputs:
             return self.cache.captions(captions, text_encoder).array
 
         name = (supervision, text_encoder)
-        return self._once(name, lambda: target_of(self.task.data, supervision, embed))
+        texts = {} if self.task.texts is None else self.task.texts.embeddings
+        return self._once(name, lambda: target_of(self.task.data, supervision, embed, texts))
 
     def _also(self, augmentation: str, n_views: int, kind: Kind) -> Kind | None:
         """Say what else the same pass over the images should give."""

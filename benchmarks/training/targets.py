@@ -1,12 +1,13 @@
 """Targets: what a method is told beside the images; no label leaves a target.
 
-Captions and a tree of classes give distances between training images. The number of classes is one
-value for all of them.
+Captions and a tree of classes give distances between training images. The number of classes, and
+embeddings of texts, are one value for all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -111,7 +112,12 @@ Embed = Callable[[Sequence[Sequence[str]]], Tensor]
 """Captions of N images to their embeddings, float32 (N, E)."""
 
 
-def target_of(data: RetrievalDataset, supervision: Supervision, embed: Embed) -> Target | None:
+def target_of(
+    data: RetrievalDataset,
+    supervision: Supervision,
+    embed: Embed,
+    texts: Mapping[str, Tensor] = MappingProxyType({}),
+) -> Target | None:
     """Build the target of the training images of a data set that has one.
 
     Parameters
@@ -121,6 +127,8 @@ def target_of(data: RetrievalDataset, supervision: Supervision, embed: Embed) ->
         What the method declares.
     embed : callable
         What embeds captions, see `benchmarks.features.captions.embed`.
+    texts : Mapping[str, Tensor]
+        Embeddings of texts by what declares them.
     """
     if supervision == "captions":
         assert data.captions is not None, "checked when the grid was built"
@@ -130,4 +138,6 @@ def target_of(data: RetrievalDataset, supervision: Supervision, embed: Embed) ->
         return HierarchyTarget(data.labels[data.train], data.hierarchy)
     if supervision == "n_classes":
         return Value(torch.tensor(data.labels.n_classes))
+    if supervision in ("nouns", "class_names"):
+        return Value(texts[supervision])
     return None

@@ -82,7 +82,7 @@ class _Inputs:
         if not isinstance(self._target, Value):
             raise TypeError(
                 "TrainingSet.target_value: the method declares no such supervision; "
-                'set supervision = "n_classes" on the class'
+                'set supervision = "n_classes", "nouns" or "class_names" on the class'
             )
         return self._target.value
 

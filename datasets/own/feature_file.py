@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.contents import Contents, LoadOptions
-from datasets.errors import DatasetError, one_line
+from datasets.errors import DatasetError
 from datasets.features import Features
+from datasets.files.arrays import read_arrays
 from datasets.files.vectors import SUFFIXES, read_vectors
 from datasets.labels import Labels
 from datasets.own.labels import from_matrix, from_values
@@ -56,7 +57,7 @@ def load_features(path: Path, options: LoadOptions) -> Contents:
         If the file cannot be read, lacks an array, or one has another shape or type.
     """
     who = f"features:{path}"
-    arrays = _read(path, options)
+    arrays = _read(who, path, options)
     if "features" not in arrays:
         raise DatasetError(
             f"{who}: expected an array features, and labels where there are any, found "
@@ -127,23 +128,7 @@ def _parts(who: str, split: Array) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     return {part: torch.cat(own).sort().values for part, own in rows.items()}, read.notes
 
 
-def _read(path: Path, options: LoadOptions) -> Mapping[str, Array]:
-    if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise DatasetError(f"features:{path}: expected a file")
-    if path.suffix in SUFFIXES:
+def _read(who: str, path: Path, options: LoadOptions) -> Mapping[str, Array]:
+    if path.suffix in SUFFIXES and (path.is_file() or not path.exists()):
         return {"features": read_vectors(path, options.cache, options.progress)}
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file  # NumPy has no bfloat16
-
-            found = load_file(path).items()
-            return {k: (v.float() if v.is_floating_point() else v).numpy() for k, v in found}
-    except Exception as error:  # the readers raise what they like on a damaged file
-        raise DatasetError(f"features:{path}: cannot be read ({one_line(error)})") from error
-    raise DatasetError(
-        f"features:{path}: expected a .npz or .safetensors file, or one of vectors alone: "
-        f"{' '.join(SUFFIXES)}"
-    )
+    return read_arrays(who, path, f", or one of vectors alone: {' '.join(SUFFIXES)}")

@@ -22,7 +22,9 @@ COLLAPSED = "some bits are dead, that is, have one value in at least 99 % of the
 HEADINGS = {
     "method": "",
     "captions": "learn from captions too, ranked apart",
+    "nouns": "learn from a bank of nouns too, ranked apart",
     "n_classes": "told the number of classes, ranked apart",
+    "class_names": "learn from names of classes too, ranked apart",
     "hierarchy": "told the classes, by their hierarchy; ranked apart",
     "yardstick": "yardsticks, not ranked",
 }

@@ -12,7 +12,7 @@ from typing import Any
 from results.store.run_key import Address
 
 SCHEMA: int = 5
-KINDS = ("method", "captions", "n_classes", "hierarchy", "yardstick")
+KINDS = ("method", "captions", "nouns", "n_classes", "class_names", "hierarchy", "yardstick")
 """What a row counts as: an unsupervised method, one that learns from more than images, or neither.
 
 Rows of different kinds are never ranked together.
