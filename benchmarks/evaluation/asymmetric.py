@@ -14,18 +14,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import gammaln
 from torch import Tensor
 
-from benchmarks.evaluation.counters.choice import resolve
 from benchmarks.evaluation.counters.cpu import on_all_cores
 from benchmarks.evaluation.counts import RetrievalStats
 from benchmarks.evaluation.float_ranking import count_levels
 from benchmarks.evaluation.graded_relevance import LabelSets
 from benchmarks.evaluation.neighbours import Neighbours
-from benchmarks.evaluation.packing import PackedBits, to_numpy, to_torch
+from benchmarks.evaluation.packing import PackedBits, to_numpy
 from benchmarks.evaluation.ties import Floats, Ints
 
 QueryScores = NDArray[np.int16]
@@ -35,10 +33,8 @@ Sums = NDArray[np.int32]
 _LARGEST = 2**15 - 1
 _PAIRS = 2**24
 """Pairs of a query and an item at a time."""
-_BLOCK = 2**16
-"""Codes that are unpacked at a time."""
-_EXACT = 2**24
-"""Whole numbers up to it are exact in float32."""
+_BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.int32)
+"""Of each value of a byte, (256, 8)."""
 
 
 def rounded(scores: Tensor) -> QueryScores:
@@ -51,6 +47,7 @@ def rounded(scores: Tensor) -> QueryScores:
 
     Examples
     --------
+    >>> import torch
     >>> rounded(torch.tensor([[0.5, -1.0], [0.0, 0.0]])).tolist()
     [[16384, -32767], [0, 0]]
     """
@@ -73,7 +70,6 @@ def rank_asymmetric(
     query_labels: PackedBits,
     database: PackedBits,
     database_labels: PackedBits,
-    device: str | torch.device = "auto",
 ) -> Iterator[RetrievalStats]:
     """Rank the database by asymmetric distance, where labels say what is relevant.
 
@@ -84,8 +80,6 @@ def rank_asymmetric(
     query_labels, database_labels : PackedBits, shapes (Q, C) and (M, C)
     database : PackedBits, shape (M, K)
         Codes of items.
-    device : str or torch.device
-        Where to multiply.
 
     Yields
     ------
@@ -94,15 +88,16 @@ def rank_asymmetric(
 
     Examples
     --------
+    >>> import torch
     >>> database = PackedBits.of(np.array([[True, False], [False, True], [True, True]]))
     >>> asked, labels = (PackedBits.of(np.array(x)) for x in ([[True]], [[True], [False], [True]]))
     >>> scores = rounded(torch.tensor([[0.5, -1.0]]))  # the second bit counts twice as much
-    >>> (stats,) = rank_asymmetric(scores, asked, database, labels, "cpu")
+    >>> (stats,) = rank_asymmetric(scores, asked, database, labels)
     >>> stats.items.tolist(), stats.relevant.tolist()
     ([[2, 1]], [[2, 0]])
     """
     items = LabelSets.of(database_labels)
-    for rows, sums in _sums(scores, database, device):
+    for rows, sums in _sums(scores, database):
         yield count_levels(sums, LabelSets.of(query_labels[rows]), items)
 
 
@@ -110,13 +105,12 @@ def asymmetric_neighbours(
     scores: QueryScores,
     database: PackedBits,
     truths: Sequence[Neighbours],
-    device: str | torch.device = "auto",
 ) -> Iterator[list[RetrievalStats]]:
     """Rank the database by asymmetric distance, where neighbours are what is relevant.
 
     Parameters
     ----------
-    scores, database, device
+    scores, database
         As of `rank_asymmetric`.
     truths : sequence of Neighbours
         Of the same queries, in rows of the database.
@@ -127,7 +121,7 @@ def asymmetric_neighbours(
         One a truth, for the next queries in order. Neighbours of one sum share a level with the
         other items of that sum; the items between two such sums are a level of their own.
     """
-    for rows, sums in _sums(scores, database, device):
+    for rows, sums in _sums(scores, database):
         yield _neighbour_levels(sums, rows.start, truths)
 
 
@@ -138,7 +132,6 @@ def reranked_recall(
     truth: Neighbours,
     k: int,
     cutoffs: Sequence[int],
-    device: str | torch.device = "auto",
 ) -> dict[int, Floats]:
     """Recall among the first k, once the first n by Hamming distance are in asymmetric order.
 
@@ -156,8 +149,6 @@ def reranked_recall(
         Neighbours asked for.
     cutoffs : sequence of int
         Numbers n of items that are looked at, each from k to M.
-    device : str or torch.device
-        Where to multiply.
 
     Returns
     -------
@@ -165,10 +156,10 @@ def reranked_recall(
         By n.
     """
     ones = query.unpack().astype(np.int16)
-    shared = (dots for _, dots in _sums(ones, database, device))
+    shared = (dots for _, dots in _sums(ones, database))
     query_sizes, sizes = query.counts(), database.counts()
     recall = {n: np.zeros(len(truth)) for n in cutoffs}
-    for (rows, sums), dots in zip(_sums(scores, database, device), shared, strict=True):
+    for (rows, sums), dots in zip(_sums(scores, database), shared, strict=True):
         for q, own, both in zip(range(rows.start, rows.stop), sums, dots, strict=True):
             far = query_sizes[q] + sizes - 2 * both
             for n, found in _reranked(far, own, truth.of(q), k, cutoffs).items():
@@ -176,25 +167,29 @@ def reranked_recall(
     return recall
 
 
-def _sums(
-    scores: QueryScores, database: PackedBits, device: str | torch.device
-) -> Iterator[tuple[slice, Sums]]:
+def _sums(scores: QueryScores, database: PackedBits) -> Iterator[tuple[slice, Sums]]:
     """Yield sums of s_k b_k of some queries over all items, int32 (B, M).
 
-    They order items as s(q, b) does: twice such a sum is s(q, b) plus the sum of all s_k.
+    They order items as s(q, b) does: twice such a sum is s(q, b) plus the sum of all s_k. A table
+    a byte of a code says what its eight bits add.
     """
-    device = resolve(device)
-    exact = torch.float64
-    if device.type == "cpu" and scores.shape[1] * _LARGEST < _EXACT:
-        exact = torch.float32  # on CUDA it may be rounded to TensorFloat32
-    step = max(1, _PAIRS // max(1, len(database)))
-    for start in range(0, len(scores), step):
-        rows = slice(start, min(start + step, len(scores)))
-        q = to_torch(scores[rows], device).to(exact)
-        found = np.empty((len(q), len(database)), np.int32)
-        for first in range(0, len(database), _BLOCK):
-            block = slice(first, first + _BLOCK)
-            found[:, block] = to_numpy(q @ database[block].unpack_on(device).to(exact).T)
+    from benchmarks.evaluation.counters.cpu_sums_kernel import add_up  # it loads numba
+
+    n_query, width = scores.shape
+    filled = np.zeros((n_query, -(-width // 8), 8), np.int32)
+    filled.reshape(n_query, -1)[:, :width] = scores
+    items = np.require(database.rows, requirements=["C", "W"])
+    step = max(1, _PAIRS // max(1, len(items)))
+    for start in range(0, n_query, step):
+        rows = slice(start, min(start + step, n_query))
+        tables = filled[rows] @ _BITS.T  # (B, bytes, 256)
+        found = np.empty((len(tables), len(items)), np.int32)
+
+        def add(part: slice, tables: Sums = tables, found: Sums = found) -> None:
+            for i in range(part.start, part.stop):
+                add_up(tables[i], items, found[i])
+
+        on_all_cores(add, len(found))
         yield rows, found
 
 

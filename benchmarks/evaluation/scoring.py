@@ -91,7 +91,7 @@ def score_codes(
     scores = _score_codes(query, database, data, device, truth)
     if asked is None:
         return scores
-    by_asym = _asymmetric_metrics(asked, query, database, data, device, truth)
+    by_asym = _asymmetric_metrics(asked, query, database, data, truth)
     return replace(scores, metrics=scores.metrics | by_asym)
 
 
@@ -136,7 +136,6 @@ def _asymmetric_metrics(
     query: PackedBits,
     database: PackedBits,
     data: RetrievalDataset,
-    device: str | torch.device,
     truth: Neighbours | None,
 ) -> dict[str, float]:
     """Score codes by asymmetric distance: metrics by name, ``asym.`` before each."""
@@ -145,17 +144,17 @@ def _asymmetric_metrics(
         cutoffs = {"mAP": None, data.protocol.metric: data.protocol.cutoff}
         found = [
             {name: average_precision(stats, k) for name, k in cutoffs.items()}
-            for stats in rank_asymmetric(asked, labels[0], database, labels[1], device)
+            for stats in rank_asymmetric(asked, labels[0], database, labels[1])
         ]
         per_query, means = _joined(found), dict[str, float]()
     else:
         counts, k = _neighbour_counts(data), data.protocol.neighbours
         nearest = {k: truth.nearest(k) for k in counts}
-        parts = asymmetric_neighbours(asked, database, list(nearest.values()), device)
+        parts = asymmetric_neighbours(asked, database, list(nearest.values()))
         stats = dict(zip(counts, map(list, zip(*parts, strict=True)), strict=True))
         per_query, means = _neighbour_metrics(stats, data)
         looked_at = neighbour_cutoffs(k, len(database))[1:]  # the first k stay the first k
-        again = reranked_recall(asked, query, database, nearest[k], k, looked_at, device)
+        again = reranked_recall(asked, query, database, nearest[k], k, looked_at)
         per_query |= {f"rerank{k}@{n}": recall for n, recall in again.items()}
     means |= {name: float(values.mean()) for name, values in per_query.items()}
     return {f"asym.{name}": value for name, value in means.items()}

@@ -270,13 +270,13 @@ def method_spec(
     if epochs is not None and spec.is_trained:
         changes.setdefault("epochs", epochs)
     start = (cls.published or cls.recipe) if finetune else cls.recipe
-    other = recipe if recipe == "common" and spec.is_trained else None
+    other: Literal["common", "tuned"] | None = None
     if isinstance(recipe, Mapping):
         chosen = method_spec(name, recipe, known=known)
         start = replace(chosen.recipe, params=chosen.params)
         other = "tuned" if chosen.changes else None
     elif recipe == "common" and spec.is_trained:
-        start = COMMON
+        start, other = COMMON, "common"
     params = spec.params | dict(start.params)
     spec = replace(spec, params=params, recipe=start, finetune=finetune)
     settable = spec.settable

@@ -31,6 +31,7 @@ class Int8(VectorYardstick):
     low: Tensor
     high: Tensor
     title = "int8"
+    paper = "no paper: what vector databases do"
     size = "8 bits a number"
     has_lengths = False
 
