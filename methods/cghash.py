@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from methods.base import Batch, CentredMethod, Recipe, TrainingSet
 from methods.functional import straight_through
 from methods.pairs import most_similar, unit_rows
+from methods.space import RATES, Range, search_space
 
 _TINY = 1e-8
 
@@ -82,6 +83,12 @@ class CGHash(CentredMethod):
         params={"centre": False},
         source="official code, github.com/KARLSZP/CGHash, first stage on CIFAR-10, from a "
         "checkpoint of SimCLR; the augmentation is CIBHash's, not theirs",
+    )
+    space = search_space(
+        lr=RATES,
+        alpha=Range(1.0, 20.0, "our own: around the official code's 5"),
+        beta=Range(0.1, 10.0, "our own: a decade around the official code's 1"),
+        eta=Range(0.01, 1.0, "our own: a decade around the official code's 0.1"),
     )
 
     def __init__(

@@ -36,6 +36,7 @@ from torch import Tensor, nn
 
 from methods.base import Batch, CentredMethod, Recipe, TrainingSet
 from methods.hyperbolic import ball_clusters, ball_distances, to_ball
+from methods.space import RATES, Range, search_space
 
 _LEVELS = 3
 _TINY = 1e-5
@@ -82,6 +83,12 @@ class HHCH(CentredMethod):
         params={"centre": False, "fine": 1500, "middle": 1000, "coarse": 800},
         source="official code, github.com/HUST-IDSM-AI/HHCH, its example for ImageNet, where the "
         "backbone is frozen and the rate falls; the augmentation is CIBHash's, not theirs",
+    )
+    space = search_space(
+        lr=RATES,
+        c=Range(0.01, 1.0, "our own: around the official code's 0.01 and 0.1"),
+        tau=Range(0.1, 1.0, "our own: around the official code's 0.3"),
+        lambda_q=Range(1e-3, 0.1, "our own: a decade around the official code's 0.01"),
     )
 
     def __init__(

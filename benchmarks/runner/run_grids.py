@@ -59,7 +59,7 @@ def run_grids(grids: Sequence[argparse.Namespace]) -> list[Outcome]:
         sys.stdout.writelines(f"{line}\n" for line in plan.lines(scan.records))
     if options.dry_run:
         return []
-    _make_cache(options.cache)
+    make_cache(options.cache)
     settings = RunSettings.of(options, here, plan.todo)
     settings, threads = with_threads(settings, options, plan.todo, here.device)
     if leads and threads:
@@ -115,7 +115,8 @@ def _report(plan: Plan, store: ResultStore, options: argparse.Namespace) -> None
         sys.stdout.write(end_report(store, [task.data for task in tasks], tables, formats))
 
 
-def _make_cache(folder: Path) -> None:
+def make_cache(folder: Path) -> None:
+    """Make the folder of the features, or raise GridError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -17,6 +17,7 @@ from benchmarks.grid.tasks import Task
 from benchmarks.machine.environment import environment
 from benchmarks.runner.executors import Executor, local, run_all, started
 from benchmarks.runner.progress import Display, Watcher
+from benchmarks.runner.run_grids import make_cache
 from benchmarks.runner.run_settings import RunSettings, with_threads
 from benchmarks.tuning.report import write_outcome
 from benchmarks.tuning.search import Search, Trial
@@ -60,7 +61,7 @@ def tune(options: argparse.Namespace, n_trials: int) -> int:
     check_cells(cells)
     _check_spaces(cells)
     sys.stdout.writelines(f"skipped: {reason}\n" for reason in skipped)
-    options.cache.mkdir(parents=True, exist_ok=True)
+    make_cache(options.cache)
     settings = RunSettings.of(options, here, cells)
     settings, threads = with_threads(settings, options, cells, here.device)
     sys.stdout.writelines(f"{line}\n" for line in [threads] if line)
