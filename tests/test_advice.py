@@ -232,7 +232,7 @@ def test_neighbours_by_another_distance_are_not_those_that_a_source_brings(tmp_p
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "x.hdf5", "w") as file:
         file["train"], file["test"] = np.ones((4, 2)), np.ones((2, 2))
-        file["neighbors"] = np.tile(np.arange(3), (2, 1))
+        file["neighbors"] = np.array([[0, 1, 2], [3, 1, 0]])
     name = f"ann:{tmp_path}/x.hdf5"
     assert load(f"{name}+knn2-l2").neighbours is not None
     assert load(f"{name}+knn2-cosine").neighbours is None

@@ -145,6 +145,8 @@ def test_recall_is_drawn_against_all_bytes_of_an_item():
         assert found["lsh"] == ([2, 8], pytest.approx([0.12 + gain, 0.64 + gain]))
         assert found["rabitq"] == ([10], pytest.approx([0.5 + gain]))
         assert found["int8"] == ([48], pytest.approx([0.7 + gain]))
+        markers = {name: line.get_marker() for name, line in lines_of(axes).items()}
+        assert len({markers[name] for name in markers if "lsh" not in name} - {"None"}) == 2
     assert [axes.get_ylabel() for axes in (plain, again)] == ["recall10@10", "recall10@40"]
     assert figure_lines.recall_against_bytes(View(board_of(grid()))) is None
 

@@ -137,7 +137,7 @@ def test_arrays_of_hdf5_are_mapped_where_they_lie_in_one_piece(hdf5, stored):
     name = hdf5("x.hdf5", **stored)
     data = load(name)
     with pytest.importorskip("h5py").File(name.removeprefix("ann:")) as file:
-        found = vector_files._mapped(file.filename, file["train"])
+        found = vector_files._array(file.filename, name, file, "train")
     assert isinstance(found, np.memmap) == (not stored)
     np.testing.assert_array_equal(data.features[data.database], X)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 
@@ -47,6 +48,7 @@ def recall_against_bytes(view: View) -> Figure | None:
     figure, axes = section_panels([section for section, _ in by_metric], view.width)
     styles = method_styles(view.board)
     for panel, (section, metric) in zip(axes, by_metric, strict=True):
+        alone = itertools.cycle("sDv^")  # a line of one point shows by its marker
         for row in section.rows:
             points = sorted(
                 (_bytes(row, bits), cell.mean)
@@ -54,7 +56,8 @@ def recall_against_bytes(view: View) -> Figure | None:
                 if name == metric
             )
             if points:
-                panel.plot(*zip(*points, strict=True), label=label(row), **styles[row.method])
+                style = styles[row.method] | ({"marker": next(alone)} if len(points) == 1 else {})
+                panel.plot(*zip(*points, strict=True), label=label(row), **style)
         panel.set_xscale("log", base=2)
         panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         panel.set_xlabel("bytes an item")
