@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--dataset", metavar="NAME/PROTOCOL", help="default: the records'; your own: KIND:PATH")
     add("--method", metavar="FILE.py:CLASS", help="to run records of a method from outside again")
     add("--backbone", metavar="timm:MODEL=FILE", help="where its weights are a file")
+    add("--texts", type=Path, metavar="FILE", help="where records learnt from texts")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--deterministic", action="store_true", help="torch's strict mode")
     add("--out", type=Path, metavar="DIR", help="enter a submission into this results folder")

@@ -10,12 +10,11 @@ import pytest
 
 from benchmarks import report
 from benchmarks.runner import worker as work
-from methods import METHODS
 from results.report import load_board
 from results.store import scan as scan_module
 from results.store.store import ResultStore
 from tests.record_factory import fill, make_record
-from tests.small_run import CELLS, SMALL, call
+from tests.small_run import CELLS, NAMES, SMALL, call
 
 pytestmark = pytest.mark.usefixtures("one_figure")
 
@@ -47,7 +46,7 @@ def test_every_cell_leaves_a_record_and_its_arrays(grid):
     folder, _ = grid
     records = sorted((folder / "out/runs/synthetic/tiny/pixels").rglob("*.json"))
     names = [(p.parent.name, *p.stem.split("-")[:2]) for p in records]
-    expected = [(m, b, s) for m in (*METHODS, "random") for b in ("16", "8") for s in "01"]
+    expected = [(m, b, s) for m in (*NAMES, "random") for b in ("16", "8") for s in "01"]
     assert sorted(names) == sorted([*expected, ("float", "0", "0")])
     assert all(p.with_suffix(".safetensors").is_file() for p in records)
 
