@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,8 +18,10 @@ _NUMBERS = 2**23
 """Numbers of a block."""
 
 
-class Features:
+class Features(NDArrayOperatorsMixin):
     """Rows of numbers, in one array or several below each other; handed out as float32.
+
+    In sums, comparisons and the functions of NumPy they stand for an array of all rows.
 
     Parameters
     ----------
@@ -36,6 +39,8 @@ class Features:
     >>> features = Features(torch.tensor([[1, 2], [3, 4]], dtype=torch.uint8), torch.ones(1, 2))
     >>> len(features), features[torch.tensor([2, 0])].tolist()
     (3, [[1.0, 1.0], [1.0, 2.0]])
+    >>> (features > 2).any(axis=1).tolist()
+    [False, True, False]
     """
 
     def __init__(self, *parts: Tensor | NDArray[Any]) -> None:
@@ -78,6 +83,13 @@ class Features:
     def __array__(self, *arguments: Any, **settings: Any) -> NDArray[Any]:
         """Hand out all rows."""
         return self[:].numpy().__array__(*arguments, **settings)
+
+    __hash__ = object.__hash__
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **settings: Any) -> Any:
+        """Apply a function of NumPy to all rows."""
+        arrays = (np.asarray(one) if isinstance(one, Features) else one for one in inputs)
+        return getattr(ufunc, method)(*arrays, **settings)
 
     def __getitem__(self, rows: Tensor | slice) -> Tensor:
         """Hand out some rows, float32, by their numbers, int64 (n,), or as a slice."""
