@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--distance", choices=("cosine", "l2", "ip"), help="default: cosine, or as the file says")
     add("--methods", nargs="+", default=["shallow", "yardsticks"], metavar="NAME", help="as of run")
     add("--seeds", type=int, default=3, metavar="N", help="a count (default: 3)")
+    add("--asym", action="store_true", help="rank by the scores of queries against codes too")
     add("--out", type=Path, default=default_out(), metavar="DIR", help="default: %(default)s")
     add("--device", default="auto", metavar="auto|cpu|cuda[:i]")
     add("--no-report", action="store_true", help="write records and advice only")

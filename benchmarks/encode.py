@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.command import OK, SOME_FAILED, Parser, fail, run_command
 from datasets.errors import printable
+from results.store.wording import counted
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         return fail(error)
     sys.stderr.writelines(f"skipped: {line}\n" for line in hashed.broken)
-    told = f"{len(hashed.names):,} images, {hasher.n_bits} bits: {options.out}"
+    told = f"{counted(len(hashed.names), 'image')}, {hasher.n_bits} bits: {options.out}"
     sys.stdout.write(f"{printable(told)}\n")
     return SOME_FAILED if hashed.broken else OK
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.command import OK, SOME_FAILED, Parser, fail, run_command
 from benchmarks.encode import add_images
 from datasets.errors import printable
+from results.store.wording import counted
 
 KINDS = ("auto", "flat", "hnsw", "multihash")
 
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         return fail(error)
     sys.stderr.writelines(f"skipped: {line}\n" for line in broken)
-    told = f"{len(index.names):,} images, {index.n_bits} bits: {options.out}"
+    told = f"{counted(len(index.names), 'image')}, {index.n_bits} bits: {options.out}"
     sys.stdout.write(f"{printable(told)}\n")
     return SOME_FAILED if broken else OK
 

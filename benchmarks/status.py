@@ -13,6 +13,7 @@ from datasets.arguments import default_out
 from datasets.errors import call_of
 from results.store.planned_grid import STATES, Standing, standings
 from results.store.store import ResultStore, StoreError
+from results.store.wording import counted
 
 _MOST = 20
 """Lines of one kind that are shown."""
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _lines(found: Sequence[Standing]) -> Iterator[str]:
     counts: Counter[str] = Counter(standing.state for standing in found)
-    yield f"{len(found)} cells: " + ", ".join(f"{counts[state]} {state}" for state in STATES)
+    states = ", ".join(f"{counts[state]} {state}" for state in STATES)
+    yield f"{counted(len(found), 'cell')}: {states}"
     for state in STATES[1:]:
         these = [standing for standing in found if standing.state == state]
         for standing in these[:_MOST]:

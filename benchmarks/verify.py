@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.command import OK, SOME_FAILED, Parser, fail, run_command, wait_asleep
 from datasets.arguments import add_data_arguments
+from results.store.wording import counted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,13 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             findings.append(finding)
         if options.out is not None:
             entered = enter(ResultStore(options.out), bundle, findings, claimed=options.claimed)
-            sys.stdout.write(f"{len(entered)} of {len(bundle.items)} records entered\n")
+            sys.stdout.write(f"{len(entered)} of {counted(len(bundle.items), 'record')} entered\n")
     except USER_ERRORS as error:
         return fail(error)
     wrong = sum(bool(finding.faults) for finding in findings)
     left = len(bundle.items) - sum(finding.item is not None for finding in findings)
     sys.stdout.write(
-        f"{len(findings)} checks, {wrong} came out otherwise; {left} records not checked\n"
+        f"{counted(len(findings), 'check')}, {wrong} came out otherwise; "
+        f"{counted(left, 'record')} not checked\n"
     )
     return SOME_FAILED if wrong else OK
 

@@ -41,10 +41,27 @@ def records():
         run("c", 64, 0.3),
         run("a", 128, 0.7),
         run("pq", 64, 0.6, kind="yardstick", size="K bits"),
-        run("rabitq", 64, 0.65, kind="yardstick", size="K + 64 bits"),
-        run("float", 0, 0.8, kind="yardstick", size="no codes"),
+        run("rabitq", 64, 0.65, kind="yardstick", **{"codes.bytes": 16.0}),
+        run("float", 0, 0.8, kind="yardstick", **{"codes.bytes": 400.0}),
         run("random", 64, 0.01, kind="yardstick"),
     ]
+
+
+def test_a_single_byte_is_no_bytes():
+    advice = given([run("a", 8, 0.5), run("b", 8, 0.4)], budget=1)
+    for text in (advice_plain(advice), advice_markdown(advice), advice_html(advice)):
+        assert "Take a at 1 byte:" in text
+        assert "1 byte" in text
+        assert "1 bytes" not in text
+
+
+def test_a_column_of_asymmetric_recall_is_there_where_it_was_measured():
+    assert "asym" not in advice_plain(given(records()))
+    more = [*records(), run("e", 64, 0.2, **{"asym.recall10@10": 0.271})]
+    text = advice_markdown(given(more))
+    assert "| recall10@100 | asym.recall10@10 | oversample10@95 |" in text
+    assert "| e | 0.200 | 0.300 | 0.400 | 0.271 | 20.0 |" in text
+    assert "| a | 0.500 | 0.600 | 0.700 | - | 20.0 |" in text
 
 
 def given(records, budget=8, duplicates=0, n_database=900, noise=0.02):
@@ -56,7 +73,7 @@ def given(records, budget=8, duplicates=0, n_database=900, noise=0.02):
         for r in records
     }
     values = {entry: v - v.mean() + recall_of(records, entry) for entry, v in values.items()}
-    return advise(section, values, n_database, 100, budget, duplicates)
+    return advise(section, values, n_database, budget, duplicates)
 
 
 def recall_of(records, entry):
@@ -194,7 +211,7 @@ def test_the_command_runs_the_grid_once_and_writes_its_pages(embeddings, tmp_pat
     [
         (["--budget", "0.5"], "--budget: must be at least 1, got 0.5"),
         (["--bytes", "0"], "--bytes: must be at least 1, got 0"),
-        (["--bytes", "2", "--budget", "1"], "--budget: no code fits into 1 bytes"),
+        (["--bytes", "2", "--budget", "1"], "--budget: no code fits into 1 byte;"),
         (["-k", "600"], "neighbours must be in 1..540 (the database), got 600"),
     ],
 )

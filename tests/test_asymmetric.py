@@ -141,7 +141,10 @@ def test_a_run_keeps_what_asymmetric_distances_take(tmp_path, capsys, relevance)
     places = ["--out", f"{tmp_path}/out", "--cache", f"{tmp_path}/cache", "--device", "cpu"]
     small = ["--methods", "pcah", "--bits", "16", "--seeds", "1", "--no-report"]
     call = [*small, *places, "--relevance", relevance]
-    assert run.main([*call, "--asym"]) == 0
+    assert run.main(call) == 0
+    assert run.main([*call, "--asym", "--dry-run"]) == 0
+    assert "--asym for 2 cells stored without it" in capsys.readouterr().out  # float has no codes
+    assert run.main([*call, "--asym", "--force"]) == 0
     store = ResultStore(tmp_path / "out")
     (record,) = (r for r in store.records() if r.method == "pcah")
     arrays = store.arrays(store.locate(record))
@@ -159,4 +162,4 @@ def test_a_run_keeps_what_asymmetric_distances_take(tmp_path, capsys, relevance)
     assert repro.main([str(store.locate(record)), "--cache", f"{tmp_path}/cache"]) == 0
     assert "asym" not in capsys.readouterr().out
     assert run.main([*call, "--asym", "--dry-run"]) == 0
-    assert "--asym for 3 cells: they are stored as they are" in capsys.readouterr().out
+    assert "--asym for" not in capsys.readouterr().out

@@ -63,5 +63,5 @@ def test_what_nobody_has_measured_is_said_and_not_guessed():
     runs = [measured("lsh", 0, 20.0, 0.0)]
     line = forecast(cells("lsh", "nsh", "wch", seeds=2), runs)
     assert "about 20 s" in line
-    assert line.endswith("; 4 cells are not measured yet (nsh, wch)")
+    assert line.endswith("; not measured yet: 4 cells (nsh, wch)")
     assert forecast(cells("nsh"), runs) == "time unknown until the first of them is stored"

@@ -179,7 +179,7 @@ def test_numbers_without_codes_stay_a_claim(theirs, tmp_path, capsys):
     assert verify.main([str(file), "--out", f"{tmp_path}/none"]) == 0
     told = capsys.readouterr().out
     assert "0 of 1 records entered" in told
-    assert "1 records not checked" in told
+    assert "; 1 record not checked" in told
     assert verify.main([str(file), "--out", f"{tmp_path}/board", "--claimed"]) == 0
     (record,) = ResultStore(tmp_path / "board").records()
     assert record.checked == "claimed"

@@ -11,6 +11,7 @@ from torch import Tensor
 from benchmarks.contract.stand_ins import ContractError, D, blobs, continuum, require, short
 from benchmarks.training.trainer import Trainer, train_together
 from methods.base import Batch, HashMethod, TrainingSet
+from results.store.wording import counted
 
 LOST_GRADIENT = "look for detach, no_grad, and signs that are not straight-through"
 
@@ -45,7 +46,7 @@ def loss_is_finite_at_any_batch_size_and_length(cls: type[HashMethod]) -> None:
     """Of one image too, of two, and of an odd number."""
     for n_bits in (8, 256):
         for b in (1, 2, 3, 33):
-            at = f" of {b} image{'s' * (b > 1)} at {n_bits} bits"
+            at = f" of {counted(b, 'image')} at {n_bits} bits"
             method = ready(cls, n_bits)
             step(method, batch(method, b), at)
 

@@ -62,7 +62,6 @@ def advise(options: argparse.Namespace) -> tuple[Advice, list[Path]]:
             board.sections[0],
             values,
             n_database=data.protocol.n_database,
-            width=data.features.shape[1],
             budget=options.budget or max(options.bytes),
             duplicates=duplicates(data),
         )
@@ -96,7 +95,7 @@ def grid_flags(options: argparse.Namespace, name: str) -> list[str]:
     for flag in ("queries", "train"):
         if getattr(options, flag) is not None:
             flags += [f"--{flag}", str(getattr(options, flag))]
-    return flags + ["--no-report"] * options.no_report
+    return flags + ["--asym"] * options.asym + ["--no-report"] * options.no_report
 
 
 def duplicates(data: RetrievalDataset) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from benchmarks.grid.cells import Cell
 from results.store.record import RunRecord
 from results.store.run_key import RunKey
+from results.store.wording import counted
 
 _Kin = tuple[object, ...]
 """What runs have in common whose time grows alike, by which they are looked up."""
@@ -51,7 +52,7 @@ def forecast(cells: Sequence[Cell], records: Sequence[RunRecord]) -> str:
     line = f"about {about} of training and scoring, one after the other, without extraction"
     if unknown:
         names = ", ".join(dict.fromkeys(unknown))
-        line += f"; {len(unknown)} cells are not measured yet ({names})"
+        line += f"; not measured yet: {counted(len(unknown), 'cell')} ({names})"
     return line
 
 

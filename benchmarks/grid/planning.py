@@ -35,6 +35,7 @@ from methods.base import HashMethod
 from results.store.record import MOST, RunRecord
 from results.store.run_key import Address
 from results.store.store import ResultStore
+from results.store.wording import counted
 
 Tasks = dict[TaskRequest, Task | AbsentData]
 """What was asked for, and what came of it."""
@@ -67,7 +68,7 @@ class Plan:
             yield from (f"  {note}" for note in task.data.notes)
         yield from (f"skipped: {reason}" for reason in self.skipped)
         n_stored = len(self.cells) - len(self.todo)
-        line = f"{len(self.cells)} cells, {n_stored} stored, {len(self.todo)} to run"
+        line = f"{counted(len(self.cells), 'cell')}, {n_stored} stored, {len(self.todo)} to run"
         yield line + (f", {forecast(self.todo, records)}" if self.todo else "")
 
     def addresses(self) -> list[Address]:
@@ -88,9 +89,16 @@ def make_plan(grids: Sequence[argparse.Namespace], store: ResultStore) -> Plan:
     cells, skipped = expand_grids(grids)
     todo = [cell for cell in cells if grids[0].force or not store.has(cell.address)]
     check_cells(todo)
-    if grids[0].asym and (stored := len(cells) - len(todo)):
-        skipped.append(f"--asym for {stored} cells: they are stored as they are, --force anew")
+    if grids[0].asym and (without := _without_asym(cells, todo, store)):
+        skipped.append(f"--asym for {counted(without, 'cell')} stored without it, --force anew")
     return Plan(cells, todo, skipped)
+
+
+def _without_asym(cells: Sequence[Cell], todo: Sequence[Cell], store: ResultStore) -> int:
+    """Count the stored cells whose codes were not ranked by asymmetric distance."""
+    new = {cell.address for cell in todo}
+    stored = [c.address for c in cells if c.method.has_codes and c.address not in new]
+    return sum(not store.read(store.locate(address)).has_asym for address in stored)
 
 
 def expand_grids(grids: Sequence[argparse.Namespace]) -> tuple[list[Cell], list[str]]:

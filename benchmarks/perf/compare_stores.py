@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.command import run_command
 from results.store import ResultStore, RunRecord, StoreError
+from results.store.wording import counted
 
 Cells = dict[tuple[str, str, str, str, int, int], RunRecord]
 CODES = ("query_codes", "database_codes", "query_rows", "database_rows", "query_ap")
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StoreError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    print("\n".join([*found, f"{n} cells in both, {len(found)} differences"]))
+    print("\n".join([*found, f"{counted(n, 'cell')} in both, {counted(len(found), 'difference')}"]))
     return 1 if found or not n else 0
 
 

@@ -15,6 +15,7 @@ from datasets.errors import one_line
 from results.report import REPORT, csv_tables
 from results.store.files import write_atomic
 from results.store.store import ResultStore
+from results.store.wording import counted
 
 RECORDS = "records.parquet"
 TABLES = ("leaderboard.csv", "runs.csv", "statistics.csv")
@@ -48,7 +49,7 @@ def publish_run(options: argparse.Namespace) -> None:
     if options.publish is None or options.dry_run or place().rank > 0:
         return
     written = publish(ResultStore(options.out), options.publish)
-    sys.stdout.write(f"published: {len(written)} files in {options.publish}\n")
+    sys.stdout.write(f"published: {counted(len(written), 'file')} in {options.publish}\n")
 
 
 def items_of(store: ResultStore) -> Iterable[Item]:

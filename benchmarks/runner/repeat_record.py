@@ -85,7 +85,7 @@ def run_again(
     inputs = TaskInputs(task, FeatureCache(options.cache, env.device))
     seeds = record.trained_with
     cells = [replace(cell, key=replace(cell.key, seed=seed)) for seed in seeds]
-    asym = any(name.startswith("asym.") for name in record.metrics)
+    asym = record.has_asym
     results = run_cells(
         cells, inputs, env, lambda epoch, epochs, losses: None, on_trained=on_trained, asym=asym
     )

@@ -29,6 +29,7 @@ from results.report import render_board
 from results.store.leftovers import tidy
 from results.store.record import RunRecord
 from results.store.store import ResultStore, StoreError
+from results.store.wording import counted
 
 USER_ERRORS = (DatasetError, DeviceError, StoreError)
 """Errors whose message is one line meant for the user."""
@@ -82,7 +83,7 @@ def _rescore(store: ResultStore, options: argparse.Namespace, device: torch.devi
             counts["left"] += 1
             sys.stderr.write(f"left as it is: {name} {record.method} {record.bits} bits: {error}\n")
     sys.stdout.write(
-        f"{sum(counts.values())} records: {counts['changed']} changed, "
+        f"{counted(sum(counts.values()), 'record')}: {counts['changed']} changed, "
         f"{counts['unchanged']} the same, {counts['codeless']} without codes, "
         f"{counts['left']} left as they are\n"
     )

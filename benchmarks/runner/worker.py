@@ -35,6 +35,7 @@ from datasets.errors import one_line
 from results.store.leases import Lease
 from results.store.record import RunRecord
 from results.store.store import ResultStore, StoreError
+from results.store.wording import counted
 
 _ONE_AT_A_TIME = threading.Lock()
 """Cells of one process take turns: they share torch's generator of random numbers."""
@@ -125,7 +126,7 @@ class _Taken:
         self.checkpoint.clear()
         metric = self.cell.task.data.protocol.metric
         dead = int(record.metrics.get("codes.dead_bits", 0))
-        warning = f"; warning: {dead} of {record.bits} bits are dead" if dead else ""
+        warning = f"; warning: {counted(dead, 'dead bit')} of {record.bits}" if dead else ""
         return _outcome(self.cell, "done", f"{metric} {record.metrics[metric]:.4f}{warning}")
 
     def fail(self, error: Exception) -> Outcome:

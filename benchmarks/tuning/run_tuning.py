@@ -25,6 +25,7 @@ from datasets import full_name
 from datasets.protocols.protocol import TUNE
 from datasets.sources import split_truth
 from results.store.store import ResultStore, StoreError
+from results.store.wording import counted
 
 FOLDER = "tuning"
 """Of the trials, below the folder of results: they stand in no table of a report."""
@@ -105,7 +106,8 @@ def _plan(task: Task, searches: Sequence[Search]) -> list[str]:
     fixed = ", ".join(search.start.method.name for search in searches if not search.space)
     n = tried[0].n_trials if tried else 1
     lines = [f"{protocol.label} on {task.label}: {protocol.sizes}"]
-    lines += [f"{len(tried)} methods, {n} trials each, the first with their own settings"]
+    trials = f"{counted(len(tried), 'method')}, {counted(n, 'trial')} each"
+    lines += [f"{trials}, the first with their own settings"]
     lines += [f"nothing to tune, so one trial each: {fixed}"] if fixed else []
     return [f"{line}\n" for line in lines]
 

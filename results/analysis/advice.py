@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from results.analysis.board import Row, Section
 from results.analysis.per_query import Entry
 from results.analysis.statistics import CONFIDENCE, Floats
+from results.store.wording import counted
 
 FACTORS = (1, 4, 10)
 """Items looked at for each neighbour that is wanted, whose recall is told."""
@@ -59,6 +60,8 @@ class Line:
         Length of the code, 0 where there is none.
     recalls : tuple of (float or None)
         At `Advice.cutoffs`; None beyond the database.
+    asym : float or None
+        Recall at the first cutoff by asymmetric distance; None where it was not asked for.
     oversample : float
         Items to look at for each neighbour that is wanted, for a recall of `ENOUGH`.
     ties : tuple of float
@@ -73,6 +76,7 @@ class Line:
     size: float
     bits: int
     recalls: tuple[float | None, ...]
+    asym: float | None
     oversample: float
     ties: tuple[float, float]
     bucket: float
@@ -80,7 +84,7 @@ class Line:
     @property
     def name(self) -> str:
         """Title and size."""
-        return f"{self.title} at {self.size:g} bytes"
+        return f"{self.title} at {counted(self.size, 'byte')}"
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,11 @@ class Advice:
     recommendation: tuple[str, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def has_asym(self) -> bool:
+        """Whether asymmetric distances were asked for."""
+        return any(line.asym is not None for line in self.lines)
+
     def of_size(self) -> Iterator[tuple[float, list[Line]]]:
         """Yield the sizes, smallest first, and the lines of each."""
         for size in dict.fromkeys(line.size for line in self.lines):
@@ -119,7 +128,6 @@ def advise(
     section: Section,
     values: Mapping[Entry, NDArray[Any]],
     n_database: int,
-    width: int,
     budget: float,
     duplicates: int = 0,
 ) -> Advice:
@@ -133,8 +141,6 @@ def advise(
         As `results.analysis.per_query.query_aps` gives them.
     n_database : int
         Vectors that were searched.
-    width : int
-        Numbers of a vector, float32.
     budget : float
         Bytes that an item may take.
     duplicates : int
@@ -147,12 +153,13 @@ def advise(
     """
     k = int(re.findall(r"\d+", section.metric)[0])
     cutoffs = tuple(k * factor for factor in FACTORS)
-    lines = sorted(_lines(section, k, cutoffs, width), key=_place)
+    lines = sorted(_lines(section, k, cutoffs), key=_place)
     fitting = [line for line in lines if line.size <= budget and not line.yardstick]
     if not fitting:
         sizes = sorted({line.size for line in lines if not line.yardstick})
-        least = f"{sizes[0]:g} bytes is the least" if sizes else "there are none"
-        raise ValueError(f"no code fits into {budget:g} bytes; of those that were run, {least}")
+        least = f"{counted(sizes[0], 'byte')} is the least" if sizes else "there are none"
+        fault = f"no code fits into {counted(budget, 'byte')}"
+        raise ValueError(f"{fault}; of those that were run, {least}")
     samples = {
         line: values[entry]
         for line in lines
@@ -204,7 +211,7 @@ def _interval(value: float, draws: Floats) -> Interval:
     return Interval(value, float(low), float(high))
 
 
-def _lines(section: Section, k: int, cutoffs: Sequence[int], width: int) -> Iterator[Line]:
+def _lines(section: Section, k: int, cutoffs: Sequence[int]) -> Iterator[Line]:
     for row in section.rows:
         for bits in sorted({bits for _, bits in row.cells}):
             cell = row.cells.get((section.metric, bits))
@@ -215,9 +222,10 @@ def _lines(section: Section, k: int, cutoffs: Sequence[int], width: int) -> Iter
                     row.method,
                     row.title,
                     row.yardstick,
-                    _bytes(row, bits, width),
+                    row.item_bytes(bits),
                     bits,
                     recalls,
+                    _mean(row, f"asym.{section.metric}", bits),
                     _mean(row, f"oversample{k}@95", bits) or np.nan,
                     (cell.mean if low is None else low, cell.mean if high is None else high),
                     _mean(row, "codes.largest_bucket", bits) or 0,
@@ -227,14 +235,6 @@ def _lines(section: Section, k: int, cutoffs: Sequence[int], width: int) -> Iter
 def _mean(row: Row, metric: str, bits: int) -> float | None:
     cell = row.cells.get((metric, bits))
     return None if cell is None else cell.mean
-
-
-def _bytes(row: Row, bits: int, width: int) -> float:
-    """Bytes of an item: of its code, and of what a yardstick keeps beside it."""
-    if row.codeless:
-        return 4 * width
-    beside = re.search(r"\+ (\d+) bits", row.size)
-    return (bits + (int(beside[1]) if beside else 0)) / 8
 
 
 def _place(line: Line) -> tuple[float, bool, float]:
@@ -254,7 +254,7 @@ def _recommended(
     yield f"Take {best.name}: {_kept(best, samples, k)}"
     looked = round(best.oversample * k)
     yield (
-        f"Re-rank {looked:,} candidates a query by the true distance to keep {ENOUGH:.0%}"
+        f"Re-rank {counted(looked, 'candidate')} a query by the true distance to keep {ENOUGH:.0%}"
         f", {looked / n:.1%} of the {n:,} vectors."
     )
     rivals = [
@@ -311,16 +311,17 @@ def _crowded(line: Line, k: int) -> str:
 def _warnings(lines: Sequence[Line], k: int, duplicates: int, n: int) -> Iterator[str]:
     if duplicates:
         yield (
-            f"{duplicates:,} of {n:,} vectors of the database are equal to another one, so some "
-            "queries have more neighbours at equal distance than a list has places."
+            f"{duplicates:,} of {n:,} vectors of the database {'is' if duplicates == 1 else 'are'} "
+            "equal to another one, so some queries have more neighbours at equal distance than a "
+            "list has places."
         )
     for size in dict.fromkeys(line.size for line in lines):
         tied = [x for x in lines if x.size == size and x.ties[1] - x.ties[0] > _VISIBLE]
         if tied:
             worst = max(tied, key=lambda x: x.ties[1] - x.ties[0])
             yield (
-                f"{size:g} bytes: the order of ties moves recall{k}@{k} of {len(tied)} "
-                f"{'row' if len(tied) == 1 else 'rows'}, most that of {worst.title}, from "
+                f"{counted(size, 'byte')}: the order of ties moves recall{k}@{k} of "
+                f"{counted(len(tied), 'row')}, most that of {worst.title}, from "
                 f"{worst.ties[0]:.3f} to {worst.ties[1]:.3f}{_crowded(worst, k)}."
             )
     if n < _SMALL:

@@ -26,6 +26,7 @@ from results.analysis.frames import (
 from results.store.record import CHECKED, Failure, RunRecord
 from results.store.run_key import Table
 from results.store.scan import Scan
+from results.store.wording import counted
 
 LearntFrom = Callable[[str], str]
 """Says what the backbone of a table was trained on; nothing where that is not known."""
@@ -228,7 +229,7 @@ def _notes(superseded: Sequence[RunRecord], scan: Scan) -> Iterable[str]:
     for reason in scan.skipped:
         yield f"Skipped: {reason}"
     for name, count in Counter(map(_cell_name, superseded)).items():
-        runs = "1 older run" if count == 1 else f"{count} older runs"
+        runs = counted(count, "older run")
         yield f"Superseded: {name}: {runs} with other settings or source, not shown"
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from results.analysis.statistics import ALPHA, MIN_QUERIES, MIN_SEEDS, Difference
 from results.store.record import RunRecord
 from results.store.run_key import Table
+from results.store.wording import counted
 
 TIES = "Equal Hamming distances count as the mean over all their orders."
 DAGGER = "†"
@@ -77,6 +78,11 @@ class Row:
         if not metric.startswith("cost."):
             return f"{cell.mean:.3f}"
         return f"{cell.mean:,.0f}" if cell.mean >= 100 else f"{cell.mean:.3g}"
+
+    def item_bytes(self, bits: int) -> float:
+        """Count the bytes of an item: as noted, of codes with factors say, or those of a code."""
+        noted = self.cells.get(("codes.bytes", bits))
+        return -(-bits // 8) if noted is None else noted.mean
 
     @property
     def yardstick(self) -> bool:
@@ -294,13 +300,9 @@ class Ranking:
         if n >= needed:
             return ""
         return (
-            f"{_count(n, 'data set')} cannot tell {_count(len(self.methods), 'method')} apart "
+            f"{counted(n, 'data set')} cannot tell {counted(len(self.methods), 'method')} apart "
             f"(Wilcoxon's signed ranks with Holm, 5 %): that takes {needed}."
         )
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 @dataclass(frozen=True)

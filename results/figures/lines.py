@@ -51,7 +51,7 @@ def recall_against_bytes(view: View) -> Figure | None:
         alone = itertools.cycle("sDv^")  # a line of one point shows by its marker
         for row in section.rows:
             points = sorted(
-                (_bytes(row, bits), cell.mean)
+                (row.item_bytes(bits), cell.mean)
                 for (name, bits), cell in row.cells.items()
                 if name == metric
             )
@@ -70,12 +70,6 @@ def _neighbours_of(section: Section) -> int | None:
     """Return k where a section's metric is the recall of the k nearest, None where it is not."""
     found = re.fullmatch(r"recall(\d+)@\1", section.metric)
     return int(found[1]) if found else None
-
-
-def _bytes(row: Row, bits: int) -> float:
-    """Count the bytes of an item: those that were noted, as of codes with factors, or the bits'."""
-    noted = row.cells.get(("codes.bytes", bits))
-    return -(-bits // 8) if noted is None else noted.mean
 
 
 def precision_at_radius_2(view: View) -> Figure | None:

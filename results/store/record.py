@@ -91,6 +91,11 @@ class RunRecord(Address):
         return how if how in CHECKED else "claimed"
 
     @property
+    def has_asym(self) -> bool:
+        """Whether its codes were ranked by asymmetric distance too."""
+        return any(name.startswith("asym.") for name in self.metrics)
+
+    @property
     def metric(self) -> str:
         """The metric that tables show, of which the arrays keep every query."""
         info = self.protocol_info

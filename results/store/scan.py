@@ -27,6 +27,7 @@ from results.store.record import (
     check_record,
 )
 from results.store.run_key import RunKey, Table
+from results.store.wording import counted
 
 DAMAGED = (ValueError, OverflowError, RecursionError)
 """What a file may raise by what it holds."""
@@ -180,7 +181,7 @@ def _still_open(failures: Sequence[Failure], records: Sequence[RunRecord]) -> li
 def _outdated(runs: Path, schemas: Sequence[int]) -> Iterator[str]:
     """Refuse all that is of other schemas in one line."""
     if schemas:
-        records = "1 record" if len(schemas) == 1 else f"{len(schemas)} records"
+        records = counted(len(schemas), "record")
         found = " and ".join(map(str, sorted(set(schemas))))
         yield (
             f"{records} of schema {found} under {runs}: this version reads schema {SCHEMA}; "

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from results.analysis.advice import MILLION, Advice, Line
+from results.store.wording import counted
 from results.tables.leaderboard import text_columns
 from results.tables.markup import one_line, template
 
@@ -15,13 +16,16 @@ SHOWN = 5
 
 def heads(advice: Advice) -> list[str]:
     """Return the headings of the columns after the method."""
-    recalls = [f"recall{advice.k}@{n}" for n in advice.cutoffs]
-    return [*recalls, f"oversample{advice.k}@95", "MiB a million"]
+    k = advice.k
+    recalls = [f"recall{k}@{n}" for n in advice.cutoffs]
+    asym = [f"asym.recall{k}@{k}"] if advice.has_asym else []
+    return [*recalls, *asym, f"oversample{k}@95", "MiB a million"]
 
 
-def entries(line: Line) -> list[str]:
+def entries(advice: Advice, line: Line) -> list[str]:
     """Return what stands under the headings."""
-    recalls = ["-" if recall is None else f"{recall:.3f}" for recall in line.recalls]
+    shares = [*line.recalls, *([line.asym] if advice.has_asym else [])]
+    recalls = ["-" if share is None else f"{share:.3f}" for share in shares]
     looked = "-" if math.isnan(line.oversample) else f"{line.oversample:,.1f}"
     return [*recalls, looked, f"{line.size * MILLION / 2**20:,.1f}"]
 
@@ -36,8 +40,8 @@ def advice_plain(advice: Advice) -> str:
     """Return the advice for a terminal: of each size the best methods, and all yardsticks."""
     table = [["", *heads(advice)]]
     for size, lines in advice.of_size():
-        table.append([f"{size:g} bytes", *[""] * (len(table[0]) - 1)])
-        table += [[f"  {one_line(x.title)}", *entries(x)] for x in _shown(lines)]
+        table.append([counted(size, "byte"), *[""] * (len(table[0]) - 1)])
+        table += [[f"  {one_line(x.title)}", *entries(advice, x)] for x in _shown(lines)]
     text = [one_line(advice.title), advice.sizes, "", *text_columns(table)[0]]
     for sentences in (advice.recommendation, advice.warnings):
         text += ["", *map(one_line, sentences)]

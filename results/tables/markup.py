@@ -11,6 +11,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from results.store.wording import counted
+
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 EMPTY = "No record can be shown."
@@ -97,4 +99,5 @@ def template(name: str) -> Template:
         keep_trailing_newline=form != "html",
         **(_SYNTAX if form == "tex" else {}),
     )
+    environment.filters["counted"] = counted
     return environment.get_template(name)
