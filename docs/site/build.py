@@ -69,7 +69,7 @@ def write_pages(source: Path) -> None:
     for path in [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in MOVED)]:
         name = path.relative_to(ROOT).as_posix()
         (source / place(name)).write_text(linked(path.read_text(), name))
-    board = published(source / "extra")
+    board = rendered(source / "extra")
     pages = {**method_pages(board), **door_pages(), "gallery.md": gallery_page()}
     pages["leaderboards.md"] = leaderboards(source / "extra")
     for name, text in pages.items():
@@ -113,18 +113,15 @@ def linked(text: str, name: str) -> str:
     return re.sub(r"\[([^\]]*)\]\(([^)\s]+)\)", lead, text)
 
 
-def published(extra: Path) -> Board | None:
+def rendered(extra: Path) -> Board | None:
     """Render what is published below `extra`; returns its board, None where nothing is."""
     if not REFERENCE.is_dir():
         return None
-    from benchmarks.publish.reference import unpacked
-    from benchmarks.publish.verify import read
-    from benchmarks.runner.reporting import read_board
+    from benchmarks.publish.reference import published
     from results.report import Options, render_board
 
     with TemporaryDirectory() as folder:
-        store = unpacked(read(REFERENCE), Path(folder))
-        board = read_board(store)
+        board, store = published(REFERENCE, Path(folder))
         render_board(board, store, Options(formats=("svg",)))
         shutil.copytree(store.root / "report", extra / "leaderboard")
     return board
@@ -223,7 +220,7 @@ def gallery_page() -> str:
 
 
 def leaderboards(extra: Path) -> str:
-    """Return the page of the leaderboards, from what `published` has rendered below `extra`."""
+    """Return the page of the leaderboards, from what `rendered` has put below `extra`."""
     table = extra / "leaderboard/leaderboard.md"
     if not table.is_file():
         return (
