@@ -11,7 +11,16 @@ from results.figures import lines as figure_lines
 from results.figures.by_name import FIGURES, draw
 from results.figures.lines import bit_balance, precision_at_n
 from results.figures.ranks import mean_ranks
-from results.figures.style import COLOURS, DPI, WIDTHS, inline_png, inline_svg, method_styles, save
+from results.figures.style import (
+    COLOURS,
+    DPI,
+    WIDTHS,
+    inline_png,
+    inline_svg,
+    method_styles,
+    panels,
+    save,
+)
 from results.figures.training import cost, loss, pareto
 from results.figures.truths import labels_against_neighbours
 from results.gallery.view import View
@@ -441,3 +450,12 @@ def test_panels_go_to_the_best_where_there_are_many_methods():
     (few,) = board_of(grid(bits=(16,), seeds=1)).sections
     assert few.with_panels == few.rows
     assert few.panels_note == ""
+
+
+def test_letters_of_two_weights_have_ids_of_their_own_in_one_svg():
+    figure, (panel,) = panels(["eee"], "page")  # bold
+    panel.set_xlabel("eee")
+    found = re.findall(r'<path id="HashBenchSans-(\w+)-(\w+)"', save(figure, "svg").decode())
+    bold = {letter for weight, letter in found if weight == "bold"}
+    assert bold
+    assert bold <= {letter for weight, letter in found if weight == "normal"}

@@ -22,8 +22,9 @@ TYPES = {"str": "text", "Int64": "int64"}
 
 def blocks_of(board: Board | None) -> dict[str, Make | None]:
     """Return all blocks by name; those that need a board are None where there is none."""
-    from_board = {"leaderboard": leaderboard, "suites": suites, "ties": ties, "figure": figure}
-    made = {name: board and partial(of, board) for name, of in (from_board | LEARNT).items()}
+    of_board: dict[str, Make] = {"leaderboard": leaderboard, "suites": suites, "ties": ties}
+    of_board |= {"figure": figure, **LEARNT}
+    made = {name: None if board is None else partial(of, board) for name, of in of_board.items()}
     return {"columns": columns, **made}
 
 
@@ -101,7 +102,7 @@ def leaderboard(board: Board, suite: str, *methods: str) -> str:
 def ties(board: Board, suite: str, method: str) -> str:
     """Return what the order of ties does to a method's numbers in a suite."""
     section = section_of(board, suite)
-    row = section and next((row for row in section.rows if row.method == method), None)
+    row = next((row for row in section.rows if row.method == method), None) if section else None
     if section is None or row is None:
         return absent(f"{suite} {method}")
     orders = {"worst": ":worst", "exact mean over all orders": "", "best": ":best"}

@@ -41,7 +41,9 @@ def add_latin() -> None:
             cut.subset(font)
             for name in font["name"].names:
                 if name.nameID in _FAMILY:
-                    name.string = LATIN.replace(" ", "") if name.nameID == 6 else LATIN
+                    # The last tells the letters of a weight from those of another in one SVG.
+                    own = f"{LATIN.replace(' ', '')}-{weight}"
+                    name.string = own if name.nameID == 6 else LATIN
             font.save(path)
         fontManager.addfont(path)
 

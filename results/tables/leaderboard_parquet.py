@@ -94,7 +94,9 @@ def leaderboard_frame(board: Board) -> pd.DataFrame:
         ],
         unit=table["metric"].map(unit),
         better=table["metric"].map(_better),
-        mark=[marks.get(entry) for entry in table[ENTRY].itertuples(index=False, name=None)],
+        mark=pd.Series(
+            map(marks.get, table[ENTRY].itertuples(index=False, name=None)), dtype="str"
+        ),
         checked=table["method"].map(least_checked(board.records)),
         **{name: [sizes[names][name] for names in tables] for name in _SIZES},
     )

@@ -34,12 +34,15 @@ def published_claims() -> Iterator[Claim]:
     figures = published_figures()
     figures = figures[figures["row"] != ""]
     place = ["source", "dataset", "protocol", "metric", "bits"]
-    for (_, dataset, _, _, bits), rows in figures.groupby(place, sort=False):
-        values = rows.groupby("row", sort=False)["value"].max()  # of reruns, the best
-        for (first, a), (second, b) in combinations(values.items(), 2):
-            if a != b:
-                better, worse = (first, second) if a > b else (second, first)
-                yield Claim(str(dataset), str(better), str(worse), int(bits))
+    for _, rows in figures.groupby(place, sort=False):
+        dataset, bits = rows["dataset"].iloc[0], int(rows["bits"].iloc[0])
+        best = rows.groupby("row", sort=False)["value"].max()  # of reruns, the best
+        values = dict(zip(best.index.astype(str), best.astype(float), strict=True))
+        for first, second in combinations(values, 2):
+            if values[first] != values[second]:
+                better = max(first, second, key=values.__getitem__)
+                worse = second if better == first else first
+                yield Claim(str(dataset), better, worse, bits)
 
 
 def claims(board: Board) -> str:

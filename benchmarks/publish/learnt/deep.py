@@ -60,9 +60,9 @@ def _summary(found: list[Against]) -> str:
             "method significantly ahead of ITQ."
         )
     lengths = ", ".join(f"{won[bits]} of {of[bits]} at {bits} bits" for bits in sorted(of))
-    where = "every" if won.total() == len(found) else f"{won.total()} of {len(found)}"
-    column = "column" if where == "every" else count(len(found), "column").partition(" ")[2]
+    of_all = f"{won.total()} of {count(len(found), 'column')}"
+    where = "every column" if won.total() == len(found) else of_all
     return (
-        f"Yes, in {where} {column} (a suite at one length) some deep method is significantly "
+        f"Yes, in {where} (a suite at one length) some deep method is significantly "
         f"ahead of ITQ: {lengths}."
     )

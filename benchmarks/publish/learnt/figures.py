@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.publish.learnt.common import is_deep, name
+from benchmarks.publish.learnt.common import is_deep
 from benchmarks.publish.learnt.costs import fits, middle_length
 from benchmarks.publish.learnt.deep import against_itq
 from benchmarks.publish.learnt.spread import TOGETHER, parted, shares
-from results.analysis.board import Board
+from results.analysis.board import Board, Section
 from results.figures.style import (
     COLOURS,
+    DASHES,
     INK,
     finish,
     in_legend,
@@ -40,10 +41,14 @@ class Drawing(NamedTuple):
     draw: Callable[[Points], Figure]
 
 
+def _title(section: Section) -> str:
+    return f"{section.dataset}/{section.protocol} {section.backbone}"
+
+
 def _against(board: Board) -> Points:
     found: Points = {}
     for column, of_column in against_itq(board):
-        panel = found.setdefault(name(column.section), [])
+        panel = found.setdefault(_title(column.section), [])
         panel += [(column.bits, *gap[1:]) for gap in of_column]
     return found
 
@@ -77,7 +82,8 @@ def _draw_spread(points: Points) -> Figure:
     left = np.zeros(len(rows))
     for part, colour in zip(parts, COLOURS, strict=False):
         widths = np.array([100 * max(dict(row[2:]).get(part, 0.0), 0.0) for row in rows])
-        panel.barh(range(len(rows)), widths, left=left, color=colour, height=0.7, label=part)
+        label = part if widths.any() else None
+        panel.barh(range(len(rows)), widths, left=left, color=colour, height=0.7, label=label)
         left += widths
     panel.set_yticks(range(len(rows)), [f"{row[0]}/{row[1]}" for row in rows])
     panel.invert_yaxis()
@@ -98,7 +104,7 @@ def _costs(board: Board) -> Points:
             if cost and (cell := rows[method].cell(section.metric, bits))
         ]
         if points:
-            found[f"{name(section)}, {bits} bits"] = points
+            found[f"{_title(section)}, {bits} bits"] = points
     return found
 
 
@@ -137,9 +143,11 @@ def front(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
 
 
 def _digits(board: Board) -> Points:
-    section = next((s for s in board.sections if s.dataset == "digits"), None)
     lines: Points = {}
-    for row in section.rows if section else ():
+    section = next((s for s in board.sections if s.dataset == "digits"), None)
+    if section is None:
+        return lines
+    for row in section.rows:
         cells = [(bits, row.cell(section.metric, bits)) for bits in section.bits]
         values = [(bits, cell.mean) for bits, cell in cells if cell]
         if values and row.method in README_METHODS:
@@ -150,11 +158,17 @@ def _digits(board: Board) -> Points:
 def _draw_digits(points: Points) -> Figure:
     figure, (panel,) = panels(["digits"], "page", height=2.8)
     for place, (title, ((is_yardstick,), *values)) in enumerate(points.items()):
-        look = {"color": INK, "linestyle": ":"} if is_yardstick else line_style(place)
+        look = (
+            {"color": INK, "linestyle": DASHES.get(title, ":")}
+            if is_yardstick
+            else line_style(place)
+        )
         panel.plot(*zip(*values, strict=True), label=in_legend(title), **look)
     scale_by_bits(panel, sorted({bits for _, *values in points.values() for bits, _ in values}))
     panel.set_ylabel("mAP")
-    return finish(figure, [panel], "Mean over seeds; dotted: yardsticks, which are not ranked.")
+    return finish(
+        figure, [panel], "Mean over seeds; without markers: yardsticks, which are not ranked."
+    )
 
 
 FIGURES = {
