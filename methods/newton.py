@@ -43,7 +43,7 @@ def newton_steps(alpha: Tensor, U: Tensor, least: Tensor) -> Callable[[Tensor], 
     along = torch.where(g > 1e-6 * least, along / g, 0.0)[..., None]
 
     def turned(slope: Tensor) -> Tensor:
-        low = E @ (along * (E.transpose(1, 2) @ (U @ slope[..., None])))  # (M, n, 1)
+        low: Tensor = E @ (along * (E.transpose(1, 2) @ (U @ slope[..., None])))  # (M, n, 1)
         return flat * slope + (U_t @ low).squeeze(-1)
 
     return turned
