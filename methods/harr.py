@@ -110,11 +110,8 @@ class HARR(CentredMethod):
         self.require_at_least(0, lambda_bt=lambda_bt, lambda_q=lambda_q)
         self.require_at_least(1, permutations=permutations, window=window)
         if share >= 1 or window > 255:
-            raise ValueError(
-                f"HARR: share must be below 1 and window at most 255, got {share} and {window}"
-            )
-        self.share, self.tau = share, tau
-        self.lambda_bt, self.lambda_q = lambda_bt, lambda_q
+            raise ValueError(f"HARR: share must be < 1, window at most 255, got {share}, {window}")
+        self.share, self.tau, self.lambda_bt, self.lambda_q = share, tau, lambda_bt, lambda_q
         self.head = nn.Linear(in_dim, n_bits)
         shuffled = torch.rand(permutations, in_dim).argsort(1)
         self.register_buffer("order", shuffled[:, :window].contiguous())
