@@ -15,7 +15,9 @@ def test_a_deep_method_that_beats_itq_is_said_to():
     text = LEARNT["deep-against-itq"](board({"itq": 0.5, "nsh": 0.6, "wch": 0.4, "lsh": 0.9}))
     assert text.startswith("Yes, in every column")
     assert "1 of 1 at 16 bits, 1 of 1 at 32 bits." in text
-    assert re.search(r"\| 16 \| 1 \| 1 \| 0 \| nsh \| \+0\.10\d \(\+0\.0\d+ to \+0\.1", text)
+    assert re.search(
+        r"\| 16 \| 1 \| 1 \| 0 \| nsh \| \+0\.(09|10)\d \(\+0\.09\d to \+0\.10\d\) \|", text
+    )
 
 
 def test_no_deep_method_that_beats_itq_is_said_so():
@@ -39,7 +41,7 @@ def test_the_larger_share_of_the_spread_is_named():
     other = joined(
         runs_of({"itq": 0.3, "lsh": 0.6}), runs_of({"itq": 0.31, "lsh": 0.61}, backbone="other")
     )
-    assert "the method alone makes 9" in LEARNT["loss-or-backbone"](other)
+    assert "the method alone makes 100 %" in LEARNT["loss-or-backbone"](other)
     one = LEARNT["loss-or-backbone"](board({"itq": 0.3, "lsh": 0.6}))
     assert "No data set is published with two backbones" in one
 
@@ -109,7 +111,7 @@ def test_limits_are_those_of_the_suites_that_are_published():
     assert "JPEG of quality 75" in LEARNT["limits"](board({"lsh": 0.3}, dataset="cifar10"))
     place = {"dataset": "tiny_imagenet", "protocol": "official~30000"}
     text = LEARNT["limits"](board({"lsh": 0.3}, **place))
-    assert "has 1,497 of 100,000 images of the database" in text
+    assert "has 1,497 of 100,000 database images" in text
 
 
 @pytest.mark.parametrize("name", LEARNT)
@@ -127,4 +129,5 @@ def test_a_figure_says_what_it_was_drawn_from(name, tmp_path):
     path.write_bytes(draw(FIGURES[name], points))
     assert b"<svg" in path.read_bytes()
     assert is_current(path, points)
-    assert not is_current(path, FIGURES[name].points(board({"itq": 0.5, "nsh": 0.7, "lsh": 0.2})))
+    moved = board({"itq": 0.6, "nsh": 0.6, "lsh": 0.2})
+    assert not is_current(path, FIGURES[name].points(moved))

@@ -241,9 +241,10 @@ def leaderboards(board: Board | None, extra: Path) -> str:
 
     head = (
         '# Leaderboards\n\n<a href="leaderboard/index.html">All entries in one page</a> that '
-        "sorts, filters by data set, protocol, backbone, kind and code length, opens the records of each, "
-        "and draws charts. Anyone can [make these numbers again](publishing.md#verify), read them "
-        "[as data](schema.md), and see [what we learnt](what-we-learnt.md).\n\n## Suites\n\n"
+        "sorts, filters by data set, protocol, backbone, kind and code length, opens the records "
+        "of each, and draws charts. Anyone can [make these numbers again](publishing.md#verify), "
+        "read them [as data](schema.md), and see [what we learnt](what-we-learnt.md)."
+        "\n\n## Suites\n\n"
     )
     table = (extra / "leaderboard/leaderboard.md").read_text()
     return f"{head}{suites(board)}\n\n" + re.sub(r"^# .*\n", "", table, count=1)
