@@ -21,6 +21,8 @@ from results.store.store import ResultStore, StoreError
 from results.tables.comparisons import statistics_frame
 from results.tables.csv_file import csv_file
 from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown
+from results.tables.leaderboard_parquet import NAME as PARQUET
+from results.tables.leaderboard_parquet import leaderboard_parquet
 from results.tables.published import published_frame, published_markdown
 
 if TYPE_CHECKING:
@@ -134,6 +136,7 @@ def render_board(
     folder = store.root / REPORT
 
     contents = csv_tables(board, options.columns) | {
+        PARQUET: leaderboard_parquet(board),
         "leaderboard.md": leaderboard_markdown(board, options.columns).encode(),
         "leaderboard.tex": leaderboard_latex(board, options.columns).encode(),
         "published.md": published_markdown(board).encode(),
