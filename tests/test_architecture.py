@@ -117,7 +117,17 @@ def test_a_package_imports_only_what_the_table_allows(path):
 
 
 SHARED_BY_METHODS = {
-    *("base", "functional", "statistics", "anchored", "hyperbolic", "pairs", "space", "spectral"),
+    *(
+        "base",
+        "functional",
+        "statistics",
+        "anchored",
+        "hyperbolic",
+        "newton",
+        "pairs",
+        "space",
+        "spectral",
+    ),
     "walks",
 }
 

@@ -1,5 +1,8 @@
 """Vectors in columns of lists, in .npy files and in HDF5 files that need not lie in memory."""
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,7 +14,7 @@ from datasets.contents import LoadOptions
 from datasets.errors import DatasetError
 from datasets.files.parquet_vectors import read_lists
 from datasets.files.vectors import read_vectors
-from datasets.own import vector_files
+from datasets.own import ann_file
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(90, 6)).astype(np.float32)
@@ -137,15 +140,22 @@ def test_arrays_of_hdf5_are_mapped_where_they_lie_in_one_piece(hdf5, stored):
     name = hdf5("x.hdf5", **stored)
     data = load(name)
     with pytest.importorskip("h5py").File(name.removeprefix("ann:")) as file:
-        found = vector_files._array(file.filename, name, file, "train")
+        found = ann_file._array(file.filename, name, file, "train")
     assert isinstance(found, np.memmap) == (not stored)
     np.testing.assert_array_equal(data.features[data.database], X)
 
 
-def test_files_called_as_those_of_ann_benchmarks_have_their_sizes(hdf5, monkeypatch):
+def test_files_called_as_those_of_ann_benchmarks_are_those(hdf5, monkeypatch):
     name = hdf5("sift-128-euclidean.hdf5")
     told = refusal(load, name)
     assert "states 1,000,000 and 10,000 vectors of 128, euclidean, found 90 and 8 vectors" in told
     sizes = {"sift-128-euclidean": (90, 8, 6, "euclidean")}
-    monkeypatch.setattr(vector_files, "ANN_BENCHMARKS", sizes)
+    monkeypatch.setattr(ann_file, "ANN_BENCHMARKS", sizes)
+    own = hashlib.sha256(Path(name.removeprefix("ann:")).read_bytes()).hexdigest()
+    told = refusal(load, name)
+    assert "has SHA-256 dd6f0a6ed6b7ebb8934680f861a33ed01ff33991eaee4fd60914d854a0ca5984" in told
+    assert f"this one {own}; fetch it again, or give it another name" in told
+    monkeypatch.setitem(ann_file.SHA256, "sift-128-euclidean", own)
+    assert any("by its SHA-256" in note for note in load(name).notes)
+    monkeypatch.delitem(ann_file.SHA256, "sift-128-euclidean")
     assert any("no digest of it is known" in note for note in load(name).notes)

@@ -14,13 +14,14 @@ from benchmarks.models.config import ModelError
 from benchmarks.models.folder import (
     CARD,
     FAISS,
+    GOLDEN,
     ONNX,
     OURS,
     Model,
     make_model,
-    require_room,
     save_model,
 )
+from benchmarks.models.room import require_room
 from benchmarks.models.runtimes import faiss_file, numpy_files, onnx_file
 from benchmarks.runner.compare_records import read_record, store_of
 from benchmarks.runner.repeat_record import changes, run_again
@@ -56,7 +57,7 @@ def export(options: argparse.Namespace) -> list[str]:
             f"record of {record.method}: a yardstick learns nothing to hash with; choose the "
             "record of a method"
         )
-    require_room(options.to)
+    require_room(options.to, "model folder", {GOLDEN})
     store = store_of(options.record)
     kept = store.model(options.record)
     different: list[str] = []

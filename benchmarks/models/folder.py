@@ -30,6 +30,7 @@ from benchmarks.features.extraction import extraction_digest
 from benchmarks.features.kmeans_patches import WEIGHTS as PATCHES
 from benchmarks.features.kmeans_patches import KMeansPatches
 from benchmarks.models.config import CONFIG, FORMAT, ModelConfig, ModelError, as_exported
+from benchmarks.models.room import require_room
 from benchmarks.runner.repeat_record import stored_method
 from benchmarks.training.restore import restore
 from datasets.errors import DatasetError, one_line
@@ -158,26 +159,6 @@ def make_model(
     return _built(who, config, weights, golden, methods)
 
 
-def require_room(folder: Path) -> None:
-    """Refuse a folder with files that are of no model: none of them is written over.
-
-    Raises
-    ------
-    ModelError
-        If it is such a folder, or none.
-    """
-    try:
-        there = {path.name for path in folder.iterdir() if path.name[0] != "."}
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ModelError(f"model folder {folder}: {error.strerror}; choose another") from error
-    if there and GOLDEN not in there:
-        raise ModelError(
-            f"model folder {folder}: holds other files; choose one that is new or empty"
-        )
-
-
 def save_model(folder: Path, model: Model, more: Mapping[str, bytes]) -> None:
     """Write a model; a folder that holds another one is replaced, its config last.
 
@@ -193,7 +174,7 @@ def save_model(folder: Path, model: Model, more: Mapping[str, bytes]) -> None:
     ModelError
         If the folder cannot be written, or holds something else.
     """
-    require_room(folder)
+    require_room(folder, "model folder", {GOLDEN})
     weights = {f"method.{name}": value for name, value in model.method.state_dict().items()}
     weights |= {f"backbone.{name}": value for name, value in model.weights.items()}
     weights |= {} if model.patches is None else {PATCHES: model.patches}

@@ -34,6 +34,7 @@ from benchmarks.models.binary_index import binary_index
 from benchmarks.models.config import ModelError
 from benchmarks.models.hasher import Hasher
 from benchmarks.models.images import Hashed, npy
+from benchmarks.models.room import require_room
 from datasets.errors import need, one_line
 from results.store.files import write_atomic
 
@@ -266,24 +267,6 @@ def full_name(name: str) -> str:
     return os.path.abspath(name)  # noqa: PTH100 - Path keeps ..
 
 
-def require_room(folder: Path) -> None:
-    """Refuse a folder with files that are of no index: none of them is written over.
-
-    Raises
-    ------
-    ModelError
-        If it is such a folder, or none.
-    """
-    try:
-        there = {path.name for path in folder.iterdir() if path.name[0] != "."}
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ModelError(f"index {folder}: {error.strerror}; choose another folder") from error
-    if there and not there & {INDEX, LOCK}:
-        raise ModelError(f"index {folder}: holds other files; choose one that is new or empty")
-
-
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Wait until no other call changes an index, and keep others from it.
@@ -293,7 +276,7 @@ def alone(folder: Path) -> Iterator[None]:
     ModelError
         If the folder cannot be written, or holds something else.
     """
-    require_room(folder)
+    require_room(folder, "index", {INDEX, LOCK})
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)

@@ -34,11 +34,12 @@ from datasets.errors import DatasetError, OptionError, lookup, one_line, printab
 from datasets.features import Features
 from datasets.files.vectors import SUFFIXES
 from datasets.labels import Labels
+from datasets.own.ann_file import load_ann
 from datasets.own.feature_file import load_features
 from datasets.own.folder import load_folder
 from datasets.own.list_files import load_lists
 from datasets.own.parquet_files import load_parquet
-from datasets.own.vector_files import load_ann, load_vectors
+from datasets.own.vector_files import load_vectors
 from datasets.protocols.protocol import Protocol_
 
 OWN: dict[str, Callable[[Path, LoadOptions], Contents]] = {

@@ -1,6 +1,6 @@
-"""Vectors as nearest-neighbour search keeps them: ``vectors:FOLDER`` and ``ann:FILE.hdf5``.
+"""A folder of vectors as nearest-neighbour search keeps them, ``vectors:FOLDER``.
 
-``vectors:FOLDER`` holds files of `datasets.files.vectors`, told apart by their names:
+It holds files of `datasets.files.vectors`, told apart by their names:
 
 =============  ====================================================================================
 base           ``*base*``, ``*database*``: the vectors that are searched
@@ -13,10 +13,6 @@ ground truth   ``*groundtruth*``, ``*neighbors*``: rows of the base, nearest fir
 Of several files called ``NAME-00-of-10.parquet`` and so on, the rows follow each other. Neighbours
 in parquet files are named by the column ``id`` of the base, where it has one.
 
-``ann:FILE.hdf5`` holds ``train``, ``test`` and optionally ``neighbors`` and ``distances``, and its
-attribute ``distance``, as ann-benchmarks has them. Files that bear a name of its own must have the
-sizes that it states, see `ANN_BENCHMARKS`.
-
 What is relevant to a query are its nearest neighbours, for there are no labels.
 """
 
@@ -24,7 +20,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets.contents import Contents, LoadOptions
-from datasets.errors import DatasetError, need, one_line
+from datasets.errors import DatasetError
 from datasets.features import Features
 from datasets.files.parquet_vectors import in_order, read_ids
 from datasets.files.vectors import SUFFIXES, read_vectors
@@ -53,18 +48,6 @@ _WORDS = {
 _PART = re.compile(r"-\d+-of-\d+(?=\.)")
 """What tells the parts of one file apart."""
 Arrays = list[NDArray[Any]]
-_DISTANCES = {"euclidean": "l2", "angular": "cosine", "dot": "ip", "ip": "ip", "cosine": "cosine"}
-_MOST_PACKED = 1032
-"""Bytes that one stored byte can stand for: deflate packs no closer."""
-ANN_BENCHMARKS = {
-    "sift-128-euclidean": (1_000_000, 10_000, 128, "euclidean"),
-    "gist-960-euclidean": (1_000_000, 1_000, 960, "euclidean"),
-    "fashion-mnist-784-euclidean": (60_000, 10_000, 784, "euclidean"),
-    "glove-100-angular": (1_183_514, 10_000, 100, "angular"),
-    "deep-image-96-angular": (9_990_000, 10_000, 96, "angular"),
-}
-"""Database, queries, width and distance of SIFT1M, GIST1M, Fashion-MNIST, GloVe and Deep, as the
-README of github.com/erikbern/ann-benchmarks states them."""
 MOST_LEARNT = 100_000
 """Rows of the base that methods learn from, where there are none for it."""
 
@@ -103,7 +86,7 @@ def load_vectors(path: Path, options: LoadOptions) -> Contents:
     named = [own for own in ids if own is not None]
     if named and "groundtruth" in arrays:
         arrays["groundtruth"] = [in_order(named, np.concatenate(arrays["groundtruth"]), who)]
-    return _contents(who, arrays, "l2")
+    return contents_of(who, arrays, "l2")
 
 
 def _by_kind(folder: Path) -> dict[str, list[Path]]:
@@ -117,80 +100,7 @@ def _by_kind(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-def load_ann(path: Path, options: LoadOptions) -> Contents:
-    """Read a file of ann-benchmarks; needs the extra ``ann``, h5py.
-
-    Raises
-    ------
-    DatasetError
-        If it cannot be read or lacks a part.
-    """
-    who = f"ann:{path}"
-    need(DatasetError, who, "h5py")
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            absent = [name for name in ("train", "test") if name not in file]
-            if absent:
-                there = ", ".join(sorted(file)) or "nothing"
-                raise DatasetError(f"{who}: looked for train and test, found {there}")
-            names = {"train": "base", "test": "query", "neighbors": "groundtruth"}
-            arrays = {
-                kind: [_array(path, who, file, name)]
-                for name, kind in names.items()
-                if name in file
-            }
-            told = file.attrs.get("distance", "euclidean")
-    # What h5py raises for a damaged file differs with the part that is damaged.
-    except (OSError, LookupError, RuntimeError, TypeError, ValueError, MemoryError) as error:
-        raise DatasetError(f"{who}: cannot be read ({one_line(error)}); fetch it again") from error
-    told = told.decode() if isinstance(told, bytes) else str(told)
-    if told not in _DISTANCES:
-        raise DatasetError(f"{who}: distance must be one of {', '.join(_DISTANCES)}, got {told!r}")
-    contents = _contents(who, arrays, _DISTANCES[told])
-    if path.stem not in ANN_BENCHMARKS:
-        return contents
-    base, query = arrays["base"][0], arrays["query"][0]
-    found, known = (len(base), len(query), base.shape[1], told), ANN_BENCHMARKS[path.stem]
-    if found != known:
-        raise DatasetError(
-            f"{who}: ann-benchmarks states {_sizes(*known)}, found {_sizes(*found)}; fetch it "
-            "again, or give it another name"
-        )
-    note = f"{who}: has the sizes that ann-benchmarks states; no digest of it is known to check"
-    return replace(contents, notes=(*contents.notes, note))
-
-
-def _sizes(base: int, query: int, width: int, distance: str) -> str:
-    return f"{base:,} and {query:,} vectors of {width}, {distance}"
-
-
-def _array(path: Path, who: str, file: h5py.File, name: str) -> NDArray[Any]:
-    """Read an array that the file itself holds: a stranger's may point to any other file.
-
-    It is mapped into memory, or read where it is stored in pieces.
-    """
-    import h5py
-
-    found = file[name] if type(file.get(name, getlink=True)) is h5py.HardLink else None
-    if not isinstance(found, h5py.Dataset) or found.external or found.is_virtual:
-        raise DatasetError(f"{who}: {name} must be an array in this file; write it into the file")
-    _check_matrix(who, name, found)
-    stored = found.id.get_storage_size()
-    if found.nbytes > _MOST_PACKED * stored:
-        raise DatasetError(
-            f"{who}: truncated, {name} tells of {found.nbytes:,} bytes and {stored:,} are there; "
-            "fetch it again"
-        )
-    offset = None if found.chunks else found.id.get_offset()
-    if offset is None:
-        values: NDArray[Any] = found[()]
-        return values
-    return np.memmap(path, found.dtype, "c", offset, found.shape)
-
-
-def _contents(who: str, arrays: Mapping[str, Arrays], distance: str) -> Contents:
+def contents_of(who: str, arrays: Mapping[str, Arrays], distance: str) -> Contents:
     """Put base, learning vectors and queries into one list of rows, in this order."""
     kinds = [kind for kind in ("base", "learn", "query") if kind in arrays]
     width = arrays["base"][0].shape[-1]
@@ -220,14 +130,15 @@ def _contents(who: str, arrays: Mapping[str, Arrays], distance: str) -> Contents
 
 
 def _check(who: str, kind: str, x: NDArray[Any], width: int) -> None:
-    _check_matrix(who, kind, x)
+    check_matrix(who, kind, x)
     if x.shape[1] != width:
         raise DatasetError(
             f"{who}: base and {kind} must have equal width, got {width} and {x.shape[1]}"
         )
 
 
-def _check_matrix(who: str, kind: str, x: NDArray[Any] | h5py.Dataset) -> None:
+def check_matrix(who: str, kind: str, x: NDArray[Any] | h5py.Dataset) -> None:
+    """Refuse what holds no rows of numbers."""
     if x.ndim != 2 or x.dtype.kind not in "fiu" or 0 in x.shape:
         raise DatasetError(f"{who}: {kind} must be vectors (N, D), got {x.dtype} {x.shape}")
 
