@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -136,11 +137,12 @@ def render_board(
     folder = store.root / REPORT
 
     contents = csv_tables(board, options.columns) | {
-        PARQUET: leaderboard_parquet(board),
         "leaderboard.md": leaderboard_markdown(board, options.columns).encode(),
         "leaderboard.tex": leaderboard_latex(board, options.columns).encode(),
         "published.md": published_markdown(board).encode(),
     }
+    if find_spec("pyarrow"):  # an extra
+        contents[PARQUET] = leaderboard_parquet(board)
     if bibtex := _cited(board):
         contents["papers.bib"] = bibtex.encode()
     pictures, inlined = _draw(view, options, say)

@@ -10,8 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from benchmarks.machine.environment import place
 from benchmarks.publish.bundle import Bundle, BundleError, Item, read_bundle, write_bundle
@@ -134,6 +132,9 @@ def _fault(path: Path, expected: bytes) -> str:
 
 def _parquet_fault(path: Path, expected: pd.DataFrame) -> str:
     """Compare values, for the bytes of a file depend on the version of what wrote it."""
+    import pyarrow as pa  # read_bundle was the first to need it
+    import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(io.BytesIO(path.read_bytes()))
     except (OSError, pa.ArrowException) as error:
