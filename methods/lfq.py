@@ -132,7 +132,7 @@ def code_entropy(p: Tensor, group: int) -> Tensor:
     p : Tensor, float32, shape (B, K)
         Chance that a bit is set.
     group : int
-        Bits in a group; the last one may have fewer.
+        Bits in a group; the last one may have fewer, and is filled with bits that are always set.
 
     Returns
     -------
@@ -146,10 +146,8 @@ def code_entropy(p: Tensor, group: int) -> Tensor:
     >>> (code_entropy(p, 1) / code_entropy(p, 2)).round()
     tensor(2.)
     """
-    total = p.new_zeros(())
-    for bits in p.split(group, dim=1):
-        joint = p.new_ones(len(p), 1)
-        for bit in bits.T:
-            joint = torch.cat([joint * bit[:, None], joint * (1 - bit[:, None])], 1)  # (B, 2^g)
-        total = total + entropy(joint.mean(0))
-    return total
+    groups = F.pad(p, (0, -p.shape[1] % group), value=1.0).unflatten(1, (-1, group))  # (B, G, g)
+    joint = torch.ones_like(groups[:, :, :1])
+    for bit in groups.split(1, dim=2):
+        joint = torch.cat([joint * bit, joint * (1 - bit)], 2)  # (B, G, 2^g)
+    return entropy(joint.mean(0).flatten())

@@ -145,27 +145,28 @@ class OH(CentredMethod):
         self.require_views(batch)
         follow(self.key, nn.ModuleList([self.head, self.latent]), self.momentum)
         x_1, x_2 = batch.views - self.mu
-        q = self._overview(*_encode(self.head, self.latent, x_1))
+        signs, latents = 2 * self.codes.T - 1, self.latents.clone()  # both queues change below
+        q = self._overview(*_encode(self.head, self.latent, x_1), signs, latents)
         with torch.no_grad():
             b, c = _encode(self.key[0], self.key[1], x_2)
-            k = self._overview(b, c)
+            k = self._overview(b, c, signs, latents)
         one = (q * k).sum(1, keepdim=True)
         logits = torch.cat([one, q @ self.overviews.T.clone()], 1) / self.temperature  # (B, 1 + M)
         for queue, rows in (self.codes, b), (self.latents, c), (self.overviews, k):
             push(queue, rows)
         with torch.no_grad():
-            q_2 = self._overview(*_encode(self.head, self.latent, x_2))
+            signs = 2 * self.codes.T - 1
+            q_2 = self._overview(*_encode(self.head, self.latent, x_2), signs, self.latents)
         itself = torch.arange(len(q), device=q.device)
         return {
             "queue": F.cross_entropy(logits, torch.zeros_like(itself)),
             "batch": F.cross_entropy(q @ q_2.T / self.temperature, itself),
         }
 
-    def _overview(self, b: Tensor, c: Tensor) -> Tensor:
-        """Give w(b, c; Q) of the queues as they are now, (B, K), (B, width) -> (B, width)."""
-        signs = 2 * self.codes.T - 1  # a new tensor: the queue changes before the backward pass
+    def _overview(self, b: Tensor, c: Tensor, signs: Tensor, latents: Tensor) -> Tensor:
+        """Give w(b, c; Q), (B, width), of a queue's codes in {-1, +1}, (K, M), and its latents."""
         equal = ((2 * b - 1) @ signs / self.n_bits + 1) / 2  # (B, M)
-        others = F.normalize((equal / self.temperature).softmax(1) @ self.latents.clone(), dim=1)
+        others = F.normalize((equal / self.temperature).softmax(1) @ latents, dim=1)
         return F.normalize(others + c / 2, dim=1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ from results.store.store import ResultStore, StoreError
 from results.tables.comparisons import statistics_frame
 from results.tables.csv_file import csv_file
 from results.tables.leaderboard import leaderboard_latex, leaderboard_markdown
+from results.tables.leaderboard_parquet import NAME as PARQUET
+from results.tables.leaderboard_parquet import leaderboard_parquet
 from results.tables.published import published_frame, published_markdown
 
 if TYPE_CHECKING:
@@ -138,6 +141,8 @@ def render_board(
         "leaderboard.tex": leaderboard_latex(board, options.columns).encode(),
         "published.md": published_markdown(board).encode(),
     }
+    if find_spec("pyarrow"):  # an extra
+        contents[PARQUET] = leaderboard_parquet(board)
     if bibtex := _cited(board):
         contents["papers.bib"] = bibtex.encode()
     pictures, inlined = _draw(view, options, say)

@@ -13,7 +13,7 @@ STANDARD = set(sys.stdlib_module_names)
 PACKAGES = {
     "methods": {"torch", "sklearn", "methods"},
     "datasets": {
-        *("torch", "numpy", "kornia", "pyarrow", "huggingface_hub", "PIL", "sklearn", "joblib"),
+        *("torch", "numpy", "pyarrow", "huggingface_hub", "PIL", "sklearn", "joblib"),
         *("h5py", "filelock", "platformdirs", "safetensors", "datasets"),
     },
     "results": {
@@ -50,7 +50,7 @@ FLOORS = {
         files, assemble, arguments
         base, contents
         protocols, image_source, augment
-        errors, labels, features, digests, progress, resample, terminal
+        enhance, errors, labels, features, digests, progress, resample, terminal
     """,
 }
 """The rooms of a package, a floor a line: a room may import those below, and none beside it."""
@@ -117,7 +117,17 @@ def test_a_package_imports_only_what_the_table_allows(path):
 
 
 SHARED_BY_METHODS = {
-    *("base", "functional", "statistics", "anchored", "hyperbolic", "pairs", "space", "spectral"),
+    *(
+        "base",
+        "functional",
+        "statistics",
+        "anchored",
+        "hyperbolic",
+        "newton",
+        "pairs",
+        "space",
+        "spectral",
+    ),
     "walks",
 }
 

@@ -4,14 +4,26 @@ from dataclasses import replace
 import matplotlib as mpl
 import numpy as np
 import pytest
+from fontTools.ttLib import TTFont
+from matplotlib.font_manager import findfont
 
 from results.analysis.board import PANELS
 from results.choices import CAPTIONS
 from results.figures import lines as figure_lines
 from results.figures.by_name import FIGURES, draw
+from results.figures.letters import LATIN, add_latin
 from results.figures.lines import bit_balance, precision_at_n
 from results.figures.ranks import mean_ranks
-from results.figures.style import COLOURS, DPI, WIDTHS, inline_png, inline_svg, method_styles, save
+from results.figures.style import (
+    COLOURS,
+    DPI,
+    WIDTHS,
+    inline_png,
+    inline_svg,
+    method_styles,
+    panels,
+    save,
+)
 from results.figures.training import cost, loss, pareto
 from results.figures.truths import labels_against_neighbours
 from results.gallery.view import View
@@ -184,6 +196,22 @@ def test_a_pdf_has_letters_of_the_small_font_and_others_of_the_whole():
     assert b"DejaVuSans" not in save(map_against_bits(board_of(records[:1])), "pdf")
 
 
+def test_the_small_font_has_no_tables_for_text_shapers():
+    add_latin()
+    with TTFont(findfont(LATIN)) as font:
+        assert not {"GDEF", "GPOS", "GSUB", "MATH"} & set(font.keys())
+
+
+def test_pixels_are_drawn_on_the_canvas_that_measured_the_texts():
+    figure = map_against_bits(board_of(grid()))
+    canvas = figure.canvas
+    save(figure, "pdf")
+    measured = canvas.get_renderer()
+    save(figure, "png")
+    assert figure.canvas is canvas
+    assert canvas.get_renderer() is measured
+
+
 def test_one_seed_one_length_and_names_with_mathematics_still_draw():
     record = make_record(method=r"a$\nope$", dataset=r"$\nope$", backbone=r"\frac{")
     figure = map_against_bits(board_of([record]))
@@ -295,6 +323,24 @@ def test_cost_marks_what_nothing_beats_in_both():
     front = lines_of(axes)["Pareto front"]
     assert set(front.get_xdata()) == {0.5}  # all cells train as long: the best of them
     assert axes.get_xlabel() == "training time (CPU seconds)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ticks"),
+    [((0.02, 40), ["0.1", "1", "10"]), ((2.0, 30), ["2", "5", "10", "20"])],
+)
+def test_axes_of_powers_of_ten_show_plain_numbers_some_even_within_a_decade(seconds, ticks):
+    records = [
+        make_record(method=name, cpu_timings={"fit": spent})
+        for name, spent in zip(("lsh", "itq"), seconds, strict=True)
+    ]
+    figure = cost(View(board_of(records)))
+    save(figure, "png")
+    (axes,) = figure.axes
+    low, high = axes.get_xlim()
+    shown = [t for t in axes.get_xticklabels() if low <= t.get_position()[0] <= high]
+    assert [tick.get_text() for tick in shown] == ticks
+    assert {tick.get_text() for tick in axes.get_xticklabels(minor=True)} <= {""}
 
 
 def test_the_axis_of_cost_tells_seconds_on_the_clock_from_cpu_seconds():
@@ -441,3 +487,12 @@ def test_panels_go_to_the_best_where_there_are_many_methods():
     (few,) = board_of(grid(bits=(16,), seeds=1)).sections
     assert few.with_panels == few.rows
     assert few.panels_note == ""
+
+
+def test_letters_of_two_weights_have_ids_of_their_own_in_one_svg():
+    figure, (panel,) = panels(["eee"], "page")  # bold
+    panel.set_xlabel("eee")
+    found = re.findall(r'<path id="HashBenchSans-(\w+)-(\w+)"', save(figure, "svg").decode())
+    bold = {letter for weight, letter in found if weight == "bold"}
+    assert bold
+    assert bold <= {letter for weight, letter in found if weight == "normal"}

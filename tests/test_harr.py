@@ -57,5 +57,5 @@ def test_winners_are_there_for_the_training_alone():
 
 
 def test_a_share_of_all_pairs_is_refused():
-    with pytest.raises(ValueError, match=r"HARR: share must be below 1 .* got 1"):
+    with pytest.raises(ValueError, match=r"HARR: share must be < 1, .* got 1"):
         HARR(12, 8, share=1.0)

@@ -38,7 +38,8 @@ def released(z):
     for level in range(3):
         member = z[f"level_{level}_assignment"][member]
         method.member[level] = member
-        setattr(method, f"centres_{level}", z[f"level_{level}_centres"].float())
+    levels = [z[f"level_{level}_centres"].float() for level in range(3)]
+    method.centres, method.sizes = torch.cat(levels), [len(level) for level in levels]
     return method
 
 
@@ -109,7 +110,7 @@ def test_every_epoch_clusters_anew_and_each_level_holds_the_one_below():
     class Watched(HHCH):
         def refresh(self, data, generator):
             super().refresh(data, generator)
-            seen.append((self.member.clone(), [len(c) for c in self.centres]))
+            seen.append((self.member.clone(), self.sizes))
 
     method = Watched(12, 8, fine=12, middle=9, coarse=2)
     method.fit(training_set(), Trainer(Recipe(epochs=3, batch_size=20), 0))

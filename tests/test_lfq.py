@@ -47,6 +47,15 @@ def test_groups_of_bits_bound_the_joint_entropy_from_above():
     assert found[-1] == pytest.approx(torch.special.entr(counts / 20).sum().item(), rel=1e-5)
 
 
+def test_the_last_group_may_have_fewer_bits():
+    p = torch.rand(20, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    alone = sum(code_entropy(bits, bits.shape[1]) for bits in p.split(3, dim=1))
+    found = code_entropy(p, 3)
+    torch.testing.assert_close(found, alone)
+    slopes = [torch.autograd.grad(value, p)[0] for value in (found, alone)]
+    torch.testing.assert_close(*slopes)
+
+
 def test_a_group_that_is_too_large_to_enumerate_is_refused():
     with pytest.raises(ValueError, match="LFQ: group must be at most 12, got 13"):
         LFQ(6, 16, group=13)

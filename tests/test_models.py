@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -21,10 +22,12 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from benchmarks import Hasher, encode, export, run
 from benchmarks.models import HashTransformer, ModelError, load_model, to_faiss
+from benchmarks.models.card import _SEEN
 from benchmarks.models.numpy_encoder import scores as numpy_scores
 from benchmarks.models.runtimes import linear_layers
 from datasets.errors import DatasetError
 from methods import METHODS, HashMethod
+from methods.base import Supervision
 from results.store.files import write_atomic
 from results.store.store import ResultStore
 from tests.own_data import tree
@@ -109,6 +112,10 @@ def test_the_card_tells_paper_numbers_and_use(grid, tmp_path):
     assert "| ITQ | 0." in text
     assert "Hasher.load" in text
     assert str(grid) not in text
+
+
+def test_the_card_has_words_for_all_that_a_method_may_learn_from():
+    assert set(_SEEN) == set(get_args(Supervision))
 
 
 def refused(folder):

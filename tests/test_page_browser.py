@@ -53,6 +53,7 @@ def browser(downloads):
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     records = [*grid(), *grid(dataset="cifar10", seeds=2), make_record(method="<b>&amp;", bits=8)]
+    records += grid(methods=("lsh",), dataset="cifar10", backbone="zeros", seeds=2)
     board = board_of(records, skipped=["x.json: broken"])
     drawn = list(draw(View(board), "map_against_bits"))
     figures = {d.caption: inline_svg(save(d.figure, "svg"), d.stem, d.caption) for d in drawn}
@@ -124,6 +125,31 @@ def test_filter_to_one_data_set_length_metric_and_method(opened):
     assert "loosen a filter" in opened.find_element(By.ID, "status").text
     opened.find_element(By.ID, "clear").click()
     assert len(rows(opened)) == before
+
+
+def test_filter_to_one_backbone_and_kind(opened):
+    Select(opened.find_element(By.ID, "f-backbone")).select_by_visible_text("zeros")
+    assert {row[6] for row in rows(opened)} == {"cifar10 300-1497 / zeros"}
+    assert len({row[0] for row in rows(opened)}) == 3
+    Select(opened.find_element(By.ID, "f-kind")).select_by_visible_text("method")
+    assert {row[0] for row in rows(opened)} == {"lsh"}
+
+
+def test_an_open_record_lives_in_the_address_and_returns_with_it(opened):
+    Select(opened.find_element(By.ID, "f-dataset")).select_by_visible_text("digits")
+    opened.find_element(By.CSS_SELECTOR, "#rows button").click()
+    title, link = opened.find_element(By.ID, "record-title").text, opened.current_url
+    assert "record=digits%2F300-1497%2Fpixels%2F" in link
+    opened.switch_to.active_element.send_keys(Keys.ESCAPE)
+    WebDriverWait(opened, 5).until(lambda driver: "record=" not in driver.current_url)
+    opened.back()
+    WebDriverWait(opened, 5).until(lambda d: d.find_element(By.ID, "record").is_displayed())
+    opened.back()
+    WebDriverWait(opened, 5).until(lambda d: not d.find_element(By.ID, "record").is_displayed())
+    opened.get("about:blank")
+    opened.get(link)
+    assert opened.find_element(By.ID, "record-title").text == title
+    assert {row[6].split()[0] for row in rows(opened)} == {"digits"}
 
 
 def test_filters_live_in_the_address_and_return_with_it(opened, address):

@@ -62,7 +62,8 @@ def edited(file, change):
 
 def test_published_numbers_come_out_again(published, tmp_path, capsys):
     assert {path.name for path in published.iterdir()} == {
-        *("records.parquet", "leaderboard.csv", "runs.csv", "statistics.csv", "figures")
+        *("records.parquet", "leaderboard.csv", "runs.csv", "statistics.csv", "figures"),
+        "leaderboard.parquet",
     }
     assert all(path.suffix == ".svg" for path in (published / "figures").iterdir())
     capsys.readouterr()
@@ -81,7 +82,7 @@ def test_a_run_publishes_what_it_found(tmp_path, one_figure, capsys):
     assert call(tmp_path, *arguments, "--dry-run", small=small) == 0
     assert not folder.exists()
     assert call(tmp_path, *arguments, small=small) == 0
-    assert "published: 5 files in " in capsys.readouterr().out
+    assert "published: 6 files in " in capsys.readouterr().out
     assert len(read_bundle(folder / "records.parquet").items) == 3
 
 
@@ -102,6 +103,27 @@ def test_an_edited_table_is_named_by_its_line(published, capsys):
     told = capsys.readouterr().out.splitlines()[0]
     assert told.startswith("tables: computed from the records: leaderboard.csv: line ")
     assert "mAP@100,0.9" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda frame: frame.assign(n=[7, *frame["n"][1:]]), "row 0 has n 7, its records give 2"),
+        (lambda frame: frame[1:], "rows, its records give"),
+        (lambda frame: frame.drop(columns="unit"), "has columns"),
+        (None, "cannot be read"),
+    ],
+)
+def test_an_edited_export_is_told(published, change, words, capsys):
+    path = published / "leaderboard.parquet"
+    if change is None:
+        path.write_bytes(b"PAR1 no parquet")
+    else:
+        change(pd.read_parquet(path)).to_parquet(path, index=False)
+    assert verify.main([str(published), "--sample", "0"]) == 1
+    told = capsys.readouterr().out.splitlines()[0]
+    assert "leaderboard.parquet: " in told
+    assert words in told
 
 
 def test_an_edited_record_is_named_with_what_came_out(published, tmp_path, capsys):

@@ -19,7 +19,7 @@ from tests.record_factory import ARRAYS, ORDER, fill, grid, make_record
 
 FILES = {
     *("runs.csv", "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "index.html"),
-    *("statistics.csv", "published.csv", "published.md"),
+    *("leaderboard.parquet", "statistics.csv", "published.csv", "published.md"),
     *("figures/map_against_bits.pdf", "figures/map_against_bits.png"),
     *("figures/precision_recall.pdf", "figures/precision_recall.png"),
     *("figures/cost.pdf", "figures/cost.png"),

@@ -90,6 +90,10 @@ def test_published_numbers_are_on_the_pages_of_their_methods(
     assert "## Published results" in page
     assert entry.strip("*") in page
     assert "LSH: bits.entropy" in page
-    assert "LSH" in (tmp_path / "site/leaderboards.md").read_text()
+    assert "leaderboard/index.html#record=synthetic%2F" in page
+    assert "%2Flsh%2F8" in page
+    leaderboards = (tmp_path / "site/leaderboards.md").read_text()
+    assert "LSH" in leaderboards
+    assert "Suites not in it: digits (pixels), cifar10/1k-5k" in leaderboards
     assert (tmp_path / "site/extra/leaderboard/index.html").is_file()
     assert "## Published results" not in (tmp_path / "site/methods/itq.md").read_text()

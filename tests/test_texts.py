@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import run
+from benchmarks import export, repro, run, verify
 from benchmarks.features.backbones import backbone
 from benchmarks.features.captions import embed
 from benchmarks.features.texts import read_texts
 from benchmarks.grid.cells import expand
 from benchmarks.grid.method_settings import method_spec
 from benchmarks.grid.tasks import Task
+from benchmarks.publish.bundle import Bundle, write_bundle
+from benchmarks.publish.reference import items_of
 from benchmarks.training.targets import target_of
 from datasets import load
 from datasets.errors import DatasetError
+from results.store.store import ResultStore
 
 NOUNS = np.eye(192, dtype=np.float32)[10:60:5]  # digits have 64 pixels of three colours
 
@@ -111,3 +114,60 @@ def test_a_target_of_texts_is_what_the_file_holds():
     texts = {"nouns": torch.from_numpy(NOUNS)}
     target = target_of(load("digits"), "nouns", embed, texts)
     assert target.value is texts["nouns"]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """A folder with the record of a method that learnt from texts, and its texts."""
+    folder = tmp_path_factory.mktemp("told")
+    path = saved(folder, nouns=NOUNS)
+    settings = ["--methods", "duh_eg", "--epochs", "1", "--device", "cpu", "--keep-models", "none"]
+    assert call(folder, *settings, "--texts", str(path)) == 0
+    store = ResultStore(folder / "out")
+    items = tuple(item.without_codes() for item in items_of(store))
+    write_bundle(
+        folder / "records.parquet",
+        Bundle(tuple(item for item in items if item.record.method.startswith("duh_eg"))),
+    )
+    return folder
+
+
+def again(command, folder, *more):
+    """Run the cell of a record again; returns the exit code."""
+    (record,) = (folder / "out/runs").rglob("duh_eg*/*.json")
+    what = {
+        "repro": [str(record)],
+        "export": [str(record), "--to", str(folder / "model")],
+        "verify": [str(folder / "records.parquet")],
+    }
+    main = {"repro": repro.main, "export": export.main, "verify": verify.main}[command]
+    return main([*what[command], "--cache", f"{folder}/cache", "--device", "cpu", *more])
+
+
+COMMANDS = pytest.mark.parametrize(
+    ("command", "failed"), [("repro", 2), ("export", 2), ("verify", 1)]
+)
+
+
+@COMMANDS
+def test_a_cell_that_learnt_from_texts_comes_out_the_same_with_them(told, command, failed, capsys):
+    assert again(command, told, "--texts", str(told / "texts.npz")) == 0
+    said = capsys.readouterr()
+    assert "differ" not in said.out + said.err
+
+
+@COMMANDS
+def test_a_cell_that_learnt_from_texts_is_not_run_without_them(told, command, failed, capsys):
+    assert again(command, told) == failed
+    said = capsys.readouterr()
+    missing = "duh_eg learns from nouns, and none are given; give --texts FILE with"
+    assert missing in (said.out if command == "verify" else said.err)
+
+
+@COMMANDS
+def test_other_texts_give_other_numbers(told, tmp_path, command, failed, capsys):
+    other = saved(tmp_path, "other.npz", nouns=NOUNS[:, ::-1])
+    assert again(command, told, "--texts", str(other)) == 1
+    said = capsys.readouterr()
+    assert "mAP@100: " in said.out + said.err
+    assert ("differs: settings.texts: " in said.out) == (command == "repro")

@@ -23,7 +23,7 @@ from benchmarks.grid.tasks import Task, TaskRequest, open_task
 from benchmarks.runner.task_inputs import TaskInputs
 from datasets import full_name
 from datasets.arguments import load_options
-from datasets.errors import DatasetError
+from datasets.errors import DatasetError, need
 from results.analysis.arrange import select
 from results.figures.search_speed import search_speed_figure
 from results.figures.style import save
@@ -51,10 +51,9 @@ def search_speed(options: argparse.Namespace) -> list[Path]:
     DatasetError, GridError, StoreError
         If the data or codes of them cannot be had, or faiss is not installed.
     """
-    try:
-        import faiss
-    except ImportError as error:
-        raise GridError("search_speed: needs faiss; pip install 'hashbench[faiss]'") from error
+    need(GridError, "search_speed", "faiss")
+    import faiss
+
     for factor in options.candidates:
         if factor < 1:
             raise GridError(f"--candidates: must be at least 1, got {factor}")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 from torch import Tensor
 
+from benchmarks.evaluation.counters.choice import adder
 from benchmarks.evaluation.counters.cpu import on_all_cores
 from benchmarks.evaluation.counts import RetrievalStats
 from benchmarks.evaluation.float_ranking import count_levels
@@ -173,8 +174,7 @@ def _sums(scores: QueryScores, database: PackedBits) -> Iterator[tuple[slice, Su
     They order items as s(q, b) does: twice such a sum is s(q, b) plus the sum of all s_k. A table
     a byte of a code says what its eight bits add.
     """
-    from benchmarks.evaluation.counters.cpu_sums_kernel import add_up  # it loads numba
-
+    add_up = adder()
     n_query, width = scores.shape
     filled = np.zeros((n_query, -(-width // 8), 8), np.int32)
     filled.reshape(n_query, -1)[:, :width] = scores

@@ -163,8 +163,8 @@ def evaluate(
         "shared" is the number r of labels in common, "exponential" is 2^r - 1, "jaccard" is r over
         the size of the union. An item without labels has gain 0.
     device : str or torch.device
-        "cpu" (numba, all cores), "cuda" (Triton, or torch without it), or "auto": CUDA where
-        present.
+        "cpu" (numba, or torch without it; all cores), "cuda" (Triton, or torch without it), or
+        "auto": CUDA where present.
 
     Returns
     -------

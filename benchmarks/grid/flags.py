@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.grid.errors import GridError, check_range
 from benchmarks.grid.presets import DEFAULT, read_preset
 from datasets.arguments import Parser, add_data_arguments, default_out
-from datasets.errors import lookup
+from datasets.errors import lookup, need
 
 EXECUTORS = ("local", "loky", "dask")
 """Where cells can run, see `benchmarks.runner.executors`."""
@@ -141,6 +141,8 @@ def read_grids(arguments: Sequence[str] | None, preset: str = DEFAULT) -> list[a
         check_range("--checkpoint-every", options.checkpoint_every, 0, _LONGEST)
         if options.publish is not None and options.no_report:
             raise GridError("--publish: takes tables and figures of the report; drop --no-report")
+        if options.publish is not None:
+            need(GridError, "--publish", "pyarrow")
         if not options.recipe.endswith(".toml"):
             lookup("recipe", options.recipe, dict.fromkeys(RECIPES))
         options.text_encoder = options.text_encoder or DEFAULT_ENCODER

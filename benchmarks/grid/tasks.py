@@ -25,7 +25,7 @@ from benchmarks.training.embedding_views import EMBEDDING
 from datasets import load
 from datasets.base import RetrievalDataset
 from datasets.contents import LoadOptions
-from datasets.errors import DatasetError
+from datasets.errors import DatasetError, need
 from datasets.image_source import MemoryImages
 from datasets.own.kinds import without_own
 from datasets.progress import silent
@@ -121,6 +121,8 @@ class Task:
             )
         if self.shift and data.images is None:
             raise DatasetError(f"--shift: makes images worse, and {data.name} has features only")
+        if self.shift:
+            need(DatasetError, "--shift", "kornia")
         if others is None:
             return
         widths = [None if d.features is None else d.features.shape[1] for d in (data, others)]

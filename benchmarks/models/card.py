@@ -17,6 +17,9 @@ _SEEN = {
     "none": "without labels",
     "captions": "without labels, from captions",
     "hierarchy": "without labels of images, from a hierarchy of classes",
+    "n_classes": "without labels, told the number of classes",
+    "nouns": "without labels, from a bank of nouns",
+    "class_names": "without labels of images, from the names of the classes",
 }
 """What a method learnt from, by `HashMethod.supervision`."""
 

@@ -35,7 +35,7 @@ from benchmarks.models.config import ModelError
 from benchmarks.models.hasher import Hasher
 from benchmarks.models.images import Hashed, npy
 from benchmarks.models.room import require_room
-from datasets.errors import one_line
+from datasets.errors import need, one_line
 from results.store.files import write_atomic
 
 FLAT_UP_TO = 200_000
@@ -314,8 +314,7 @@ def _built(codes: NDArray[np.uint8], kind: str) -> Any:
 
 
 def _faiss() -> Any:
-    try:
-        import faiss
-    except ImportError as error:
-        raise ModelError("index: needs faiss; pip install 'hashbench[faiss]'") from error
+    need(ModelError, "index", "faiss")
+    import faiss
+
     return faiss

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.models.config import CONFIG, ModelError
 from benchmarks.models.folder import READ
-from datasets.errors import one_line
+from datasets.errors import need, one_line
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 
@@ -40,6 +40,7 @@ def find_model(place: str | Path, revision: str | None = None) -> Path:
             f"model {place}: no such folder; a repository of the hub is given as NAME/NAME@COMMIT, "
             "or with revision=COMMIT, of 40 hexadecimal digits"
         )
+    need(ModelError, f"model {name}", "huggingface_hub")
     from huggingface_hub import hf_hub_download
 
     try:

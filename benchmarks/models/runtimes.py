@@ -20,6 +20,7 @@ from benchmarks.models import numpy_encoder
 from benchmarks.models.config import ModelError
 from benchmarks.models.folder import ENCODER, HEAD, Model
 from benchmarks.models.numpy_encoder import scores as numpy_scores
+from datasets.errors import need
 from methods.base import HashMethod
 
 SURE = 1e-4
@@ -84,10 +85,9 @@ def faiss_file(model: Model) -> bytes:
             f"model {model.config.method}: faiss takes a head of one linear layer, as itq, lsh or "
             "pcah have; export it with --onnx"
         )
-    try:
-        import faiss
-    except ImportError as error:
-        raise ModelError("hash.faiss: needs faiss; pip install 'hashbench[faiss]'") from error
+    need(ModelError, "hash.faiss", "faiss")
+    import faiss
+
     weight, bits = head["weight0"], model.config.bits
     bias = head["bias0"] - weight @ head["mean"]
     transform = faiss.LinearTransform(model.config.in_dim, bits, True)
@@ -117,11 +117,9 @@ def onnx_file(model: Model, network: Backbone | None = None, images: Tensor | No
     ModelError
         If onnx is not installed, the network cannot be exported, or a sure bit differs.
     """
-    try:
-        import onnx  # noqa: F401 - the exporter needs it
-        import onnxruntime
-    except ImportError as error:
-        raise ModelError("model.onnx: needs onnx; pip install 'hashbench[onnx]'") from error
+    need(ModelError, "model.onnx", "onnx", "onnxruntime", "onnxscript")
+    import onnxruntime
+
     if network is None or images is None:
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(4, model.config.in_dim, generator=generator)

@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from datasets.errors import one_line
+from datasets.errors import need, one_line
 from results.store.files import write_atomic
 from results.store.record import RunRecord, check_record
 
@@ -95,6 +93,10 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
     BundleError
         If the disk refuses.
     """
+    need(BundleError, str(path), "pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     records = [item.record for item in bundle.items]
     columns: dict[str, Any] = {
         name: [getattr(record, name) for record in records] for name in ADDRESS
@@ -121,6 +123,10 @@ def read_bundle(path: Path) -> Bundle:
         If it is no such file, a record breaks the schema, or its codes do not have the size that
         the record says.
     """
+    need(BundleError, str(path), "pyarrow")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(path)
         said = json.loads((table.schema.metadata or {})[KEY])

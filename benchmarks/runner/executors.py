@@ -35,7 +35,7 @@ from benchmarks.grid.no_exit import no_exit
 from benchmarks.machine.threads import threads_of_a_job
 from benchmarks.runner.run_settings import Outcome, RunSettings
 from benchmarks.runner.worker import run_leased
-from datasets.errors import one_line
+from datasets.errors import need, one_line
 from results.store.run_key import RunKey
 from results.store.store import ResultStore, StoreError
 
@@ -79,12 +79,9 @@ def on_dask(scheduler: str | None, jobs: int) -> Iterator[Executor]:
     GridError
         If the extra `cluster` is not installed, or the scheduler does not answer.
     """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise GridError(
-            "--executor dask: needs dask.distributed; pip install 'hashbench[cluster]'"
-        ) from error
+    need(GridError, "--executor dask", "distributed")
+    from distributed import Client
+
     share = threads_of_a_job(jobs) if scheduler is None else None
     with _client(Client, scheduler, jobs) as client:
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from datasets.errors import AbsentData, DatasetError, one_line
+from datasets.errors import AbsentData, DatasetError, need, one_line
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,12 @@ def _find(source: HubSource, data_root: Path) -> list[Path]:
 
 def _download(source: HubSource, file: HubFile) -> LocalFile:
     """Return the file in the hub's cache, downloaded if it is not there yet."""
+    name = f"{source.name}: {file.path} of {source.repo}"
+    need(AbsentData, name, "huggingface_hub")
     import huggingface_hub
     from huggingface_hub import constants
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    name = f"{source.name}: {file.path} of {source.repo}"
     way_out = f"or put the files of the data set into DIR/{source.name} and give --data-root DIR"
     try:
         path = huggingface_hub.hf_hub_download(

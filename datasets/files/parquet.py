@@ -19,7 +19,7 @@ from torch import Tensor
 
 from datasets.contents import LoadOptions
 from datasets.digests import tensor_digest
-from datasets.errors import DatasetError, one_line, printable
+from datasets.errors import DatasetError, need, one_line, printable
 from datasets.files.decode import Item
 from datasets.files.hub import LocalFile
 from datasets.files.images import Encoded
@@ -52,9 +52,9 @@ def read_classes(path: Path, column: str, n_classes: int) -> Tensor:
     DatasetError
         If the file is not readable, or the column absent, of another type or out of range.
     """
-    import pyarrow as pa
-
     with opened(path) as file:
+        import pyarrow as pa
+
         _require(path, file.schema_arrow, column)
         if not pa.types.is_integer(file.schema_arrow.field(column).type):
             raise DatasetError(
@@ -218,6 +218,7 @@ def _encoded(path: Path, column: str, rows: Sequence[int]) -> Iterator[tuple[int
 @contextmanager
 def opened(path: Path) -> Iterator[pyarrow.parquet.ParquetFile]:
     """Open a parquet file; whatever pyarrow finds wrong with it becomes a one-line error."""
+    need(DatasetError, str(path), "pyarrow")
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -67,9 +67,9 @@ def read_lists(
 
 def read_ids(path: Path) -> NDArray[np.int64] | None:
     """Read the numbers that a parquet file gives its rows, int64 (N,); None where it gives none."""
-    import pyarrow as pa
-
     with opened(path) as file:
+        import pyarrow as pa
+
         schema = file.schema_arrow
         for name in IDS:
             if name in schema.names and pa.types.is_integer(schema.field(name).type):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.contents import Contents, LoadOptions
-from datasets.errors import DatasetError, one_line
+from datasets.errors import DatasetError, need, one_line
 from datasets.files.hub import file_sha256
 from datasets.own.vector_files import check_matrix, contents_of
 
@@ -54,10 +54,9 @@ def load_ann(path: Path, options: LoadOptions) -> Contents:
         If it cannot be read or lacks a part.
     """
     who = f"ann:{path}"
-    try:
-        import h5py
-    except ImportError as error:
-        raise DatasetError(f"{who}: needs h5py; pip install 'hashbench[ann]'") from error
+    need(DatasetError, who, "h5py")
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             absent = [name for name in ("train", "test") if name not in file]

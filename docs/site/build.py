@@ -19,10 +19,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from methods import HashMethod
-    from results.analysis.board import Board
+    from results.analysis.board import Board, Row, Section
 
 ROOT = Path(__file__).parents[2]
 SITE = Path("docs/site")
@@ -69,9 +70,9 @@ def write_pages(source: Path) -> None:
     for path in [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in MOVED)]:
         name = path.relative_to(ROOT).as_posix()
         (source / place(name)).write_text(linked(path.read_text(), name))
-    board = published(source / "extra")
+    board = rendered(source / "extra")
     pages = {**method_pages(board), **door_pages(), "gallery.md": gallery_page()}
-    pages["leaderboards.md"] = leaderboards(source / "extra")
+    pages["leaderboards.md"] = leaderboards(board, source / "extra")
     for name, text in pages.items():
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_text(text)
@@ -113,18 +114,15 @@ def linked(text: str, name: str) -> str:
     return re.sub(r"\[([^\]]*)\]\(([^)\s]+)\)", lead, text)
 
 
-def published(extra: Path) -> Board | None:
+def rendered(extra: Path) -> Board | None:
     """Render what is published below `extra`; returns its board, None where nothing is."""
     if not REFERENCE.is_dir():
         return None
-    from benchmarks.publish.reference import unpacked
-    from benchmarks.publish.verify import read
-    from benchmarks.runner.reporting import read_board
+    from benchmarks.publish.reference import published
     from results.report import Options, render_board
 
     with TemporaryDirectory() as folder:
-        store = unpacked(read(REFERENCE), Path(folder))
-        board = read_board(store)
+        board, store = published(REFERENCE, Path(folder))
         render_board(board, store, Options(formats=("svg",)))
         shutil.copytree(store.root / "report", extra / "leaderboard")
     return board
@@ -196,12 +194,22 @@ def _results(name: str, board: Board | None) -> list[str]:
         health = [name for name in section.further if name.startswith(("bits.", "codes."))]
         rows = []
         for row in found:
-            cells = {section.metric: [section.entry(row, bits) for bits in section.bits]}
+            cells = {section.metric: [_record(section, row, bits) for bits in section.bits]}
             cells |= {name: [row.mean(name, bits) for bits in section.bits] for name in health}
             rows += [" | ".join([f"{row.title}: {name}", *of]) for name, of in cells.items()]
         head = " | ".join(["metric", *section.columns])
         lines += [f"### {section.title}", "", *_table(head, rows)]
     return ["## Published results", "", *lines] if lines else []
+
+
+def _record(section: Section, row: Row, bits: int) -> str:
+    """Return an entry that leads to its record on the page of the leaderboards."""
+    text = section.entry(row, bits)
+    lengths = {length for _, length in row.cells}
+    if not lengths & {bits, 0}:
+        return text
+    place = "/".join([*section.table, row.method, str(bits if bits in lengths else 0)])
+    return f'<a href="../leaderboard/index.html#record={quote(place, safe="")}">{text}</a>'
 
 
 def door_pages() -> dict[str, str]:
@@ -222,21 +230,24 @@ def gallery_page() -> str:
     return f"# Notebooks\n\nOne a use; the tests run them.\n\n```{{toctree}}\n\n{entries}\n```\n"
 
 
-def leaderboards(extra: Path) -> str:
-    """Return the page of the leaderboards, from what `published` has rendered below `extra`."""
-    table = extra / "leaderboard/leaderboard.md"
-    if not table.is_file():
+def leaderboards(board: Board | None, extra: Path) -> str:
+    """Return the page of the leaderboards, from what `rendered` has put below `extra`."""
+    if board is None:
         return (
             "# Leaderboards\n\nNothing is published with this version yet. "
             "[Published numbers](publishing.md) tells how a leaderboard is made and checked.\n"
         )
+    from benchmarks.publish.blocks import suites
+
     head = (
-        '# Leaderboards\n\n<a href="leaderboard/index.html">The page with sortable tables, '
-        "filters, charts and records</a>. Anyone can [make these numbers again]"
-        "(publishing.md#verify).\n\n"
+        '# Leaderboards\n\n<a href="leaderboard/index.html">All entries in one page</a> that '
+        "sorts, filters by data set, protocol, backbone, kind and code length, opens the records "
+        "of each, and draws charts. Anyone can [make these numbers again](publishing.md#verify), "
+        "read them [as data](schema.md), and see [what we learnt](what-we-learnt.md)."
+        "\n\n## Suites\n\n"
     )
-    text = re.sub(r"^# .*\n", "", table.read_text(), count=1)
-    return head + text
+    table = (extra / "leaderboard/leaderboard.md").read_text()
+    return f"{head}{suites(board)}\n\n" + re.sub(r"^# .*\n", "", table, count=1)
 
 
 if __name__ == "__main__":

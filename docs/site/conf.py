@@ -13,7 +13,7 @@ html_extra_path = ["extra"]
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
-    "header_links_before_dropdown": 9,
+    "header_links_before_dropdown": 10,
     "show_prev_next": False,
     "navigation_with_keys": False,
     "footer_start": [],

@@ -1,8 +1,8 @@
 """The font of all figures: which letters it has, and a small copy for those that most need.
 
 A PDF embeds the letters that it uses. Cutting them out of the whole font, whose tables hold a dozen
-scripts, takes a tenth of a second for each figure and weight; out of its Latin letters, next to
-nothing.
+scripts, takes a tenth of a second for each figure and weight; out of its Latin letters without the
+tables that only a text shaper reads, next to nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ FONT = "DejaVu Sans"
 LATIN = "HashBench Sans"
 """Its letters of `_LETTERS` alone, under a name of their own; see `add_latin`."""
 _LETTERS = (range(0x20, 0x180), range(0x2010, 0x2027), (0x2212,))  # Latin, dashes, quotes, minus
+_SHAPING = ("GDEF", "GPOS", "GSUB", "MATH")  # tables that matplotlib does not read
 _FAMILY = (1, 4, 6, 16)  # where a font file holds its name
 
 
@@ -32,6 +33,7 @@ def add_latin() -> None:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     logging.getLogger("fontTools.subset").setLevel(logging.ERROR)  # it names tables that it drops
     options = subset.Options(name_IDs=["*"], glyph_names=True, notdef_outline=True)
+    options.drop_tables += _SHAPING
     for weight in ("normal", "bold"):
         cut = subset.Subsetter(options)
         cut.populate(unicodes=[letter for letters in _LETTERS for letter in letters])
@@ -41,7 +43,9 @@ def add_latin() -> None:
             cut.subset(font)
             for name in font["name"].names:
                 if name.nameID in _FAMILY:
-                    name.string = LATIN.replace(" ", "") if name.nameID == 6 else LATIN
+                    # The last tells the letters of a weight from those of another in one SVG.
+                    own = f"{LATIN.replace(' ', '')}-{weight}"
+                    name.string = own if name.nameID == 6 else LATIN
             font.save(path)
         fontManager.addfont(path)
 

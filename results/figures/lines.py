@@ -20,6 +20,7 @@ from results.figures.style import (
     label,
     method_styles,
     scale_by_bits,
+    scale_by_tens,
     section_panels,
 )
 from results.gallery.view import View
@@ -189,7 +190,7 @@ def _curves(
 
 def _label_axes(panel: Axes, x_name: str, y_name: str, bits: int) -> None:
     if x_name == "n":
-        panel.set_xscale("log")
+        scale_by_tens(panel)
         panel.set_xlabel("N nearest items")
         panel.set_ylabel(f"{y_name} at N, {bits} bits")
     else:

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from results.analysis.board import Board, Row, Section, colour_places
 from results.analysis.frames import method_key
@@ -203,6 +203,15 @@ def scale_by_bits(axes: Axes, bits: Sequence[int]) -> None:
     axes.set_xlim(bits[0] / 2**0.12, bits[-1] * 2**0.12)
 
 
+def scale_by_tens(axes: Axes) -> None:
+    """Set a logarithmic scale for what is drawn, with plain numbers: no mathematics to be set."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def method_styles(board: Board) -> dict[str, dict[str, Any]]:
     """Return the line style of every row, the same in every figure of the board.
 
@@ -253,10 +262,11 @@ def save(figure: Figure, form: str) -> bytes:
     """Return the figure as a file: `form` is ``pdf``, ``png`` or ``svg``.
 
     The figure is laid out by the first call. Each form is drawn once: `Figure.savefig` would draw
-    it once more to lay it out.
+    it once more to lay it out. The figure keeps its canvas, which has measured its texts for the
+    layout, so pixels need not measure them again.
     """
     buffer = io.BytesIO()
-    dpi = figure.get_dpi()
+    dpi, canvas = figure.get_dpi(), figure.canvas
     with mpl.rc_context(STYLE):
         engine = figure.get_layout_engine()
         if isinstance(engine, ConstrainedLayoutEngine):
@@ -270,7 +280,9 @@ def save(figure: Figure, form: str) -> bytes:
         elif form == "svg":
             FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
         else:
-            FigureCanvasAgg(figure).print_png(buffer)
+            pixels = canvas if isinstance(canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
+            pixels.print_png(buffer)
+        figure.set_canvas(canvas)
         figure.set_dpi(dpi)  # of vectors it is another
     return buffer.getvalue()
 

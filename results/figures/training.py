@@ -20,6 +20,7 @@ from results.figures.style import (
     label,
     method_styles,
     panels,
+    scale_by_tens,
     section_panels,
 )
 from results.gallery.view import View
@@ -105,7 +106,7 @@ def cost(view: View) -> Figure | None:
             zorder=1.2,
             label="Pareto front",
         )
-        panel.set_xscale("log")
+        scale_by_tens(panel)
         panel.set_xlabel(f"training time ({_seconds(view, section)})")
         panel.set_ylabel(section.metric)
     note = "Larger markers: longer codes. Training alone, without the features that all share."

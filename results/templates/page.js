@@ -47,19 +47,21 @@ function grid(caption, heads, rows) {
   const title = (t) => `${t.dataset} / ${t.protocol} / ${t.backbone}`;
 
   // ---- filters -------------------------------------------------------------------------------
-  const filters = { dataset: $("f-dataset"), setting: $("f-setting"), bits: $("f-bits"),
-                    metric: $("f-metric"), method: $("f-method") };
+  const filters = { dataset: $("f-dataset"), protocol: $("f-protocol"), backbone: $("f-backbone"),
+                    kind: $("f-kind"), bits: $("f-bits"), metric: $("f-metric"), method: $("f-method") };
   const lengths = unique(data.entries.map((e) => e[BITS])).sort((a, b) => a - b);
   fill(filters.dataset, [["", "all"], ...unique(data.tables.map((t) => t.dataset)).map((d) => [d, d])]);
+  fill(filters.kind, [["", "all"], ...unique(data.methods.map((m) => m[1])).map((k) => [k, k])]);
   fill(filters.bits, [["", "all"], ...lengths.map((b) => [String(b), b ? `${b} bits` : "no codes"])]);
   fill(filters.metric, [[MAIN, "each protocol's own"], ["", "all"],
                         ...data.metrics.map((m, n) => [String(n), m])]);
   $("methods").replaceChildren(...unique(data.methods.map((m) => m[2])).map((m) => element("option", null, { value: m })));
-  function fillSettings() {
+  function fillTables() { // of the data set that is chosen
     const dataset = filters.dataset.value;
     const fitting = data.tables.filter((t) => !dataset || t.dataset === dataset);
-    const settings = unique(fitting.map((t) => `${t.protocol} / ${t.backbone}`));
-    fill(filters.setting, [["", "all"], ...settings.map((s) => [s, s])], true);
+    for (const part of ["protocol", "backbone"]) {
+      fill(filters[part], [["", "all"], ...unique(fitting.map((t) => t[part])).map((s) => [s, s])], true);
+    }
   }
 
   // ---- the leaderboard -----------------------------------------------------------------------
@@ -73,12 +75,14 @@ function grid(caption, heads, rows) {
   let drawn = 0;
 
   function select() {
-    const { dataset, setting, bits, metric, method } = filters;
+    const { dataset, protocol, backbone, bits, metric, method } = filters;
     const words = method.value.toLowerCase().split(/\s+/).filter(Boolean);
     shown = data.entries.filter((e) => {
       const t = table(e);
       return (!dataset.value || t.dataset === dataset.value)
-        && (!setting.value || `${t.protocol} / ${t.backbone}` === setting.value)
+        && (!protocol.value || t.protocol === protocol.value)
+        && (!backbone.value || t.backbone === backbone.value)
+        && (!filters.kind.value || kind(e) === filters.kind.value)
         && (!bits.value || e[BITS] === Number(bits.value))
         && (!metric.value || e[METRIC] === (metric.value === MAIN ? t.metric : Number(metric.value)))
         && words.every((word) => `${label(e)} ${name(e)}`.toLowerCase().includes(word));
@@ -128,7 +132,7 @@ function grid(caption, heads, rows) {
       element("td", fixed(entry[STD])), interval, element("td", entry[N]), set,
       element("td", bits(entry)), element("td", data.metrics[entry[METRIC]]));
     row.children[2].className = ["", "best", "second"][entry[MARK]];
-    row.addEventListener("click", () => record(entry));
+    row.addEventListener("click", () => { record(entry); keep(true); });
     return row;
   }
 
@@ -142,16 +146,20 @@ function grid(caption, heads, rows) {
       select();
     });
   }
-  for (const filter of [filters.dataset, filters.setting, filters.bits, filters.metric]) {
-    filter.addEventListener("change", () => { fillSettings(); select(); keep(true); });
+  for (const key in filters) {
+    if (key !== "method") filters[key].addEventListener("change", () => { fillTables(); select(); keep(true); });
   }
   filters.method.addEventListener("input", () => { select(); keep(false); });
-  $("clear").addEventListener("click", () => { $("filters").reset(); fillSettings(); select(); keep(true); });
+  $("clear").addEventListener("click", () => { $("filters").reset(); fillTables(); select(); keep(true); });
 
-  // Filters live in the address, as #dataset=digits&bits=16: they can be sent, and the browser goes back.
+  // Filters live in the address, as #dataset=digits&bits=16, and so does the record that is open, as
+  // &record=digits/300-1497/pixels/lsh/16: they can be sent, and the browser goes back.
+  const place = (e) => [table(e).dataset, table(e).protocol, table(e).backbone, name(e), e[BITS]].join("/");
+  let opened = null; // an entry of the record that is open
   function keep(step) {
     const chosen = new URLSearchParams();
     for (const key in filters) if (key === "metric" ? filters[key].value !== MAIN : filters[key].value) chosen.set(key, named(key));
+    if (opened) chosen.set("record", place(opened));
     const hash = chosen.size ? `#${chosen}` : "#leaderboard";
     if (hash !== location.hash) history[step ? "pushState" : "replaceState"](null, "", hash);
   }
@@ -163,14 +171,19 @@ function grid(caption, heads, rows) {
     if (hash && hash !== "leaderboard" && !hash.includes("=")) return; // a part of the page
     const chosen = new URLSearchParams(hash.includes("=") ? hash : "");
     $("filters").reset();
-    for (const key of ["dataset", "setting", "bits", "metric", "method"]) {
+    for (const key in filters) {
       const text = chosen.get(key) ?? "";
       const value = key !== "metric" ? text : text === "all" ? "" : data.metrics.includes(text) ? String(data.metrics.indexOf(text)) : MAIN;
       const field = filters[key];
       if (key === "method" || [...field.options].some((o) => o.value === value)) field.value = value;
-      if (key === "dataset") fillSettings();
+      if (key === "dataset") fillTables();
     }
     select();
+    const wanted = chosen.get("record");
+    const found = wanted && data.entries.find((e) => place(e) === wanted);
+    opened = null;
+    $("record").close();
+    if (found) record(found);
   }
   addEventListener("popstate", restore);
   $("filters").addEventListener("submit", (event) => event.preventDefault());
@@ -192,6 +205,7 @@ function grid(caption, heads, rows) {
     return box;
   }
   function record(entry) {
+    opened = entry;
     const runs = data.runs[`${entry[TABLE]} ${entry[METHOD]} ${entry[BITS]}`] || [];
     const body = $("record-body");
     $("record-title").textContent = `${label(entry)}, ${entry[BITS] ? `${entry[BITS]} bits` : "no codes"}`;
@@ -314,7 +328,13 @@ function grid(caption, heads, rows) {
     dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   }
 
-  fillSettings();
+  $("record").addEventListener("close", () => {
+    if (!opened || $("record").open) return; // closed by going back, or open again by then
+    opened = null;
+    keep(true);
+  });
+
+  fillTables();
   restore();
   if (!drawn) select();
   $("explorer").hidden = false;

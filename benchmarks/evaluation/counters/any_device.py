@@ -51,6 +51,25 @@ def gain_torch(
     return total.cpu().numpy()
 
 
+def add_up_numpy(
+    tables: NDArray[np.int32], rows: NDArray[np.uint8], sums: NDArray[np.int32]
+) -> None:
+    """Add up for each item what the table of each of its bytes says.
+
+    Parameters
+    ----------
+    tables : ndarray, int32, shape (bytes, 256)
+        By the value of a byte.
+    rows : ndarray, uint8, shape (M, bytes)
+        Packed codes.
+    sums : ndarray, int32, shape (M,)
+        Overwritten.
+    """
+    sums[:] = 0
+    for table, values in zip(tables, rows.T, strict=True):
+        sums += table[values]
+
+
 def _signs(codes: PackedBits, device: str | torch.device) -> Tensor:
     """Return +1 / -1 in the narrowest floating type in which every sum of K of them is exact."""
     half = torch.device(device).type == "cuda" and codes.width <= 1024  # 2K <= 2^11

@@ -9,10 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.evaluation.counters.any_device import count_torch, gain_torch
+from benchmarks.evaluation.counters.any_device import (
+    add_up_numpy,
+    count_torch,
+    gain_torch,
+)
 from benchmarks.evaluation.counters.cpu import Counts, count_numba
 from benchmarks.evaluation.counters.cpu_gains import gain_numba
 from benchmarks.evaluation.packing import Array, PackedBits
+from datasets.errors import is_here
 
 MAX_BITS = 2**15 - 1  # a distance has to fit 16 bits
 
@@ -37,13 +42,26 @@ def backend(device: str | torch.device = "auto") -> Backend:
     Parameters
     ----------
     device : str or torch.device
-        "cpu" is the numba kernel, CUDA the Triton kernel where Triton is installed, and any other
-        device the torch path; "auto" is CUDA where present.
+        "cpu" is the numba kernel where numba is installed, CUDA the Triton kernel where Triton is,
+        and anything else the torch path; "auto" is CUDA where present.
     """
     device = resolve(device)
-    if device.type == "cpu":
+    if device.type == "cpu" and is_here("numba"):
         return Backend(count_numba, gain_numba)
     counts = count_torch
     if device.type == "cuda" and find_spec("triton"):
         from benchmarks.evaluation.counters.cuda import count_triton as counts
     return Backend(partial(counts, device=device), partial(gain_torch, device=device))
+
+
+AddUp = Callable[[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]], None]
+
+
+def adder() -> AddUp:
+    """Return what adds up tables by the bytes of codes, see `add_up_numpy`, on the CPU."""
+    if not is_here("numba"):
+        return add_up_numpy
+    from benchmarks.evaluation.counters.cpu_sums_kernel import add_up
+
+    compiled: AddUp = add_up
+    return compiled
