@@ -142,7 +142,7 @@ def test_a_submission_is_scored_again_and_entered(theirs, tmp_path, capsys):
     file = packed(theirs, tmp_path, "--paper", "A paper, 2026", "--link", "https://example.org")
     board = tmp_path / "board"
     assert verify.main([str(file), "--out", str(board)]) == 0
-    assert "1 of 1 records entered" in capsys.readouterr().out
+    assert "1 of 1 record entered" in capsys.readouterr().out
     (record,) = ResultStore(board).records()
     assert record.checked == "re-scored"
     assert record.settings["claim"]["author"] == "A. Author"
