@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import NamedTuple
 
-from benchmarks.publish.learnt.common import columns, count, gaps, name
+from benchmarks.publish.learnt.common import columns, gaps, name
 from benchmarks.publish.pages import markdown_table
 from results.analysis.board import Board, Column
+from results.store.wording import counted
 from results.tables.markup import markdown_escape
 from results.tables.published import published_figures
 
@@ -70,7 +71,7 @@ def claims(board: Board) -> str:
     ]
     total = sum(found.values(), Counter[str]())
     summary = (
-        f"Of {count(total.total(), 'check')} of such a claim, in {', '.join(suites)}, "
+        f"Of {counted(total.total(), 'check')} of such a claim, in {', '.join(suites)}, "
         f"{total['holds']} hold, {total['reversed']} come out reversed, and "
         f"{total['not told apart']} cannot be told."
     )

@@ -56,17 +56,6 @@ def is_deep(method: str) -> bool:
     return cls is not None and group_of(cls) == "deep"
 
 
-def count(n: int, noun: str) -> str:
-    """Write a number of things.
-
-    Examples
-    --------
-    >>> count(1, "method"), count(1200, "pair")
-    ('1 method', '1,200 pairs')
-    """
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
 def seconds(value: float) -> str:
     """Write seconds with two digits or more.
 

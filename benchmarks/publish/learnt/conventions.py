@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import combinations
 
-from benchmarks.publish.learnt.common import columns, count, middle, name
+from benchmarks.publish.learnt.common import columns, middle, name
 from benchmarks.publish.pages import markdown_table
 from results.analysis.board import Board, Column
+from results.store.wording import counted
 
 ENDS = (":worst", ":best")
 OTHER = ":min"
@@ -48,8 +49,8 @@ def tie_orders(board: Board) -> str:
         return "*Nothing published holds the bounds of ties.*"
     head = ["suite", "bits", "median width", "widest", "differences that ties could turn"]
     summary = (
-        f"Of {count(told, 'difference')} between two methods that the tests find, {turned:,} could "
-        "be turned by an adversary who orders the ties of one method best and of the other worst."
+        f"Of {counted(told, 'difference')} between two methods that the tests find, {turned:,} "
+        "could be turned by an adversary who orders the ties of one method best and of the other worst."
     )
     return f"{summary}\n\n{markdown_table(head, rows)}"
 
@@ -68,12 +69,12 @@ def denominators(board: Board) -> str:
         firsts += _first(means, 0) != _first(means, 1)
     if not found:
         return "*Nothing published holds mAP with another denominator.*"
-    another = "no column" if not firsts else f"{firsts} of {count(len(found), 'column')}"
+    another = "no column" if not firsts else f"{firsts} of {counted(len(found), 'column')}"
     return (
         "Dividing by the relevant items that a query could have found, not by those found, lowers "
         f"a mean by {middle(shifts):.3f} in the median and by {max(shifts):.3f} at most. It turns "
-        f"{turned:,} of {count(pairs, 'pair')} of methods, tested or not, and puts another method "
-        f"first in {another}."
+        f"{turned:,} of {counted(pairs, 'pair')} of methods, tested or not, and puts another "
+        f"method first in {another}."
     )
 
 

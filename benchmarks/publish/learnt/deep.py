@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from benchmarks.publish.learnt.common import Gap, columns, count, gaps, is_deep, name
+from benchmarks.publish.learnt.common import Gap, columns, gaps, is_deep, name
 from benchmarks.publish.pages import markdown_table
 from results.analysis.board import Board, Column
+from results.store.wording import counted
 from results.tables.markup import markdown_escape
 
 BASE = "itq"
@@ -56,11 +57,11 @@ def _summary(found: list[Against]) -> str:
         won[column.bits] += any(gap.verdict == "ahead" for gap in of_column)
     if not won.total():
         return (
-            f"No: in none of {count(len(found), 'column')} (a suite at one length) is a deep "
+            f"No: in none of {counted(len(found), 'column')} (a suite at one length) is a deep "
             "method significantly ahead of ITQ."
         )
     lengths = ", ".join(f"{won[bits]} of {of[bits]} at {bits} bits" for bits in sorted(of))
-    of_all = f"{won.total()} of {count(len(found), 'column')}"
+    of_all = f"{won.total()} of {counted(len(found), 'column')}"
     where = "every column" if won.total() == len(found) else of_all
     return (
         f"Yes, in {where} (a suite at one length) some deep method is significantly "

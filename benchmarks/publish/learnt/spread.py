@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.publish.learnt.common import count
 from benchmarks.publish.pages import markdown_table
 from results.analysis.board import Board
 from results.analysis.variance import SEEDS, Variance, variances
+from results.store.wording import counted
 from results.tables.markup import markdown_escape
 
 FACTORS = ("method", "backbone", "bits", SEEDS)
@@ -50,7 +50,7 @@ def _larger(variance: Variance) -> str:
     first, second = sorted(("method", "backbone"), key=lambda part: -of[part])
     suite = markdown_escape(f"{variance.dataset}/{variance.protocol}")
     return (
-        f"On {suite}, over {count(len(variance.methods), 'method')} and "
-        f"{count(len(variance.backbones), 'backbone')}, the {first} alone makes "
+        f"On {suite}, over {counted(len(variance.methods), 'method')} and "
+        f"{counted(len(variance.backbones), 'backbone')}, the {first} alone makes "
         f"{100 * of[first]:.0f} % of the spread and the {second} alone {100 * of[second]:.0f} %."
     )
