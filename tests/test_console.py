@@ -155,6 +155,14 @@ def test_help_does_not_wait_for_torch(tmp_path, verb):
     assert "--help" in done.stdout
 
 
+def test_a_plan_does_not_wait_for_what_writes_reports(tmp_path):
+    flags = ["--methods", "lsh", "--bits", "16", "--seeds", "1", "--dry-run", "--out", "here"]
+    code = f"import sys; from benchmarks.run import main; assert main({flags}) == 0\n"
+    code += "assert not {'pandas', 'matplotlib', 'scipy.stats', 'pyarrow'} & set(sys.modules)"
+    done = started(tmp_path, "-c", code, path=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_results_lie_in_results_in_the_root_of_a_checkout_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert default_out() == Path("results")

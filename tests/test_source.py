@@ -10,18 +10,25 @@ import methods.functional
 import methods.pairs
 import methods.spectral
 import methods.statistics
+from benchmarks.grid import method_source
 from benchmarks.grid.find_method import load_class
-from benchmarks.grid.method_source import own_sources, packages_imported, source_digest
+from benchmarks.grid.method_source import _parts, own_sources, packages_imported, source_digest
 from methods import METHODS
 
 MINE = "from methods.lsh import LSH\n\nclass MyLSH(LSH):\n    paper = 'Me, https://example.org'\n"
 
 
+def forget():
+    """Forget the digests and sources of all methods."""
+    source_digest.cache_clear()
+    _parts.cache_clear()
+
+
 @pytest.fixture(autouse=True)
 def _no_digest_is_kept():
-    source_digest.cache_clear()
+    forget()
     yield
-    source_digest.cache_clear()
+    forget()
 
 
 @pytest.fixture
@@ -45,7 +52,7 @@ def test_digest_covers_the_shared_pieces_a_method_imports(monkeypatch):
     sources = {name: source_digest(cls) for name, cls in METHODS.items()}
     assert len(set(sources.values())) == len({cls.__module__ for cls in METHODS.values()})
     real = inspect.getsource
-    source_digest.cache_clear()
+    forget()
     monkeypatch.setattr(
         "inspect.getsource",
         lambda piece: "changed" if piece is methods.functional.nt_xent else real(piece),
@@ -65,16 +72,25 @@ def test_digest_covers_the_shared_pieces_a_method_imports(monkeypatch):
 )
 def test_digest_covers_the_shared_pieces_that_those_build_on(method, piece, monkeypatch):
     before, lsh = source_digest(METHODS[method]), source_digest(METHODS["lsh"])
-    source_digest.cache_clear()
+    forget()
     real = inspect.getsource
     monkeypatch.setattr("inspect.getsource", lambda p: "changed" if p is piece else real(p))
     assert source_digest(METHODS[method]) != before
     assert source_digest(METHODS["lsh"]) == lsh
 
 
+def test_the_source_of_what_all_methods_build_on_is_read_once(monkeypatch):
+    read = []
+    real = method_source.own_sources
+    monkeypatch.setattr(method_source, "own_sources", lambda cls: read.append(cls) or real(cls))
+    for cls in METHODS.values():
+        source_digest(cls)
+    assert len(read) == len(set(read)) > len(METHODS)
+
+
 def test_digest_covers_the_constants_that_shared_pieces_name(monkeypatch):
     before = source_digest(METHODS["agh"])
-    source_digest.cache_clear()
+    forget()
     monkeypatch.setattr(methods.statistics, "ANCHOR_ROUNDS", 7)
     assert source_digest(METHODS["agh"]) != before
 
@@ -117,7 +133,7 @@ def test_digest_covers_the_methods_that_a_class_builds_on(write, monkeypatch):
     write("mine.py", MINE)
     cls = load_class("mine.py:MyLSH")
     before = source_digest(cls)
-    source_digest.cache_clear()
+    forget()
     monkeypatch.setattr(
         "benchmarks.grid.method_source.own_sources",
         lambda c: ["changed"] if c is METHODS["lsh"] else own_sources(c),
@@ -127,7 +143,7 @@ def test_digest_covers_the_methods_that_a_class_builds_on(write, monkeypatch):
 
 def test_digest_covers_the_base_that_methods_on_anchors_share(monkeypatch):
     before, lsh = source_digest(METHODS["agh"]), source_digest(METHODS["lsh"])
-    source_digest.cache_clear()
+    forget()
     monkeypatch.setattr(
         "benchmarks.grid.method_source.own_sources",
         lambda c: ["changed"] if c is methods.anchored.AnchorMethod else own_sources(c),

@@ -35,11 +35,15 @@ def source_digest(cls: type[HashMethod]) -> str:
         If no module defines the class.
     """
     built_on = [c for c in cls.__mro__ if issubclass(c, HashMethod)]
-    parts: list[str] = []
-    for c in built_on:
-        own = [_without_space(source) for source in own_sources(c)]
-        parts += [*own, *_shared_pieces(own)]
-    return code_digest(*sorted(set(parts), key=code_only))
+    parts = frozenset[str]().union(*map(_parts, built_on))
+    return code_digest(*sorted(parts, key=code_only))
+
+
+@cache  # all methods are built on one class, many on a common second
+def _parts(cls: type) -> frozenset[str]:
+    """Return the sources of a class, and of the shared pieces in them."""
+    own = [_without_space(source) for source in own_sources(cls)]
+    return frozenset([*own, *_shared_pieces(own)])
 
 
 def _without_space(source: str) -> str:
