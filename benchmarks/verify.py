@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             findings.append(finding)
         if options.out is not None:
             entered = enter(ResultStore(options.out), bundle, findings, claimed=options.claimed)
-            sys.stdout.write(f"records entered: {len(entered)} of {len(bundle.items)}\n")
+            sys.stdout.write(f"{len(entered)} of {counted(len(bundle.items), 'record')} entered\n")
     except USER_ERRORS as error:
         return fail(error)
     wrong = sum(bool(finding.faults) for finding in findings)

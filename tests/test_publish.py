@@ -142,7 +142,7 @@ def test_a_submission_is_scored_again_and_entered(theirs, tmp_path, capsys):
     file = packed(theirs, tmp_path, "--paper", "A paper, 2026", "--link", "https://example.org")
     board = tmp_path / "board"
     assert verify.main([str(file), "--out", str(board)]) == 0
-    assert "records entered: 1 of 1" in capsys.readouterr().out
+    assert "1 of 1 record entered" in capsys.readouterr().out
     (record,) = ResultStore(board).records()
     assert record.checked == "re-scored"
     assert record.settings["claim"]["author"] == "A. Author"
@@ -200,7 +200,7 @@ def test_numbers_without_codes_stay_a_claim(theirs, tmp_path, capsys):
     assert not read_bundle(file).items[0].has_codes
     assert verify.main([str(file), "--out", f"{tmp_path}/none"]) == 0
     told = capsys.readouterr().out
-    assert "records entered: 0 of 1" in told
+    assert "0 of 1 record entered" in told
     assert "; 1 record not checked" in told
     assert verify.main([str(file), "--out", f"{tmp_path}/board", "--claimed"]) == 0
     (record,) = ResultStore(tmp_path / "board").records()

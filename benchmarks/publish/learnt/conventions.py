@@ -50,7 +50,8 @@ def tie_orders(board: Board) -> str:
     head = ["suite", "bits", "median width", "widest", "differences that ties could turn"]
     summary = (
         f"Of {counted(told, 'difference')} between two methods that the tests find, {turned:,} "
-        "could be turned by an adversary who orders the ties of one method best and of the other worst."
+        "could be turned by an adversary who orders the ties of one method best and of the other "
+        "worst."
     )
     return f"{summary}\n\n{markdown_table(head, rows)}"
 
