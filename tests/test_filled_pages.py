@@ -111,6 +111,16 @@ def test_what_is_not_there_of_the_preset_and_of_the_methods_is_said():
     assert "ITQ" not in methods.replace("\n", " ").split(", ")
 
 
+def test_a_table_says_what_its_dagger_means():
+    healthy = blocks_of(board({"lsh": 0.3}))["leaderboard"]("digits")
+    assert "†" not in healthy
+    sick = blocks_of(board({"lsh": 0.3}, more={"codes.dead_bits": 2.0}))["leaderboard"]("digits")
+    assert "† |" in sick
+    assert sick.endswith(
+        "†: some bits are dead, that is, have one value in at least 99 % of the codes."
+    )
+
+
 def test_bounds_of_ties_are_those_of_the_records():
     text = blocks_of(board({"lsh": 0.3}, noise=0.0))["ties"]("digits", "lsh")
     assert "| worst | 0.250 | 0.250 |" in text

@@ -286,6 +286,18 @@ def test_a_file_holds_what_was_written(small):
     assert item.arrays["database_rows"].tolist() == list(range(1497))
 
 
+def test_commands_go_out_without_the_folders_of_a_machine(small):
+    called = "python -m benchmarks.run --out=/home/me/o --datasets digits/a 'folder:/my own/b c'"
+    edited(small, lambda item: replace(item, record=replace(item.record, command=called)))
+    (item,) = read_bundle(small).items
+    assert item.record.command == (
+        "python -m benchmarks.run --out=o --datasets digits/a 'folder:b c'"
+    )
+    more = "run --scheduler tcp://h:1 --cache / it's --data-root ../d"
+    edited(small, lambda item: replace(item, record=replace(item.record, command=more)))
+    assert read_bundle(small).items[0].record.command.startswith("run --scheduler tcp://h:1")
+
+
 @pytest.mark.parametrize(
     ("columns", "words"),
     [

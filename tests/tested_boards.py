@@ -10,7 +10,7 @@ from tests.record_factory import board_of, make_record
 QUERIES = 40
 
 
-def runs_of(levels, *, cost=None, seeds=MIN_SEEDS, noise=0.01, **changes):
+def runs_of(levels, *, cost=None, more=None, seeds=MIN_SEEDS, noise=0.01, **changes):
     """A board of methods at these mean APs, every query the same but for noise."""
     records, values = [], {}
     rng = np.random.default_rng(0)
@@ -21,6 +21,7 @@ def runs_of(levels, *, cost=None, seeds=MIN_SEEDS, noise=0.01, **changes):
                 mean = float(of[seed].mean())
                 metrics = {"mAP": mean, "mAP@1000": mean, "mAP@1000:min": mean - 0.1}
                 metrics |= {"mAP@1000:worst": mean - 0.05, "mAP@1000:best": mean + 0.05}
+                metrics |= more or {}
                 spent = {"fit": (cost or {}).get(method, 1.0)}
                 change = {"method": method, "bits": bits, "seed": seed, **changes}
                 records.append(make_record(metrics=metrics, cpu_timings=spent, **change))

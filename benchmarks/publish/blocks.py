@@ -12,7 +12,7 @@ from benchmarks.grid.tasks import DEFAULT_BACKBONE, NATURAL_BACKBONE
 from benchmarks.publish.learnt import LEARNT
 from benchmarks.publish.learnt.figures import FIGURES
 from benchmarks.publish.pages import Make, PageError, absent, markdown_table
-from results.analysis.board import Board, Section
+from results.analysis.board import Board, Section, dagger_note
 from results.tables.leaderboard_parquet import COLUMNS
 from results.tables.markup import markdown_escape
 
@@ -96,6 +96,7 @@ def leaderboard(board: Board, suite: str, *methods: str) -> str:
     )
     if lacking:
         note += f" Not published: {', '.join(lacking)}."
+    note += dagger_note(entry for of_row in entries for entry in of_row[1:])
     return f"{markdown_table(['method', *section.columns], entries)}\n\n{note}"
 
 

@@ -3,14 +3,17 @@
 A row is a record: what its cell is called, in columns of their own, so that any reader of Parquet
 can ask for some; the whole record as JSON; the AP of each query, of which tests take the spread;
 and, in a submission, its packed codes and the numbers of their rows. What is said of all of them
-lies in the file's metadata.
+lies in the file's metadata. Commands name files without their folders, which mean nothing elsewhere
+and tell whose machine it was.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,8 @@ ALWAYS = {"query_ap": "<f4", "query_rows": "<i8"}
 CODES = {"query_codes": "u1", "database_codes": "u1", "database_rows": "<i8"}
 """Those beside them that give every number again."""
 _DTYPES = ALWAYS | CODES
+_FOLDER = re.compile(r"(?<![^=:])/(?!/)(?:[^/]+/)*")
+"""The folder of an absolute path in a word of a command, as ``--out=/a/b`` or ``folder:/a/b``."""
 LONGEST = 2_000
 """Letters of a line about a submission."""
 
@@ -97,7 +102,9 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    records = [item.record for item in bundle.items]
+    records = [
+        replace(item.record, command=_without_folders(item.record.command)) for item in bundle.items
+    ]
     columns: dict[str, Any] = {
         name: [getattr(record, name) for record in records] for name in ADDRESS
     }
@@ -147,6 +154,14 @@ def read_bundle(path: Path) -> Bundle:
     if not isinstance(method, str):
         raise BundleError(f"{path}: method: expected the text of a file, got {method!r:.60}")
     return Bundle(items, about, method)
+
+
+def _without_folders(command: str) -> str:
+    try:
+        words = shlex.split(command)
+    except ValueError:  # of a record from elsewhere
+        words = command.split()
+    return shlex.join(_FOLDER.sub("", word) for word in words)
 
 
 def _bytes(item: Item, name: str) -> bytes | None:

@@ -6,7 +6,7 @@ be compared never share a column.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -227,8 +227,12 @@ class Section:
         else:
             why = f" (a test takes {MIN_SEEDS} seeds)" if self.seeds < MIN_SEEDS else ""
             marked = f"Best mean of a column {best}, untested{why}{by_kind}."
-        collapsed = f" {DAGGER}: {COLLAPSED}." if any(DAGGER in entry for entry in entries) else ""
-        return f"{self.metric}, {spread}{other}. {marked}{collapsed}"
+        return f"{self.metric}, {spread}{other}. {marked}{dagger_note(entries)}"
+
+
+def dagger_note(entries: Iterable[str]) -> str:
+    """Say what the dagger of entries means, after a space; nothing where none has one."""
+    return f" {DAGGER}: {COLLAPSED}." if any(DAGGER in entry for entry in entries) else ""
 
 
 @dataclass(frozen=True)
