@@ -51,21 +51,26 @@ def test_links_lead_to_where_pages_stand_in_the_site(build, text, name, expected
     assert build.linked(text, name) == expected
 
 
+def read_by_sphinx(pages):
+    """Pages that become pages; what lies below `extra` is copied as it is."""
+    return {page for page in pages.rglob("*.md") if pages / "extra" not in page.parents}
+
+
 def test_every_link_of_the_site_leads_somewhere(pages):
-    for page in pages.rglob("*.md"):
+    for page in read_by_sphinx(pages):
         for target in links(page):
             assert target.exists(), f"{page.name}: {target.name}"
 
 
 def test_every_page_is_in_a_table_of_contents(pages):
     listed = set()
-    for page in pages.rglob("*.md"):
+    for page in read_by_sphinx(pages):
         for block in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text(), re.DOTALL):
             for line in block.splitlines():
                 entry = re.sub(r"^.*<(.*)>$", r"\1", line.strip())
                 if entry and not entry.startswith(":"):
                     listed.add((page.parent / f"{entry}.md").resolve())
-    found = {page.resolve() for page in pages.rglob("*.md")} - {(pages / "index.md").resolve()}
+    found = {page.resolve() for page in read_by_sphinx(pages)} - {(pages / "index.md").resolve()}
     assert found == {path for path in listed if path.exists()}
 
 
